@@ -1,0 +1,1 @@
+"""The machinery that turns `predictor.transformation` into a SageMaker endpoint. Start reading at supervisor.py."""

@@ -1,0 +1,94 @@
+"""What can go wrong, with which HTTP status, and what the caller is told.
+
+Every error that leaves the container is one of these, in one JSON shape:
+{"error": {"code", "message", "row", "column", "expected", "got", "request_id"}} with only the fields that apply.
+SageMaker hands status and body to the caller (ModelError: OriginalStatusCode, OriginalMessage), so a message says
+what was wrong and what to do, in the caller's words. Rows and columns count from 1. No traceback, ever.
+"""
+
+from __future__ import annotations
+
+import json
+
+
+class ServingError(Exception):
+    """An error with its HTTP status; `code` is stable, so a client may branch on it."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        row: int | None = None,
+        column: str | int | None = None,
+        expected: object = None,
+        got: object = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = {"row": row, "column": column, "expected": expected, "got": got}
+
+    def body(self, request_id: str | None = None) -> bytes:
+        """The JSON body, UTF-8, one line."""
+        fields = {"code": self.code, "message": self.message, **self.details, "request_id": request_id}
+        return json.dumps({"error": {k: v for k, v in fields.items() if v is not None}}, default=str).encode()
+
+
+class BadRequest(ServingError):
+    """The body is not what its Content-Type says, or its rows do not fit the model."""
+
+    status = 400
+    code = "bad_request"
+
+
+class NotFound(ServingError):
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(ServingError):
+    status = 405
+    code = "method_not_allowed"
+
+
+class NotAcceptable(ServingError):
+    """Nothing that Accept asks for can be produced."""
+
+    status = 406
+    code = "not_acceptable"
+
+
+class PayloadTooLarge(ServingError):
+    status = 413
+    code = "payload_too_large"
+
+
+class UnsupportedMediaType(ServingError):
+    """No decoder for this Content-Type or Content-Encoding."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class ModelFailed(ServingError):
+    """The user's transformation raised, or returned something that is not one prediction a row."""
+
+    status = 500
+    code = "model_failed"
+
+
+class NotReady(ServingError):
+    """The model is not loaded, or its warm-up prediction has not worked."""
+
+    status = 503
+    code = "not_ready"
+
+
+class ModelNotUsable(Exception):
+    """The artifact or predictor.py cannot serve: the message is the cause, then the remedy, in one line."""
+
+
+class SettingError(Exception):
+    """An environment variable has a wrong value: the message names it, its value and the form expected."""

@@ -1,0 +1,133 @@
+"""Every environment variable, read once, each with its default and its reason. Nothing else reads the environment.
+
+A wrong value stops the start with its name, its value and the form expected. The README prints this table.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from . import cpus
+from .errors import SettingError
+
+PROGRAM_DIR = Path(__file__).resolve().parent.parent
+"""Where predictor.py lives: /opt/program in the image, model/ in a checkout."""
+
+UNPRIVILEGED_USER = "model-server"
+"""The image has this user; a laptop has not, and there nothing runs as root anyway."""
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def cast(text: str) -> int:
+        if not text.strip().isascii() or not text.strip().isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return cast
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def cast(text: str) -> str:
+        if text.strip().lower() not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return text.strip().lower()
+
+    return cast
+
+
+def _directory(text: str) -> Path:
+    if not Path(text).is_absolute():
+        raise ValueError("an absolute path")
+    return Path(text)
+
+
+def _user(text: str) -> str:
+    if text:
+        try:
+            pwd.getpwnam(text)
+        except KeyError:
+            raise ValueError("the name of a user of this system, or empty to keep the one that started the server") from None
+    return text
+
+
+def _unprivileged_user() -> str:
+    """As root, the image's own user; an arbitrary uid (serverless inference) cannot switch and stays what it is."""
+    try:
+        return UNPRIVILEGED_USER if os.geteuid() == 0 and pwd.getpwnam(UNPRIVILEGED_USER) else ""
+    except KeyError:
+        return ""
+
+
+def _setting(name: str, default: Any, cast: Callable[[str], Any], help: str, shown: str | None = None) -> Any:
+    """One row of the table. `default` may be a function; `shown` is then its text for people."""
+    factory = default if callable(default) else lambda: default
+    return field(
+        default_factory=factory,
+        metadata={"name": name, "cast": cast, "help": help, "default": shown if shown is not None else str(default)},
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, checked. Times in seconds, sizes in megabytes (2**20 bytes)."""
+
+    workers: int = _setting(
+        "MODEL_SERVER_WORKERS", lambda: cpus.available()[0], _integer(1, 512),
+        "gunicorn workers; more than one per CPU only helps a model that waits for something", "the CPUs",
+    )  # fmt: skip
+    timeout: int = _setting(
+        "MODEL_SERVER_TIMEOUT", 60, _integer(1, 3600),
+        "seconds a request may take; SageMaker itself gives up after 60 (real time) or up to 3600 (async, batch)",
+    )  # fmt: skip
+    port: int = _setting(
+        "SAGEMAKER_BIND_TO_PORT", 8080, _integer(1, 65535),
+        "port to listen on; SageMaker sets it in inference pipelines",
+    )  # fmt: skip
+    base_dir: Path = _setting(
+        "SAGEMAKER_BASE_DIR", Path("/opt/ml"), _directory,
+        "root of the tree that SageMaker mounts: model/, input/, output/",
+    )  # fmt: skip
+    max_body_mb: int = _setting(
+        "MODEL_SERVER_MAX_BODY_MB", 100, _integer(1, 2048),
+        "largest request body in MB; above the platform's 25 (real time) and 100 (batch); raise to 1024 for async",
+    )  # fmt: skip
+    log_level: str = _setting(
+        "MODEL_SERVER_LOG_LEVEL", "info", _choice("debug", "info", "warning", "error"),
+        "least severe message that is logged; `warning` and above also switch off the access log",
+    )  # fmt: skip
+    user: str = _setting(
+        "MODEL_SERVER_USER", _unprivileged_user, _user,
+        "user that nginx's and gunicorn's workers run as when the server starts as root; empty: root",
+        UNPRIVILEGED_USER + " in the image",
+    )  # fmt: skip
+
+    @property
+    def model_dir(self) -> Path:
+        """Where SageMaker puts the extracted model.tar.gz."""
+        return self.base_dir / "model"
+
+    @property
+    def threads(self) -> int:
+        """Threads for each worker's BLAS and OpenMP pools, so that workers x threads = CPUs."""
+        return max(1, cpus.available()[0] // self.workers)
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Reads the environment. Raises SettingError that lists every wrong value. An empty value means the default."""
+    values, complaints = {}, []
+    for row in fields(Settings):
+        name, text = row.metadata["name"], environ.get(row.metadata["name"])
+        if text is None or (text == "" and row.name != "user"):
+            continue
+        try:
+            values[row.name] = row.metadata["cast"](text)
+        except ValueError as exc:
+            complaints.append(f"{name}={text!r}: expected {exc}")
+    if complaints:
+        raise SettingError("; ".join(complaints))
+    return Settings(**values)
