@@ -27,7 +27,9 @@ class Encoded:
     content_type: str
 
 
-def decode(body: bytes, content_type: str | None, content_encoding: str | None, signature: Signature, max_bytes: int) -> Decoded:
+def decode(
+    body: bytes, content_type: str | None, content_encoding: str | None, signature: Signature, max_bytes: int
+) -> Decoded:
     import numpy as np
 
     media_type = (content_type or "text/csv").partition(";")[0].strip().lower()

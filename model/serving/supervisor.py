@@ -46,7 +46,7 @@ NGINX_ERRORS = {
     414: ("uri_too_long", "The address is too long."),
     494: ("headers_too_large", "The request's headers are too large."),
     500: ("internal_error", "An error inside the server; its log tells more."),
-    502: ("worker_lost", "The model server is starting, or the worker that computed this request has died; its log tells why."),
+    502: ("worker_lost", "The server is starting, or the worker that had this request has died; the log tells why."),
     503: ("not_ready", "The model server is starting or does not answer."),
     504: ("timeout", "The model did not answer in time (MODEL_SERVER_TIMEOUT)."),
 }  # fmt: skip
@@ -171,7 +171,9 @@ def _start(name: str, command: list[str], environ: dict[str, str]) -> Child:
     def unblock() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
 
-    return Child(name, subprocess.Popen(command, cwd=PROGRAM_DIR, env=environ, start_new_session=True, preexec_fn=unblock))
+    return Child(
+        name, subprocess.Popen(command, cwd=PROGRAM_DIR, env=environ, start_new_session=True, preexec_fn=unblock)
+    )
 
 
 @contextmanager
@@ -200,7 +202,7 @@ def _error_pages(config: Settings) -> str:
 
 
 def _user_line(config: Settings) -> str:
-    """nginx's workers run as gunicorn's, which own the socket. Only root can choose: for others the line is an error."""
+    """nginx's workers run as gunicorn's, which own the socket. Only root may choose; for others it would warn."""
     if os.geteuid() != 0:
         return ""
     entry = pwd.getpwnam(config.user) if config.user else pwd.getpwuid(0)
