@@ -66,7 +66,7 @@ def of_loading(exc: Exception, path: Path) -> str:
     text = str(exc)
     if isinstance(exc, ModuleNotFoundError) and exc.name:
         return _of_missing_module(exc.name, path)
-    if match := re.search(r"Can't get attribute '(\w+)' on <module '__main__'", text):
+    if match := re.search(r"Can't get attribute '(\w+)' on <module '[\w.]*__main__'", text):
         name = match[1]
         return (
             f"{path.name} needs `{name}`, which was defined in a notebook or script (__main__) and is not in the file. "

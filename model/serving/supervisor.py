@@ -86,11 +86,10 @@ def run(config: Settings, runtime_dir: Path) -> int:
 def announcement(config: Settings) -> str:
     """What was derived, and from what, in one line."""
     count, source = cpus.available()
-    plural = "s" if count != 1 else ""
     return (
-        f"{config.workers} workers x {config.threads} threads ({count} CPU{plural} by the {source}), "
-        f"timeout {config.timeout} s, body up to {config.max_body_mb} MB, port {config.port}, "
-        + (f"workers run as {config.user}" if config.user else f"uid {os.geteuid()}")
+        f"{_counted(config.workers, 'worker')} x {_counted(config.threads, 'thread')} "
+        f"({_counted(count, 'CPU')} by the {source}), timeout {config.timeout} s, body up to {config.max_body_mb} MB, "
+        f"port {config.port}, " + (f"workers run as {config.user}" if config.user else f"uid {os.geteuid()}")
     )
 
 
@@ -228,6 +227,10 @@ def _reap_orphans(own: set[int]) -> None:
         if info is None or info.si_pid in own:
             return
         os.waitpid(info.si_pid, 0)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _meaning(code: int) -> str:
