@@ -131,7 +131,7 @@ def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signat
         columns: list[list[Any]] = [[] for _ in schema]
         size = 0
         for batch in file.iter_batches(batch_size=16_384):
-            size += batch.nbytes
+            size += sum(map(_inflated_size, batch.columns))
             if size > max_bytes:
                 raise PayloadTooLarge(f"The Parquet file inflates to more than the limit of {max_bytes} bytes.")
             for column, values in zip(columns, batch.columns, strict=True):
@@ -142,6 +142,16 @@ def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signat
     names = [n for n in schema.names if not n.startswith("__index_level_")]
     cells = [c for n, c in zip(schema.names, cells, strict=True) if not n.startswith("__index_level_")]
     return align(Table(cells, file.metadata.num_rows, names), signature)
+
+
+def _inflated_size(part: Any) -> int:
+    """Of a dictionary: as if every word were written out, since that is what a DataFrame may do with it."""
+    if not hasattr(part, "dictionary"):
+        return int(part.nbytes)
+    import pyarrow.compute as pc
+
+    lengths = pc.binary_length(part.dictionary).to_numpy(zero_copy_only=False)
+    return int(np.nansum(lengths[part.indices.drop_null().to_numpy()], dtype=np.float64)) + len(part) * 8
 
 
 def _check_size(metadata: Any, max_bytes: int) -> None:

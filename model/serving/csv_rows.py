@@ -106,7 +106,7 @@ def _rectangular(body: bytes, width: int) -> bool:
 
 def _fitting(block: np.ndarray, signature: Signature) -> np.ndarray:
     if signature.count is not None and block.shape[1] != signature.count:
-        raise wrong_width(1, block.shape[1], signature.count, signature.names)
+        raise wrong_width(1, block.shape[1], signature)
     return block
 
 
@@ -172,7 +172,7 @@ def _cell_by_cell(text: str, signature: Signature, names: list[str] | None) -> A
             if width is None:
                 width = len(row)
             if len(row) != width:
-                raise wrong_width(len(rows) + 1, len(row), width, names or signature.names)
+                raise wrong_width(len(rows) + 1, len(row), signature, width)
             rows.append(row)
     except csv.Error as exc:
         raise BadRequest(f"Row {len(rows) + 1} is not valid CSV: {_reason(exc)}.", row=len(rows) + 1) from None

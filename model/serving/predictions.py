@@ -82,8 +82,8 @@ def _rows(predictions: Any, count: int) -> np.ndarray | list[Any] | None:
     if hasattr(predictions, "iloc") and hasattr(predictions, "columns"):
         return _records({str(name): predictions.iloc[:, i] for i, name in enumerate(predictions.columns)})
     if hasattr(predictions, "iloc") or hasattr(predictions, "to_numpy"):
-        array = predictions.to_numpy()
-        return array if array.dtype.kind in "fiubM" else list(predictions)
+        numpy_dtype = isinstance(predictions.dtype, np.dtype) and predictions.dtype.kind in "fiubM"
+        return predictions.to_numpy() if numpy_dtype else list(predictions)
     if hasattr(predictions, "toarray"):  # scipy.sparse
         return np.asarray(predictions.toarray())
     if hasattr(predictions, "__array__"):

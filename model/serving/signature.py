@@ -41,7 +41,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Signature:
-    """`form` is "frame", "array", "texts" (a list of str) or "unknown"; `columns` is None if not even their count is."""
+    """`form` is "frame", "array", "texts" (list of str) or "unknown"; `columns` is None if not even their count is."""
 
     form: str = "unknown"
     columns: tuple[Column, ...] | None = None

@@ -15,6 +15,7 @@ from .errors import BadRequest
 from .signature import KINDS, Column, Signature, listed
 
 ANY = Column()
+ANYTHING, TEXTS = Signature(), Signature("texts")
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Table:
         width = len(rows[0]) if width is None and rows else width or 0
         for number, row in enumerate(rows, 1):
             if len(row) != width:
-                raise wrong_width(number, len(row), width)
+                raise wrong_width(number, len(row), ANYTHING, width)
         return cls(list(zip(*rows, strict=True)) if rows else [()] * width, len(rows), names)
 
 
@@ -44,8 +45,13 @@ def takes_block(signature: Signature, names: Sequence[str] | None) -> bool:
     return signature.numeric and (names is None or signature.columns is not None)
 
 
-def wrong_width(row: int, got: int, expected: int, names: Sequence[str] | None = None) -> BadRequest:
+def wrong_width(row: int, got: int, signature: Signature, width: int | None = None) -> BadRequest:
+    """The row has `got` values instead of `width`, or instead of what the model expects."""
+    expected = width if width is not None else signature.count or 0
+    names = signature.names if expected == signature.count else None
     remedy = " Is the label still among them?" if got == expected + 1 else ""
+    if signature.form == "texts":
+        remedy = " Quote a text that contains commas, or send one text per line as text/plain."
     values = f"{got} value{'s' * (got != 1)}"
     message = f"Row {row} has {values}; expected {expected}{': ' + listed(names) if names else ''}.{remedy}"
     return BadRequest(message, row=row, expected=expected, got=got)
@@ -75,12 +81,7 @@ def align(table: Table, signature: Signature) -> Any:
 
 def _texts(table: Table) -> list[str]:
     if len(table.columns) != 1:
-        got = len(table.columns)
-        raise BadRequest(
-            f"Row 1 has {got} values; the model takes one text per row. Quote a text that contains commas, or send "
-            "one text per line as text/plain.",
-            row=1, expected=1, got=got,
-        )  # fmt: skip
+        raise wrong_width(1, len(table.columns), TEXTS)
     for row, cell in enumerate(table.columns[0], 1):
         if not isinstance(cell, str):
             raise BadRequest(f"Row {row}: expected a text, got {cell!r:.80}.", row=row, column=1, expected="a text")
@@ -93,7 +94,7 @@ def _chosen(table: Table, signature: Signature) -> list[int | None] | None:
         return by_name(table.names, signature)
     width = len(table.columns) if table.block is None else table.block.shape[1]
     if signature.count is not None and width != signature.count:
-        raise wrong_width(1, width, signature.count, signature.names)
+        raise wrong_width(1, width, signature)
     if width == 0:
         raise BadRequest("The rows have no values.", row=1, got=0)
     return None
