@@ -42,7 +42,8 @@ class Decoded:
         self.count: int = len(rows)
         self.media_type, self.wrap = media_type, signature.wrap
         if isinstance(rows, np.ndarray) and rows.dtype == np.float64:
-            self.block: np.ndarray | None = rows
+            # frames lie by columns (see Signature.frame), arrays by rows as np.array makes them
+            self.block: np.ndarray | None = np.asarray(rows, order="F" if signature.form == "frame" else "C")
             self._rows = None
             self.batch_key: object = (signature.key, rows.shape[1])
         else:

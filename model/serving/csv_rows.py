@@ -92,7 +92,7 @@ def _bulk(body: bytes) -> np.ndarray | None:
         frame = pd.read_csv(io.BytesIO(body), header=None, dtype=np.float64, engine="c", index_col=False)
     except (ValueError, pd.errors.ParserError, OverflowError):
         return None
-    block = np.ascontiguousarray(frame.to_numpy())
+    block = frame.to_numpy()
     if np.isnan(block.sum()) and np.isnan(block).any() and not _rectangular(body, block.shape[1]):
         return None
     return block

@@ -164,7 +164,7 @@ def _pipeline(pipeline: Any, count: int) -> list[Trait]:
 def _then(before: Trait, after: Trait) -> Trait:
     known = before if before.kind != "any" else after
     missing = after.missing if before.missing == PASSES else before.missing
-    return replace(known, missing=missing, used=before.used)
+    return replace(known, missing=missing, used=before.used and after.used)
 
 
 def _column_transformer(transformer: Any, count: int) -> list[Trait]:

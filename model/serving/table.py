@@ -68,7 +68,7 @@ def align(table: Table, signature: Signature) -> Any:
         block = table.block
         if chosen is not None:
             block = np.column_stack([block[:, i] if i is not None else _absent(table) for i in chosen])
-        return np.ascontiguousarray(block, dtype=np.float64)
+        return block.astype(np.float64, copy=False)
     order = chosen if chosen is not None else range(len(table.columns))
     columns = [table.columns[i] if i is not None else _absent(table) for i in order]
     expected = signature.columns or (ANY,) * len(columns)
@@ -159,7 +159,9 @@ def _absent(table: Table) -> np.ndarray:
 def _frame(arrays: list[Any], table: Table, signature: Signature) -> Any:
     import pandas as pd
 
-    frame = pd.DataFrame(dict(enumerate(arrays)), copy=False)
+    # objects with None stay objects: as str, None would become NaN, which is another category to an encoder
+    series = [pd.Series(a, dtype=object) if a.dtype == object and None in a.tolist() else a for a in arrays]
+    frame = pd.DataFrame(dict(enumerate(series)), copy=False)
     if signature.form == "frame":
         frame.columns = signature.index
     elif table.names is not None:
