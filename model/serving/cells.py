@@ -111,8 +111,18 @@ def _checked(convert: Any, index: int, cell: object, expected: str) -> Any:
         raise Unfit(index, cell, expected) from None
 
 
-def integers(cells: Sequence[Any]) -> np.ndarray:
-    """int64 if every cell is a whole number that fits (2**53 + 1 keeps its 1), else float64, as pandas does."""
+def integers(cells: Sequence[Any], dtype: str | None = None) -> Any:
+    """int64 if every cell is a whole number that fits (2**53 + 1 keeps its 1), else float64, as pandas does.
+
+    pandas' own Int64 and the like hold missing values beside whole numbers.
+    """
+    if dtype is not None and dtype[:1].isupper():
+        import pandas as pd
+
+        try:
+            return pd.array([None if _is_missing(cell) else _whole(cell) for cell in cells], dtype=dtype)
+        except (ValueError, OverflowError, TypeError):
+            pass
     if isinstance(cells, np.ndarray):
         if cells.dtype.kind in "iu":
             return cells
@@ -178,7 +188,7 @@ def json_texts(cells: Sequence[Any], categories: Sequence[Any] | None = None) ->
 
 
 def _is_missing(cell: object) -> bool:
-    return cell is None or (isinstance(cell, str) and cell in NA_WORDS) or cell != cell
+    return cell is None or (cell in NA_WORDS if isinstance(cell, str) else cell != cell)
 
 
 def categories(cells: Sequence[Any], column: Column) -> Any:

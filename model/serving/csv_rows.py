@@ -93,7 +93,7 @@ def _bulk(body: bytes) -> np.ndarray | None:
     except (ValueError, pd.errors.ParserError, OverflowError):
         return None
     block = frame.to_numpy()
-    if np.isnan(block.sum()) and np.isnan(block).any() and not _rectangular(body, block.shape[1]):
+    if np.isnan(block).any() and not _rectangular(body, block.shape[1]):
         return None
     return block
 

@@ -300,7 +300,7 @@ DTYPE_KINDS = {
 
 KINDS: dict[str, Any] = {
     "number": lambda values, column, null: cells.numbers(values),
-    "integer": lambda values, column, null: cells.integers(values),
+    "integer": lambda values, column, null: cells.integers(values, column.dtype),
     "boolean": lambda values, column, null: cells.booleans(values),
     "text": lambda values, column, null: (cells.json_texts if null else cells.texts)(values, column.categories),
     "category": lambda values, column, null: cells.categories(values, column),

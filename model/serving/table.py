@@ -14,6 +14,9 @@ from .cells import Unfit
 from .errors import BadRequest
 from .signature import KINDS, Column, Signature, listed
 
+MOST_GUESSED = 20_000
+"""Columns whose type has to be guessed one by one, since the model says nothing."""
+
 ANY = Column()
 ANYTHING, TEXTS = Signature(), Signature("texts")
 
@@ -69,6 +72,8 @@ def align(table: Table, signature: Signature) -> Any:
         if chosen is not None:
             block = np.column_stack([block[:, i] if i is not None else _absent(table) for i in chosen])
         return block.astype(np.float64, copy=False)
+    if signature.columns is None and len(table.columns) > MOST_GUESSED:
+        raise BadRequest(f"Row 1 has {len(table.columns)} values; at most {MOST_GUESSED} if not all of them are numbers.", row=1)
     order = chosen if chosen is not None else range(len(table.columns))
     columns = [table.columns[i] if i is not None else _absent(table) for i in order]
     expected = signature.columns or (ANY,) * len(columns)
@@ -159,9 +164,16 @@ def _absent(table: Table) -> np.ndarray:
 def _frame(arrays: list[Any], table: Table, signature: Signature) -> Any:
     import pandas as pd
 
-    # objects with None stay objects: as str, None would become NaN, which is another category to an encoder
-    series = [pd.Series(a, dtype=object) if a.dtype == object and None in a.tolist() else a for a in arrays]
-    frame = pd.DataFrame(dict(enumerate(series)), copy=False)
+    words = pd.Series(["a"]).dtype  # str in pandas 3, object before
+    columns: dict[int, Any] = dict(enumerate(arrays))
+    for position, array in columns.items():
+        if getattr(array, "dtype", None) == object:
+            values = array.tolist()
+            if None in values:  # as str it would become NaN, which is another category to an encoder
+                columns[position] = pd.Series(array, dtype=object)
+            elif all(isinstance(value, str) or value != value for value in values):
+                columns[position] = pd.Series(array, dtype=words)
+    frame = pd.DataFrame(columns, copy=False)
     if signature.form == "frame":
         frame.columns = signature.index
     elif table.names is not None:
