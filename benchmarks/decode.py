@@ -1,7 +1,7 @@
 """What reading rows and writing predictions costs, beside pandas and pyarrow, in one run on one machine.
 
-    python benchmarks/decode.py             microseconds, and how many times ours fits into theirs
-    python benchmarks/decode.py --memory    peak memory of 25 MB and 100 MB of CSV, in processes of their own
+python benchmarks/decode.py             microseconds, and how many times ours fits into theirs
+python benchmarks/decode.py --memory    peak memory of 25 MB and 100 MB of CSV, in processes of their own
 """
 
 import io
@@ -76,7 +76,9 @@ def compare(rows: int) -> None:
     values, answer = np.random.default_rng(0).normal(size=(rows, COLUMNS)), np.random.default_rng(1).random(rows)
     body = pd.DataFrame(values).to_csv(index=False, header=False).encode()
     as_json = json.dumps({"instances": values.tolist()}).encode()
-    mixed = pd.DataFrame(values).astype({i: str for i in range(0, COLUMNS, 3)}).to_csv(index=False, header=False).encode()
+    mixed = (
+        pd.DataFrame(values).astype(dict.fromkeys(range(0, COLUMNS, 3), str)).to_csv(index=False, header=False).encode()
+    )
     lines = {
         "CSV, array": (ours(body, "text/csv", ARRAY, answer), pandas_csv(body, None, answer), arrow_csv(body, answer)),
         "CSV, DataFrame": (ours(body, "text/csv", FRAME, answer), pandas_csv(body, NAMES, answer), None),

@@ -81,7 +81,14 @@ def test_csv_wrong_charset():
 
 @pytest.mark.parametrize(
     "body",
-    ["a,b,c\n1,2,3\n", "c,a,b\n3,1,2\n", "x,c,a,b\n9,3,1,2\n", '"b","a",c\n2,1,3', "x,c,a,b\nhello,3,1,2\n", " a, b ,c\n1,2,3"],
+    [
+        "a,b,c\n1,2,3\n",
+        "c,a,b\n3,1,2\n",
+        "x,c,a,b\n9,3,1,2\n",
+        '"b","a",c\n2,1,3',
+        "x,c,a,b\nhello,3,1,2\n",
+        " a, b ,c\n1,2,3",
+    ],
 )
 def test_csv_header_by_name(body):
     """A first line of feature names is a header: columns are matched by name, in any order, extra ones ignored."""
@@ -165,7 +172,7 @@ def test_csv_not_a_number(cell):
 
 
 @pytest.mark.parametrize("row", ["1,2", "1,2,3,4", "1,2,3,", "1"])
-@pytest.mark.parametrize("many", [1, 5000])
+@pytest.mark.parametrize("many", [1, 20_000])
 @pytest.mark.parametrize("signature", [NUMBERS, NAMED])
 def test_csv_ragged(row, many, signature):
     """A short or long row is a 400 that names the row, and is never padded, however large the file."""
@@ -193,7 +200,7 @@ def test_csv_floats_are_exact(count):
     assert np.array_equal(rows(body), values)
 
 
-@pytest.mark.parametrize("many", [1, 4000])
+@pytest.mark.parametrize("many", [1, 20_000])
 def test_csv_minus_zero_and_empty_cells(many):
     """-0 keeps its sign and an empty cell is NaN, whichever parser the size chooses."""
     block = rows("-0,,-0.0\n,-0,\n" * many)
@@ -209,7 +216,9 @@ def test_csv_zero_rows(body, count):
     assert encode([], 0, None, "text/csv").body == b""
 
 
-@pytest.mark.parametrize("content_type", [None, "text/csv", "application/json", "application/x-npy", "application/x-parquet"])
+@pytest.mark.parametrize(
+    "content_type", [None, "text/csv", "application/json", "application/x-npy", "application/x-parquet"]
+)
 def test_empty_body(content_type):
     """A body without a byte is a 400."""
     assert "no body" in refused(BadRequest, b"", content_type).message
@@ -323,7 +332,11 @@ def test_json_lines():
     """JSON Lines take a list, an object or an envelope of one row per line, and skip blank lines."""
     body = '[1.5,2,3]\n\n{"a":4,"b":5.25,"c":6}\r\n'
     refused(BadRequest, body, "application/jsonlines", NAMED)  # lists and objects do not mix
-    for body in ('[1.5,2,3]\n\n[4,5.25,6]\n', '{"c":3,"a":1.5,"b":2}\n{"a":4,"b":5.25,"c":6}', '{"features":[1.5,2,3]}\n{"features":[4,5.25,6]}'):
+    for body in (
+        "[1.5,2,3]\n\n[4,5.25,6]\n",
+        '{"c":3,"a":1.5,"b":2}\n{"a":4,"b":5.25,"c":6}',
+        '{"features":[1.5,2,3]}\n{"features":[4,5.25,6]}',
+    ):
         for name in ("application/jsonlines", "application/x-ndjson", "application/jsonl"):
             assert np.array_equal(rows(body, name, NAMED), [ROW, OTHER])
     assert refused(BadRequest, "[1,2,3]\n[1,2,\n", "application/jsonlines").details["row"] == 2
@@ -445,7 +458,9 @@ def test_parquet():
     for name in ("application/x-parquet", "application/vnd.apache.parquet", None):
         got = rows(parquet(frame), name, NAMED)
         assert np.array_equal(got, [[1.5, 2, 3], [np.nan, np.nan, 6]], equal_nan=True)
-    mixed = pd.DataFrame({"age": [22.0], "sex": ["male"], "zip": pd.Categorical(["007"]), "id": [2**53 + 1]}, index=["i"])
+    mixed = pd.DataFrame(
+        {"age": [22.0], "sex": ["male"], "zip": pd.Categorical(["007"]), "id": [2**53 + 1]}, index=["i"]
+    )
     assert rows(parquet(mixed), "application/x-parquet", MIXED).iloc[0].tolist() == [22.0, "male", "007", 2**53 + 1]
     assert rows(parquet(frame[["a", "b", "c"]][:1]), "application/x-parquet").tolist() == [[1.5, 2, 3]]
     for broken in (b"PAR1", b"PAR1" + b"\0" * 100 + b"PAR1", parquet(frame)[:-20], b"x"):
@@ -462,7 +477,9 @@ def test_parquet_bomb():
         words = pa.DictionaryArray.from_arrays(pa.array([0] * many, pa.int32()), pa.array(["x" * 1_000_000]))
         pq.write_table(pa.table({"t": words}), stream, store_schema=False)
         if many == 9:
-            assert rows(stream.getvalue(), "application/x-parquet", signature)["t"].str.len().tolist() == [1_000_000] * 9
+            assert (
+                rows(stream.getvalue(), "application/x-parquet", signature)["t"].str.len().tolist() == [1_000_000] * 9
+            )
     refused(PayloadTooLarge, stream.getvalue(), "application/x-parquet", signature)
 
 
@@ -484,7 +501,11 @@ def field(number, content):
 
 
 def record(values, kind=2, keys=None, shape=None, name=b"values"):
-    packed = b"".join(varint(v % 2**64) for v in values) if kind == 7 else np.array(values, "<f4" if kind == 2 else "<f8").tobytes()
+    packed = (
+        b"".join(varint(v % 2**64) for v in values)
+        if kind == 7
+        else np.array(values, "<f4" if kind == 2 else "<f8").tobytes()
+    )
     tensor = field(1, packed)
     if keys is not None:
         tensor += field(2, b"".join(map(varint, keys))) + field(3, varint(shape))
@@ -499,7 +520,13 @@ def test_recordio():
     assert rows(record([1.1, 2, 3], kind=3), name, NAMED).to_numpy().tolist() == [[1.1, 2, 3]]
     assert rows(record([-1, 2, 3], kind=7), None).tolist() == [[-1, 2, 3]]
     assert rows(record([5], keys=[2], shape=3), name).tolist() == [[0, 0, 5]]
-    bad = [b"x" * 7, record([1])[:-4], record([1], name=b"other"), record([5], keys=[3], shape=3), record([5], keys=[0], shape=2**40)]
+    bad = [
+        b"x" * 7,
+        record([1])[:-4],
+        record([1], name=b"other"),
+        record([5], keys=[3], shape=3),
+        record([5], keys=[0], shape=2**40),
+    ]
     for body in bad:
         refused(BadRequest, body, name)
 
@@ -507,7 +534,9 @@ def test_recordio():
 # ---- media types -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content_type", ["TEXT/CSV", "text/csv;charset=UTF-8", ' text/csv ; charset="utf-8" ', "text/csv;"])
+@pytest.mark.parametrize(
+    "content_type", ["TEXT/CSV", "text/csv;charset=UTF-8", ' text/csv ; charset="utf-8" ', "text/csv;"]
+)
 def test_media_types_are_parsed(content_type):
     """Case, spaces, parameters and quotes do not matter."""
     assert rows("1,2,3", content_type).tolist() == [[1, 2, 3]]
@@ -516,7 +545,13 @@ def test_media_types_are_parsed(content_type):
 @pytest.mark.parametrize("content_type", [None, "", "application/octet-stream"])
 def test_no_content_type(content_type):
     """Without a type the body is looked at."""
-    for body in (b"1,2,3", b" [[1,2,3]]", b'{"instances": [[1,2,3]]}', npy(np.array([[1, 2, 3]])), npz(x=np.array([[1, 2, 3]]))):
+    for body in (
+        b"1,2,3",
+        b" [[1,2,3]]",
+        b'{"instances": [[1,2,3]]}',
+        npy(np.array([[1, 2, 3]])),
+        npz(x=np.array([[1, 2, 3]])),
+    ):
         assert rows(body, content_type).tolist() == [[1, 2, 3]]
 
 
@@ -558,7 +593,10 @@ def test_not_acceptable(accept):
 
 
 def answers(predictions, count):
-    return [encode(predictions, count, accept, "").body for accept in ("text/csv", "application/json", "application/jsonlines")]
+    return [
+        encode(predictions, count, accept, "").body
+        for accept in ("text/csv", "application/json", "application/jsonlines")
+    ]
 
 
 CASES = {
@@ -626,7 +664,20 @@ def test_predictions_npy():
 
 
 @pytest.mark.parametrize(
-    "predictions", [np.zeros(3), [1], np.float64(1), 0.5, None, "setosa", {}, {"a": 1}, {"a": [1], "b": [1, 2]}, np.zeros((1, 2)), object()]
+    "predictions",
+    [
+        np.zeros(3),
+        [1],
+        np.float64(1),
+        0.5,
+        None,
+        "setosa",
+        {},
+        {"a": 1},
+        {"a": [1], "b": [1, 2]},
+        np.zeros((1, 2)),
+        object(),
+    ],
 )
 def test_wrong_length(predictions):
     """Anything but one prediction per row is a 500 that says what came for how many rows."""
@@ -648,7 +699,11 @@ def test_csv_header_out():
 
 def test_stream():
     """A generator is streamed, one prediction per item; an error before the first item still is an error."""
-    for accept, expected in (("text/csv", b"1\na\n"), ("application/json", b'{"predictions":[1,"a"]}'), ("application/jsonl", b'1\n"a"\n')):
+    for accept, expected in (
+        ("text/csv", b"1\na\n"),
+        ("application/json", b'{"predictions":[1,"a"]}'),
+        ("application/jsonl", b'1\n"a"\n'),
+    ):
         body = encode((item for item in (1, "a")), 2, accept, "").body
         assert not isinstance(body, bytes)
         assert b"".join(body) == expected

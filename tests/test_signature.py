@@ -114,7 +114,10 @@ def test_mixed_columns():
     }  # fmt: skip
     assert found.columns[found.position["class"]].categories == ("03", "1", "2")
     model = titanic()
-    for body in (as_csv(PEOPLE), PEOPLE[["fare", "class", "sex", "age"]].assign(extra="x").to_csv(index=False).encode()):
+    for body in (
+        as_csv(PEOPLE),
+        PEOPLE[["fare", "class", "sex", "age"]].assign(extra="x").to_csv(index=False).encode(),
+    ):
         assert np.array_equal(model.predict_proba(rows(body, found)), model.predict_proba(PEOPLE))
     records = PEOPLE.to_json(orient="records").encode()
     assert np.array_equal(model.predict(rows(records, found, "application/json")), model.predict(PEOPLE))
@@ -133,7 +136,9 @@ def test_unused_column():
     found = of(model)
     assert [c.used for c in found.columns] == [True, False, False]
     assert np.array_equal(model.predict(rows(FRAME[["a"]].to_csv(index=False).encode(), found)), model.predict(FRAME))
-    assert np.array_equal(model.predict(rows(b'{"a": 1.5}', found, "application/json")), model.predict(FRAME.assign(a=1.5)[:1]))
+    assert np.array_equal(
+        model.predict(rows(b'{"a": 1.5}', found, "application/json")), model.predict(FRAME.assign(a=1.5)[:1])
+    )
 
 
 @pytest.mark.parametrize("remainder", ["passthrough", StandardScaler()])
@@ -263,7 +268,9 @@ def test_xgboost(named):
         assert (found.form, found.count, found.numeric) == ("frame" if named else "array", 3, True)
         got = rows(as_csv(FRAME), found)
         answer = thing.predict(got) if thing is model else thing.predict(xgboost.DMatrix(got))
-        assert np.array_equal(answer, thing.predict(original) if thing is model else thing.predict(xgboost.DMatrix(original)))
+        assert np.array_equal(
+            answer, thing.predict(original) if thing is model else thing.predict(xgboost.DMatrix(original))
+        )
     assert len(model.predict(rows(b"1,,3\n", of(model)))) == 1
 
 
@@ -339,7 +346,10 @@ def test_opaque_first_step():
     found = of(model)
     assert {c.kind for c in found.columns} == {"any"}
     assert found.sample_rows(1) is None
-    assert rows(b"1,x,2.5\n", found).dtypes.astype(str).tolist() in (["int64", "str", "float64"], ["int64", "object", "float64"])
+    assert rows(b"1,x,2.5\n", found).dtypes.astype(str).tolist() in (
+        ["int64", "str", "float64"],
+        ["int64", "object", "float64"],
+    )
 
 
 # ---- the sample file -------------------------------------------------------------------------------------------------
@@ -356,7 +366,10 @@ KEPT = pd.DataFrame(
 def test_sample_file_keeps_types(tmp_path):
     """The sample file keeps names, types and categories, so that CSV and JSON come back as the same DataFrame."""
     found = load_sample(save_sample(KEPT, tmp_path))
-    for body, media_type in ((as_csv(KEPT), "text/csv"), (KEPT.to_json(orient="records", date_format="iso").encode(), "application/json")):
+    for body, media_type in (
+        (as_csv(KEPT), "text/csv"),
+        (KEPT.to_json(orient="records", date_format="iso").encode(), "application/json"),
+    ):
         got = rows(body, found, media_type)
         pd.testing.assert_frame_equal(got, KEPT, check_dtype=True)
     pd.testing.assert_frame_equal(found.sample_rows(3), KEPT)

@@ -43,7 +43,7 @@ def _array(data: bytes, what: str) -> np.ndarray:
         version = np.lib.format.read_magic(stream)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, fortran, dtype = read(stream)
-    except Exception as exc:  # noqa: BLE001  the header is Python source to NumPy, which fails in many ways
+    except Exception as exc:
         raise BadRequest(f"{what} is not an array in NumPy's npy format.", expected="what numpy.save writes") from exc
     if dtype.hasobject:
         raise BadRequest(f"{what} is an array of Python objects; those are pickled, and nothing is unpickled here.")

@@ -22,7 +22,7 @@ from .table import Table, align, by_name, takes_block, wrong_width
 
 csv.field_size_limit(sys.maxsize)  # a cell may be a whole document; the body's size is limited already
 
-BULK_BYTES = 64 * 1024
+BULK_BYTES = 200_000
 """From here on pandas' columnar parser is faster than orjson (measured: benchmarks/decode.py)."""
 
 BULK_CELLS_PER_ROW = 1000
@@ -44,8 +44,10 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, max
             block = _after_header(body, names)
             if block is not None:
                 return align(Table((), len(block), names, block=block), signature)
-        return _cell_by_cell(text, signature, names)
-    return _cell_by_cell(text, signature, None)
+        frame = _bulk_frame(_below(body) or b"", names, signature)
+        return frame if frame is not None else _cell_by_cell(text, signature, names)
+    frame = _bulk_frame(body, None, signature)
+    return frame if frame is not None else _cell_by_cell(text, signature, None)
 
 
 def numeric_block(body: bytes, width: int | None) -> np.ndarray | None:
@@ -85,17 +87,52 @@ def _bulk(body: bytes) -> np.ndarray | None:
     if b'"' in body:
         return None
     try:
-        import pandas as pd
+        frame = _read_csv(body, np.float64)
     except ImportError:
         return _by_line(body)
-    try:
-        frame = pd.read_csv(io.BytesIO(body), header=None, dtype=np.float64, engine="c", index_col=False)
-    except (ValueError, pd.errors.ParserError, OverflowError):
+    except (ValueError, OverflowError):  # pandas' ParserError is a ValueError
         return None
     block = frame.to_numpy()
     if np.isnan(block).any() and not _rectangular(body, block.shape[1]):
         return None
     return block
+
+
+def _read_csv(body: bytes, dtype: Any) -> Any:
+    import pandas as pd
+
+    # since 3.1 pandas rounds correctly by default and warns of the option
+    old = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
+    exact: dict[str, Any] = {"float_precision": "round_trip"} if old else {}
+    return pd.read_csv(io.BytesIO(body), header=None, dtype=dtype, engine="c", index_col=False, **exact)
+
+
+def _bulk_frame(body: bytes, names: list[str] | None, signature: Signature) -> Any:
+    """Thousands of lines of numbers and texts, read by pandas; None where the reader of cells has to decide.
+
+    That is wherever pandas is more lenient than we are (quotes, short rows) or knows less (a category called NA).
+    """
+    columns = signature.columns or ()
+    order = by_name(names, signature) if names is not None else list(range(len(columns)))
+    simple = all(
+        c.kind in ("number", "text") and c.dtype is None and NA_WORDS.isdisjoint(c.categories or ()) for c in columns
+    )
+    if signature.form != "frame" or not simple or None in order or any(None in (c.categories or ()) for c in columns):
+        return None
+    if len(body) < BULK_BYTES or b'"' in body or b"\0" in body:
+        return None
+    width = len(names) if names is not None else len(columns)
+    dtypes: dict[int, Any] = dict.fromkeys(range(width), str)
+    dtypes |= {place: np.float64 for place, column in zip(order, columns, strict=True) if column.kind == "number"}
+    try:
+        frame = _read_csv(body, dtypes)
+    except (ValueError, OverflowError, ImportError):
+        return None
+    if frame.shape[1] != width or (frame.iloc[:, -1].isna().any() and not _rectangular(body.strip(b"\r\n"), width)):
+        return None
+    frame = frame.iloc[:, order]
+    frame.columns = signature.index
+    return frame
 
 
 def _rectangular(body: bytes, width: int) -> bool:
@@ -112,12 +149,18 @@ def _fitting(block: np.ndarray, signature: Signature) -> np.ndarray:
 
 def _after_header(body: bytes, names: list[str]) -> np.ndarray | None:
     """The numbers below a one-line header."""
+    below = _below(body)
+    block = numeric_block(below, len(names)) if below is not None else None
+    return block if block is not None and block.shape[1] == len(names) else None
+
+
+def _below(body: bytes) -> bytes | None:
+    """What follows the first line, if that is plain: a quote in it might hold a line break."""
     body = body.lstrip(b"\r\n")
     end = body.find(b"\n")
-    if end < 0 or b"\r" in body[: end - 1]:
-        return None
-    block = numeric_block(body[end + 1 :], len(names))
-    return block if block is not None and block.shape[1] == len(names) else None
+    first = body[:end].removesuffix(b"\r")
+    quoted = first.count(b'"') % 2
+    return None if end < 0 or quoted or b"\r" in first or not first.strip() else body[end + 1 :]
 
 
 def _reader(text: str) -> Any:

@@ -73,7 +73,9 @@ def align(table: Table, signature: Signature) -> Any:
             block = np.column_stack([block[:, i] if i is not None else _absent(table) for i in chosen])
         return block.astype(np.float64, copy=False)
     if signature.columns is None and len(table.columns) > MOST_GUESSED:
-        raise BadRequest(f"Row 1 has {len(table.columns)} values; at most {MOST_GUESSED} if not all of them are numbers.", row=1)
+        raise BadRequest(
+            f"Row 1 has {len(table.columns)} values; at most {MOST_GUESSED} if not all of them are numbers.", row=1
+        )
     order = chosen if chosen is not None else range(len(table.columns))
     columns = [table.columns[i] if i is not None else _absent(table) for i in order]
     expected = signature.columns or (ANY,) * len(columns)
