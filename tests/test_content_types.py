@@ -4,8 +4,10 @@ import gzip
 import io
 import json
 import struct
+import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -53,10 +55,18 @@ def refused(error, body, content_type="text/csv", signature=NUMBERS, **kwargs):
 @pytest.mark.parametrize(
     "body",
     [
-        "1,2,3\n4,5,6\n", "1,2,3\n4,5,6", "1,2,3\r\n4,5,6\r\n", "\n1,2,3\n\n\n4,5,6\n\n", "\ufeff1,2,3\n4,5,6",
-        '"1","2",3\n4,5,"6"', "1, 2, 3\n 4,5,6 ", "1.,+2,3e0\n04,.5e1,6.0", "1,2,3\r4,5,6\r", "1,2,3\n   \n4,5,6\n",
+        "1,2,3\n4,5,6\n",
+        "1,2,3\n4,5,6",
+        "1,2,3\r\n4,5,6\r\n",
+        "\n1,2,3\n\n\n4,5,6\n\n",
+        "\ufeff1,2,3\n4,5,6",
+        '"1","2",3\n4,5,"6"',
+        "1, 2, 3\n 4,5,6 ",
+        "1.,+2,3e0\n04,.5e1,6.0",
+        "1,2,3\r4,5,6\r",
+        "1,2,3\n   \n4,5,6\n",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("signature", [NUMBERS, UNKNOWN, NAMED])
 def test_csv_layout(body, signature):
     """Line ends, byte order mark, blank lines, quotes and spaces do not change the rows."""
@@ -253,14 +263,17 @@ NAMED_ROWS = [dict(zip("cab", (3, 1.5, 2), strict=True)), {"a": 4, "b": 5.25, "c
 @pytest.mark.parametrize(
     "document",
     [
-        [ROW, OTHER], {"instances": [ROW, OTHER]}, {"inputs": [ROW, OTHER]}, {"dataframe_records": [ROW, OTHER]},
+        [ROW, OTHER],
+        {"instances": [ROW, OTHER]},
+        {"inputs": [ROW, OTHER]},
+        {"dataframe_records": [ROW, OTHER]},
         {"instances": [{"features": ROW}, {"features": OTHER}]},
         {"instances": [{"data": {"features": {"values": ROW}}}, {"data": {"features": {"values": OTHER}}}]},
         {"instances": [{"data": {"features": {"keys": [0, 1, 2], "shape": [3], "values": r}}} for r in (ROW, OTHER)]},
         {"dataframe_split": {"columns": ["a", "b", "c"], "data": [ROW, OTHER], "index": [0, 1]}},
         {"columns": ["a", "b", "c"], "data": [ROW, OTHER]},
     ],
-)  # fmt: skip
+)
 def test_json_shapes(document, signature):
     """Every shape that the built-in algorithms, TF Serving and MLflow take means the same rows."""
     assert np.array_equal(rows(json.dumps(document), "application/json", signature), [ROW, OTHER])
@@ -269,11 +282,15 @@ def test_json_shapes(document, signature):
 @pytest.mark.parametrize(
     "document",
     [
-        NAMED_ROWS, {"instances": NAMED_ROWS}, {"dataframe_records": NAMED_ROWS}, {"inputs": NAMED_ROWS},
-        {"inputs": {"c": [3, 6], "a": [1.5, 4], "b": [2, 5.25]}}, {"c": [3, 6], "a": [1.5, 4], "b": [2, 5.25]},
+        NAMED_ROWS,
+        {"instances": NAMED_ROWS},
+        {"dataframe_records": NAMED_ROWS},
+        {"inputs": NAMED_ROWS},
+        {"inputs": {"c": [3, 6], "a": [1.5, 4], "b": [2, 5.25]}},
+        {"c": [3, 6], "a": [1.5, 4], "b": [2, 5.25]},
         {"columns": ["c", "x", "b", "a"], "data": [[3, "x", 2, 1.5], [6, None, 5.25, 4]]},
     ],
-)  # fmt: skip
+)
 def test_json_by_name(document):
     """Objects are matched by name, in any order, extra names ignored."""
     frame = rows(json.dumps(document), "application/json", NAMED)
@@ -308,11 +325,19 @@ def test_json_types():
 @pytest.mark.parametrize(
     ("body", "row"),
     [
-        ("[[1,2,3],[1,2]]", 2), ("[[1,2,3],[1,2,3,4]]", 2), ('[[1,2,3],[1,"x",3]]', 2), ("[[1,2,3],4]", 2),
-        ("[[1,2,[3]]]", 1), ('[[1,2,{"a":1}]]', 1), ('[{"a":1,"b":2,"c":3},{"a":1,"b":2}]', 2), ("[[]]", 1),
-        ('[{"a":1,"b":2,"c":3},[1,2,3]]', 2), ('[[1,2,3],{"a":1}]', 2), ('[["a","b","c"]]', 1),
+        ("[[1,2,3],[1,2]]", 2),
+        ("[[1,2,3],[1,2,3,4]]", 2),
+        ('[[1,2,3],[1,"x",3]]', 2),
+        ("[[1,2,3],4]", 2),
+        ("[[1,2,[3]]]", 1),
+        ('[[1,2,{"a":1}]]', 1),
+        ('[{"a":1,"b":2,"c":3},{"a":1,"b":2}]', 2),
+        ("[[]]", 1),
+        ('[{"a":1,"b":2,"c":3},[1,2,3]]', 2),
+        ('[[1,2,3],{"a":1}]', 2),
+        ('[["a","b","c"]]', 1),
     ],
-)  # fmt: skip
+)
 def test_json_bad_row(body, row):
     """A row that does not fit is a 400 that names it."""
     assert refused(BadRequest, body, "application/json", NAMED).details["row"] == row
@@ -320,9 +345,25 @@ def test_json_bad_row(body, row):
 
 @pytest.mark.parametrize(
     "body",
-    ["{", "nonsense", "[1,2", "3", '"x"', "null", "true", '{"instances": 3}', '{"dataframe_split": []}', '{"columns":1,"data":2}',
-     "[" * 100_000, '{"a":' * 100_000, "[" * 5000 + "NaN" + "]" * 5000, "{}", '{"a":[1],"b":[1,2],"c":[1]}', "[[1,2,3]] x"],
-)  # fmt: skip
+    [
+        "{",
+        "nonsense",
+        "[1,2",
+        "3",
+        '"x"',
+        "null",
+        "true",
+        '{"instances": 3}',
+        '{"dataframe_split": []}',
+        '{"columns":1,"data":2}',
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "[" * 5000 + "NaN" + "]" * 5000,
+        "{}",
+        '{"a":[1],"b":[1,2],"c":[1]}',
+        "[[1,2,3]] x",
+    ],
+)
 def test_json_malformed(body):
     """JSON that is broken, deep or no rows is a 400."""
     refused(BadRequest, body, "application/json", NAMED)
@@ -413,11 +454,25 @@ def header(shape, descr="<f8"):
 @pytest.mark.parametrize(
     "body",
     [
-        header((10**12, 3)), header((10**12, 0)), header((-1, 3)), header((2**62, 2**62)), header((1, 3)) + b"12",
-        header((1, 3), "|V0"), header((1, 1), "<M8[s]"), header((1,), "O"), b"\x93NUMPY", b"\x93NUMPY\x09\x00", b"PK\x03\x04", b"x",
-        header("x" * 9000), header(((),) * 50), header((1, 3, 1)) + b"\0" * 24, header((0, 0)), header((1, 3), "<c16") + b"\0" * 48,
+        header((10**12, 3)),
+        header((10**12, 0)),
+        header((-1, 3)),
+        header((2**62, 2**62)),
+        header((1, 3)) + b"12",
+        header((1, 3), "|V0"),
+        header((1, 1), "<M8[s]"),
+        header((1,), "O"),
+        b"\x93NUMPY",
+        b"\x93NUMPY\x09\x00",
+        b"PK\x03\x04",
+        b"x",
+        header("x" * 9000),
+        header(((),) * 50),
+        header((1, 3, 1)) + b"\0" * 24,
+        header((0, 0)),
+        header((1, 3), "<c16") + b"\0" * 48,
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("name", ["npy", "npz"])
 def test_arrays_that_lie(body, name):
     """Sizes that a header claims are not believed."""
@@ -565,18 +620,25 @@ def test_unknown_type():
 @pytest.mark.parametrize(
     ("accept", "request_type", "expected"),
     [
-        (None, "text/csv", "text/csv; charset=utf-8"), ("", "application/jsonlines", "application/jsonlines"),
-        (None, "application/x-npy", "application/json"), (None, "application/x-parquet", "application/json"),
-        ("*/*", "text/csv", "text/csv; charset=utf-8"), ("*/*", "application/json", "application/json"),
-        ("application/json", "text/csv", "application/json"), ("Application/JSON; charset=utf-8", "text/csv", "application/json"),
+        (None, "text/csv", "text/csv; charset=utf-8"),
+        ("", "application/jsonlines", "application/jsonlines"),
+        (None, "application/x-npy", "application/json"),
+        (None, "application/x-parquet", "application/json"),
+        ("*/*", "text/csv", "text/csv; charset=utf-8"),
+        ("*/*", "application/json", "application/json"),
+        ("application/json", "text/csv", "application/json"),
+        ("Application/JSON; charset=utf-8", "text/csv", "application/json"),
         ("text/csv;q=0.5, application/json", "text/csv", "application/json"),
         ("application/xml, text/csv;q=0.1", "application/json", "text/csv; charset=utf-8"),
-        ("text/*", "application/json", "text/csv; charset=utf-8"), ("application/*", "text/csv", "application/json"),
-        ("*/*;q=0.1, application/x-npy", "text/csv", "application/x-npy"), ("*/*, text/csv;q=0", "text/csv", "application/json"),
-        ("application/x-ndjson", "text/csv", "application/x-ndjson"), ("*/*, application/x-npy", "text/csv", "application/x-npy"),
+        ("text/*", "application/json", "text/csv; charset=utf-8"),
+        ("application/*", "text/csv", "application/json"),
+        ("*/*;q=0.1, application/x-npy", "text/csv", "application/x-npy"),
+        ("*/*, text/csv;q=0", "text/csv", "application/json"),
+        ("application/x-ndjson", "text/csv", "application/x-ndjson"),
+        ("*/*, application/x-npy", "text/csv", "application/x-npy"),
         ("text/csv, application/json", "application/json", "text/csv; charset=utf-8"),
     ],
-)  # fmt: skip
+)
 def test_accept(accept, request_type, expected):
     """Quality first, then exactness, then order; without Accept like for like, else JSON."""
     assert negotiate(accept, request_type)[1] == expected
@@ -618,17 +680,25 @@ CASES = {
     "lists": ([[1, "a"], [2, "b"]], b"1,a\n2,b\n", '[[1,"a"],[2,"b"]]'),
     "dicts": ([{"p": 0.5, "l": "x"}] * 2, b"0.5,x\n0.5,x\n", '[{"p":0.5,"l":"x"},{"p":0.5,"l":"x"}]'),
     "nested": ([{"p": [1, 2]}] * 2, b'"[1,2]"\n"[1,2]"\n', '[{"p":[1,2]},{"p":[1,2]}]'),
-    "columns": ({"l": ["x", "y"], "p": np.array([0.5, np.nan])}, b"x,0.5\ny,nan\n", '[{"l":"x","p":0.5},{"l":"y","p":null}]'),
+    "columns": (
+        {"l": ["x", "y"], "p": np.array([0.5, np.nan])},
+        b"x,0.5\ny,nan\n",
+        '[{"l":"x","p":0.5},{"l":"y","p":null}]',
+    ),
     "frame": (pd.DataFrame({"l": ["x", None], "n": [1, 2]}), b"x,1\nnan,2\n", '[{"l":"x","n":1},{"l":null,"n":2}]'),
     "series": (pd.Series([0.5, 1.5], index=[7, 8]), b"0.5\n1.5\n", "[0.5,1.5]"),
     "categories": (pd.Series(["a", "b"], dtype="category"), b"a\nb\n", '["a","b"]'),
     "nullable": (pd.Series([1, None], dtype="Int64"), b'1\n""\n', "[1,null]"),
     "dates": (np.array(["2024-05-31", "NaT"], dtype="M8[D]"), b'2024-05-31\n""\n', None),
-    "timestamps": (pd.Series(pd.to_datetime(["2024-05-31", "2024-06-01"])), None, '["2024-05-31T00:00:00","2024-06-01T00:00:00"]'),
+    "timestamps": (
+        pd.Series(pd.to_datetime(["2024-05-31", "2024-06-01"])),
+        None,
+        '["2024-05-31T00:00:00","2024-06-01T00:00:00"]',
+    ),
     "huge": ([10**30, 1], b"1000000000000000000000000000000\n1\n", "[1000000000000000000000000000000,1]"),
     "bytes": ([b"a", b"b"], b"a\nb\n", '["a","b"]'),
     "outputs": ([np.eye(2), np.zeros((2, 3))], None, "[[[1.0,0.0],[0.0,0.0,0.0]],[[0.0,1.0],[0.0,0.0,0.0]]]"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -750,3 +820,32 @@ def test_million_blank_lines():
     """A million blank lines are zero rows."""
     assert decode(b"\n" * 1_000_000, "text/csv", None, NUMBERS, LIMIT).count == 0
     assert issubclass(BadRequest, ServingError)
+
+
+NO_PANDAS = """
+import sys
+sys.modules["pandas"] = sys.modules["pyarrow"] = None
+sys.path.insert(0, "model")
+from serving.content_types import decode, encode
+from serving.signature import Column, Signature
+import numpy as np
+numbers = Signature("array", (Column(kind="number"),) * 2)
+for body in (b"1,2\\n", b"1,2\\n" * 60_000, b"+1,2\\n\\n", b"NA,2\\n", b'{"instances": [[1, 2]]}', b"1,\\n" * 60_000):
+    decoded = decode(body, None, None, numbers, 10**8)
+    encode(decoded.rows[:, 0], decoded.count, None, decoded.media_type)
+assert decode(b"a\\n", "text/plain", None, Signature("texts"), 10**8).rows == ["a"]
+mixed = Signature("array", (Column(kind="number"), Column(kind="text")))
+assert decode(b"1,007\\n", "text/csv", None, mixed, 10**8).rows.tolist() == [[1.0, "007"]]
+"""
+
+
+def test_without_pandas():
+    """Arrays and texts need no pandas, installed or not."""
+    subprocess.run([sys.executable, "-c", NO_PANDAS], check=True, cwd=Path(__file__).parent.parent)
+
+
+def test_short_cut_imports_nothing():
+    """Plain numbers to a model without names import neither pandas nor pyarrow."""
+    code = NO_PANDAS.replace('sys.modules["pandas"] = sys.modules["pyarrow"] = None', "").replace("60_000", "100")
+    code += 'assert not {"pandas", "pyarrow", "scipy"} & set(sys.modules), sorted(sys.modules)'
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

@@ -21,10 +21,14 @@ spellings = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.integers(-(2**53), 2**53).map(str),
     st.integers(0, 999).map("{:05d}".format),
-    st.sampled_from(["1.", ".5", "+1", "-0", "0", "-0.0", "1e5", "1E+5", "1e-7", "+.5e-3", "1e400", "-1e400", "inf", "-Infinity"]),
-    st.sampled_from(["9007199254740993", "18446744073709551616", "123456789012345678901234567890", "0.1", "1e-320", "5e-324"]),
+    st.sampled_from(
+        ["1.", ".5", "+1", "-0", "0", "-0.0", "1e5", "1E+5", "1e-7", "+.5e-3", "1e400", "-1e400", "inf", "-Infinity"]
+    ),
+    st.sampled_from(
+        ["9007199254740993", "18446744073709551616", "123456789012345678901234567890", "0.1", "1e-320", "5e-324"]
+    ),
     st.sampled_from(["", "NA", "nan", "NaN", "null", "None", "N/A", "-nan", '""', '"1.5"', " 1", "2 "]),
-)  # fmt: skip
+)
 words = st.one_of(
     st.text(st.characters(codec="utf-8", exclude_characters="\r\0", exclude_categories=["Cs"]), max_size=8),
     st.sampled_from(["007", "1", "1.0", "True", "NA", "", "null", " x ", 'q"q', "a,b", "x\ny", "2024-05-31", "é"]),
@@ -34,9 +38,11 @@ words = st.one_of(
 def same(ours, theirs):
     """Equal bit for bit, NaN and the sign of zero included."""
     ours, theirs = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
-    return ours.shape == theirs.shape and np.array_equal(ours, theirs, equal_nan=True) and np.array_equal(
-        np.signbit(ours[~np.isnan(ours)]), np.signbit(theirs[~np.isnan(theirs)])
-    )  # fmt: skip
+    return (
+        ours.shape == theirs.shape
+        and np.array_equal(ours, theirs, equal_nan=True)
+        and np.array_equal(np.signbit(ours[~np.isnan(ours)]), np.signbit(theirs[~np.isnan(theirs)]))
+    )
 
 
 def read(body, signature, content_type="text/csv"):

@@ -110,8 +110,11 @@ def test_mixed_columns():
     found = of(titanic())
     assert found.form == "frame"
     assert {c.name: (c.kind, c.missing) for c in found.columns} == {
-        "age": ("number", True), "fare": ("number", True), "sex": ("text", True), "class": ("text", True),
-    }  # fmt: skip
+        "age": ("number", True),
+        "fare": ("number", True),
+        "sex": ("text", True),
+        "class": ("text", True),
+    }
     assert found.columns[found.position["class"]].categories == ("03", "1", "2")
     model = titanic()
     for body in (
@@ -233,12 +236,14 @@ def test_unknown_category_explained():
 @pytest.mark.parametrize(
     "model",
     [
-        make_pipeline(SimpleImputer(), LogisticRegression()), HistGradientBoostingClassifier(max_iter=2),
-        make_pipeline(StandardScaler(), SimpleImputer(), LogisticRegression()), RandomForestClassifier(3),
+        make_pipeline(SimpleImputer(), LogisticRegression()),
+        HistGradientBoostingClassifier(max_iter=2),
+        make_pipeline(StandardScaler(), SimpleImputer(), LogisticRegression()),
+        RandomForestClassifier(3),
         make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=2)),
         make_pipeline(FunctionTransformer(), SimpleImputer(), LogisticRegression()),
     ],
-)  # fmt: skip
+)
 def test_missing_values_taken(model):
     """An imputer, or an estimator that takes NaN, is recognised wherever it stands."""
     model.fit(FRAME, Y)
@@ -356,11 +361,15 @@ def test_opaque_first_step():
 
 KEPT = pd.DataFrame(
     {
-        "n": np.array([1, 2, 3]), "f": np.array([0.5, np.nan, 2], dtype="float32"), "flag": [True, False, True],
-        "code": ["007", "100", None], "size": pd.Categorical(["S", "L", "S"], ["S", "L"], ordered=True),
-        "when": pd.to_datetime(["2024-05-31T00:00", None, "2024-06-01T12:00"]), "big": pd.array([2**53 + 1, None, 3], "Int64"),
+        "n": np.array([1, 2, 3]),
+        "f": np.array([0.5, np.nan, 2], dtype="float32"),
+        "flag": [True, False, True],
+        "code": ["007", "100", None],
+        "size": pd.Categorical(["S", "L", "S"], ["S", "L"], ordered=True),
+        "when": pd.to_datetime(["2024-05-31T00:00", None, "2024-06-01T12:00"]),
+        "big": pd.array([2**53 + 1, None, 3], "Int64"),
     }
-)  # fmt: skip
+)
 
 
 def test_sample_file_keeps_types(tmp_path):
@@ -397,8 +406,18 @@ def test_sample_file_decides(tmp_path):
     assert of(model, Signature("texts")).form == "texts"
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"form": "frame", "columns": [{"kind": "x"}]}', '{"form": "f", "columns": []}',
-                                     '{"form": "array", "columns": [{}], "rows": [[1, 2]]}', '{"form":"array","columns":3}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"form": "frame", "columns": [{"kind": "x"}]}',
+        '{"form": "f", "columns": []}',
+        '{"form": "array", "columns": [{}], "rows": [[1, 2]]}',
+        '{"form":"array","columns":3}',
+    ],
+)
 def test_broken_sample_file(tmp_path, content):
     """A broken sample file stops the start with its name and the remedy."""
     path = tmp_path / signature.SAMPLE_FILE

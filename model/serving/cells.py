@@ -120,7 +120,8 @@ def integers(cells: Sequence[Any], dtype: str | None = None) -> Any:
         import pandas as pd
 
         try:
-            return pd.array([None if _is_missing(cell) else _whole(cell) for cell in cells], dtype=dtype)
+            values = [None if _is_missing(cell) else _whole(cell) for cell in cells]
+            return pd.Series(values, dtype=dtype).array
         except (ValueError, OverflowError, TypeError):
             pass
     if isinstance(cells, np.ndarray):
@@ -221,7 +222,7 @@ def _has_zone(dtype: str | None) -> bool:
     return dtype is not None and "," in dtype
 
 
-def guessed(cells: Sequence[Any]) -> np.ndarray:
+def guessed(cells: Sequence[Any]) -> Any:
     """For a column that the model says nothing about: integers, floats, booleans or texts, as read_csv infers."""
     if isinstance(cells, np.ndarray) and cells.dtype != object:
         return cells

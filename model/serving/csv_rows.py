@@ -92,7 +92,7 @@ def _bulk(body: bytes) -> np.ndarray | None:
         return _by_line(body)
     except (ValueError, OverflowError):  # pandas' ParserError is a ValueError
         return None
-    block = frame.to_numpy()
+    block: np.ndarray = frame.to_numpy()
     if np.isnan(block).any() and not _rectangular(body, block.shape[1]):
         return None
     return block
@@ -123,7 +123,7 @@ def _bulk_frame(body: bytes, names: list[str] | None, signature: Signature) -> A
         return None
     width = len(names) if names is not None else len(columns)
     dtypes: dict[int, Any] = dict.fromkeys(range(width), str)
-    dtypes |= {place: np.float64 for place, column in zip(order, columns, strict=True) if column.kind == "number"}
+    dtypes |= {i: np.float64 for i, c in zip(order, columns, strict=True) if i is not None and c.kind == "number"}
     try:
         frame = _read_csv(body, dtypes)
     except (ValueError, OverflowError, ImportError):

@@ -169,12 +169,12 @@ def _frame(arrays: list[Any], table: Table, signature: Signature) -> Any:
     words = pd.Series(["a"]).dtype  # str in pandas 3, object before
     columns: dict[int, Any] = dict(enumerate(arrays))
     for position, array in columns.items():
-        if getattr(array, "dtype", None) == object:
+        if isinstance(array, np.ndarray) and array.dtype.kind == "O":
             values = array.tolist()
             if None in values:  # as str it would become NaN, which is another category to an encoder
                 columns[position] = pd.Series(array, dtype=object)
-            elif all(isinstance(value, str) or value != value for value in values):
-                columns[position] = pd.Series(array, dtype=words)
+            elif words != object and all(isinstance(value, str) or value != value for value in values):
+                columns[position] = pd.array(array, dtype=words)
     frame = pd.DataFrame(columns, copy=False)
     if signature.form == "frame":
         frame.columns = signature.index
