@@ -173,7 +173,7 @@ def _frame(arrays: list[Any], table: Table, signature: Signature) -> Any:
             values = array.tolist()
             if None in values:  # as str it would become NaN, which is another category to an encoder
                 columns[position] = pd.Series(array, dtype=object)
-            elif words != object and all(isinstance(value, str) or value != value for value in values):
+            elif not isinstance(words, np.dtype) and all(isinstance(value, str) or value != value for value in values):
                 columns[position] = pd.array(array, dtype=words)
     frame = pd.DataFrame(columns, copy=False)
     if signature.form == "frame":
