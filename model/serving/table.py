@@ -166,7 +166,7 @@ def _absent(table: Table) -> np.ndarray:
 def _frame(arrays: list[Any], table: Table, signature: Signature) -> Any:
     import pandas as pd
 
-    words = pd.Series(["a"]).dtype  # str in pandas 3, object before
+    words: Any = pd.Series(["a"]).dtype  # str in pandas 3, object before
     columns: dict[int, Any] = dict(enumerate(arrays))
     for position, array in columns.items():
         if isinstance(array, np.ndarray) and array.dtype.kind == "O":
