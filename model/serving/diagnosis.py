@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from .errors import ModelNotUsable
+from .signature import Signature
 
 PACKAGES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
 """Packages whose name on PyPI is not the name that one imports."""
@@ -83,9 +84,15 @@ def of_loading(exc: Exception, path: Path) -> str:
     return f"{path.name} could not be loaded: {named(exc)} ({_place(exc)}). {_skew(path)}".rstrip()
 
 
-def of_warm_up(exc: Exception) -> str:
-    """The model loaded, and a prediction on a sample row failed."""
-    return f"the warm-up prediction failed: {named(exc)} ({_place(exc)})."
+def of_warm_up(exc: Exception, expected: Signature) -> str:
+    """The model loaded, and a prediction on a sample row failed. Without the user's own sample the row was made up."""
+    remedy = (
+        ""
+        if expected.sample
+        else f" The row was made up of {expected.describe()}: if transformation takes others, save a sample of them"
+        " beside the model (README: save_sample)."
+    )
+    return f"the warm-up prediction failed: {named(exc)} ({_place(exc)}).{remedy}"
 
 
 def of_warning(warning: Warning | str) -> str:

@@ -47,7 +47,7 @@ class LoadedModel:
         try:
             predictions = self.predict(rows)
         except Exception as exc:
-            raise ModelNotUsable(diagnosis.of_warm_up(exc)) from exc
+            raise ModelNotUsable(diagnosis.of_warm_up(exc, self.signature)) from exc
         if predictions is None:
             raise ModelNotUsable("transformation in predictor.py returned None. It must return one prediction per row.")
 
@@ -68,7 +68,9 @@ def load(model_dir: Path, program_dir: Path = PROGRAM_DIR) -> LoadedModel:
         model = loader(str(model_dir)) if loader else _unpickle(source, predictor)
     except Exception as exc:
         raise ModelNotUsable(diagnosis.of_loading(exc, source)) from exc
-    return LoadedModel(model, predictor.transformation, signature.of(model), source)
+    sample = model_dir / signature.SAMPLE_FILE
+    expected = signature.of(model, sample if sample.is_file() else None)
+    return LoadedModel(model, predictor.transformation, expected, source)
 
 
 def _artifacts(directory: Path) -> list[Path]:
