@@ -31,7 +31,7 @@ def linear_classifier(model: Any) -> Recipe:
 
     def decision_function(rows: Array) -> Array:
         scores = rows @ weights + model.intercept_
-        return scores.reshape(-1) if scores.ndim > 1 and scores.shape[1] == 1 else scores
+        return scores.reshape(-1) if scores.ndim > 1 and scores.shape[1] == 1 else scores  # type: ignore[no-any-return]
 
     def predict(rows: Array) -> Array:
         scores = decision_function(rows)

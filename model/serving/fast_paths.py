@@ -1,4 +1,4 @@
-"""Exact shortcuts for estimators that people really pickle: the same answers to the last bit, in a fraction of the time.
+"""Exact shortcuts for estimators that people really pickle: the same answers to the last bit, sooner.
 
 A shortcut is set on the estimator object itself (`model.predict = shortcut`), so the user's transformation calls
 `model.predict(rows)` as ever; class, attributes, pickling and every other method stay as they are. It answers only
@@ -101,7 +101,7 @@ def prove(recipe: Recipe, sample_batches: list[Any]) -> dict[str, Shortcut]:
     shortcuts = {name: Shortcut(recipe, name) for name in recipe.methods if hasattr(recipe.model, name)}
     if not shortcuts:
         raise Declined("the model has none of the methods")
-    with warnings.catch_warnings(), np.errstate(all="ignore"), _one_job(recipe.model):
+    with warnings.catch_warnings(), np.errstate(all="ignore"), _OneJob(recipe.model):
         warnings.simplefilter("ignore")
         for part in (*recipe.parts, recipe):
             part.rows.learn(getattr(part.model, next(iter(part.methods))))
@@ -120,7 +120,7 @@ def prove(recipe: Recipe, sample_batches: list[Any]) -> dict[str, Shortcut]:
     return shortcuts
 
 
-class _one_job:  # noqa: N801 - reads as a with-statement
+class _OneJob:
     """A forest with n_jobs adds its trees in the order its threads finish; the proof needs the order of one job."""
 
     def __init__(self, model: Any) -> None:

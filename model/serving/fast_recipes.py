@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -67,14 +67,14 @@ class NumericRows:
     """What the estimator converts its input to; None: it takes the matrix as it is."""
     hints: Sequence[Array] = ()
     """Values worth trying per feature: thresholds, means."""
-    order: str | None = None
+    order: Literal["C"] | None = None
     nan: bool = False
     inf: bool = False
     sizes: Sequence[int] = SIZES
     _columns: Any = field(default=None, repr=False)
 
     def admit(self, rows: Any) -> Array | None:
-        matrix = rows if self.names is None else self._undressed(rows)
+        matrix: Array = rows if self.names is None else self._undressed(rows)
         # exact types: a subclass (np.matrix, a masked array) computes differently
         if type(matrix) is not np.ndarray or matrix.ndim != 2 or matrix.dtype not in PROVEN_DTYPES:
             return None
@@ -83,6 +83,8 @@ class NumericRows:
         if self.dtype is not None and matrix.dtype != self.dtype:
             with np.errstate(over="ignore"):
                 matrix = matrix.astype(self.dtype)
+        if self.order is not None:
+            matrix = np.ascontiguousarray(matrix)
         if not (self.nan and self.inf) and not np.isfinite(matrix).all():
             odd = (not self.nan and np.isnan(matrix).any()) or (not self.inf and np.isinf(matrix).any())
             return None if odd else matrix
@@ -138,7 +140,7 @@ class NumericRows:
         for column, hints in enumerate(self.hints):
             if len(hints):
                 near = rng.choice(hints, size)
-                spread = np.std(hints) or abs(float(hints[0])) or 1.0
+                spread = np.std(hints) or float(abs(hints[0])) or 1.0
                 single = near.astype(np.float32)
                 moved = np.select(
                     [rng.random(size) < p for p in (0.4, 0.25, 0.33, 0.5)],

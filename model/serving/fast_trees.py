@@ -1,9 +1,9 @@
-"""Trees, all at once: every tree of an ensemble is walked for every row in one call into compiled code.
+"""Ensembles of trees: all trees are walked in one call into scikit-learn's compiled code.
 
-scikit-learn answers one row by calling each tree from Python (a forest through joblib, gradient boosting through
-OpenMP); that costs 10 to 100 times the walk. Here all trees become one array of nodes, in the layout of
-HistGradientBoosting's predictor, walked by scikit-learn's own code with one thread. Leaf values are added in the
-estimator's order, so sums are equal to the last bit.
+scikit-learn answers one row by calling each tree from Python, a forest through joblib besides; that costs 10 to 100
+times the walk. Here `Copse` (sklearn.tree's trees, float32 rows) and `Grove` (HistGradientBoosting's, float64 rows)
+give the leaf that each row ends in, for every tree. Leaf values are then added in the estimator's own order, so that
+sums are equal to the last bit. One thread, always: OpenMP teams cost more than they give on small batches.
 """
 
 from __future__ import annotations
@@ -14,12 +14,55 @@ from typing import Any
 
 import numpy as np
 
-from .fast_recipes import Array, Declined, NumericRows, Recipe, names_of
+from .fast_recipes import SIZES, Array, Declined, Evaluator, NumericRows, Recipe, names_of
 
-MANY_ROWS = 40
-"""From here on, tree by tree wins: one tree's nodes stay in the cache while all rows pass (benchmarks/fast_paths.py)."""
-MANY_NODES = 1_000_000
-"""Larger ensembles are not copied (60 bytes a node) but always walked tree by tree."""
+MANY_NODES = 500_000
+"""Larger ensembles are not copied (130 bytes a node) but called tree by tree."""
+MANY_LEAVES = 2**20
+"""Larger batches (rows x trees) go tree by tree: their table of leaves would not fit the cache."""
+GROVE_ROWS = 200
+"""Larger batches go through HistGradientBoosting's own loop: one tree stays in the cache while all rows pass."""
+
+
+class _Holder:
+    """predict_stages asks each estimator for `tree_` and nothing else."""
+
+    def __init__(self, tree: Any) -> None:
+        self.tree_ = tree
+
+
+@dataclass(frozen=True)
+class Copse:
+    """sklearn.tree's trees, rebuilt so that the value of a leaf is its own number, unique in the ensemble.
+
+    predict_stages adds the value of tree k to column k. Given all trees as one stage it therefore fills a table of
+    leaf numbers, without a Python call per tree. It knows no NaN and reads C-ordered float32 rows only.
+    """
+
+    stage: Array
+
+    def walk(self, rows: Array) -> Array:
+        """float32 rows (n, features) -> the number of the leaf that each tree (column) ends in."""
+        from sklearn.ensemble._gradient_boosting import predict_stages
+
+        leaves = np.zeros((len(rows), self.stage.shape[1]))
+        predict_stages(self.stage, rows, 1.0, leaves)
+        return leaves.astype(np.intp)
+
+
+def coppice(trees: list[Any], features: int) -> Copse:
+    """Rebuilds trees as a Copse; leaf numbers count the nodes of all trees, in order."""
+    from sklearn.tree._tree import Tree
+
+    stage, first = np.empty((1, len(trees)), object), 0
+    for place, tree in enumerate(trees):
+        state = tree.__getstate__()
+        numbers = np.arange(first, first + len(state["nodes"]), dtype=np.float64)
+        first += len(numbers)
+        numbered = Tree(features, np.ones(1, np.intp), 1)
+        numbered.__setstate__({**state, "values": numbers.reshape(-1, 1, 1)})
+        stage[0, place] = _Holder(numbered)
+    return Copse(stage)
 
 
 @dataclass(frozen=True)
@@ -86,77 +129,42 @@ def plant(trees: list[Array], features: int) -> Grove:
     return Grove(np.concatenate(moved), count, step, places)
 
 
-def read(tree: Any) -> Array:
-    """sklearn.tree's nodes in the layout of the walker; a leaf's value is its own number."""
-    from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
-
-    source = tree.__getstate__()["nodes"]
-    nodes = np.zeros(len(source), PREDICTOR_RECORD_DTYPE)
-    leaf = source["left_child"] < 0
-    nodes["is_leaf"] = leaf
-    nodes["value"] = np.arange(len(source))
-    nodes["num_threshold"] = source["threshold"]
-    for ours, theirs in (("feature_idx", "feature"), ("left", "left_child"), ("right", "right_child")):
-        nodes[ours] = np.where(leaf, 0, source[theirs])
-    if "missing_go_to_left" in (source.dtype.names or ()):
-        nodes["missing_go_to_left"] = source["missing_go_to_left"]
-    return nodes
-
-
 def running_sums(values: Array) -> Array:
     """The sum of each row from left to right, as `total += value` makes it; np.sum would add in pairs."""
-    return np.add.accumulate(values, axis=1)[:, -1] + 0.0  # + 0.0: a sum that starts from zero is never -0.0
+    return np.add.accumulate(values, axis=1)[:, -1] + 0.0  # a sum that starts from zero is never -0.0
 
 
-def _hints(trees: list[Array], features: int) -> list[Array]:
-    nodes = np.concatenate(trees)
-    nodes = nodes[nodes["is_leaf"] == 0]
-    return [nodes["num_threshold"][nodes["feature_idx"] == feature] for feature in range(features)]
+def _tree_rows(model: Any, trees: list[Any]) -> NumericRows:
+    used = np.concatenate([tree.feature for tree in trees])
+    thresholds = np.concatenate([tree.threshold for tree in trees])
+    features = int(model.n_features_in_)
+    hints = [thresholds[used == feature] for feature in range(features)]
+    return NumericRows(features, names_of(model), np.float32, hints, order="C")
 
 
-def _forest_sums(model: Any, trees: list[Any], columns: int) -> tuple[list[Array], Callable[[Array], Array]]:
-    """The trees' nodes, and a function float32 rows -> sums over the trees (n, columns)."""
-    nodes = [read(tree) for tree in trees]
-    values = [tree.value.reshape(len(tree.value), -1)[:, :columns] for tree in trees]
-
-    def tree_by_tree(rows: Array) -> Array:
-        sums = np.zeros((len(rows), columns))
-        for tree in trees:
-            sums += tree.predict(rows).reshape(len(rows), -1)[:, :columns]
-        return sums
-
-    if sum(map(len, nodes)) > MANY_NODES:
-        return nodes, tree_by_tree
-    grove = plant(_numbered(nodes), model.n_features_in_)
-    table = np.ascontiguousarray(np.concatenate(values).T)
+def _forest_sums(model: Any, columns: int) -> tuple[NumericRows, Callable[[Array], Array]]:
+    """The rows a forest takes, and a function float32 rows -> sums over the trees (n, columns)."""
+    trees = [estimator.tree_ for estimator in model.estimators_]
+    values = np.concatenate([tree.value.reshape(tree.node_count, -1)[:, :columns] for tree in trees])
+    copse = coppice(trees, int(model.n_features_in_)) if len(values) <= MANY_NODES else None
+    table = np.ascontiguousarray(values.T)
 
     def sums(rows: Array) -> Array:
-        if len(rows) >= MANY_ROWS:
-            return tree_by_tree(rows)
-        leaves = grove.walk(rows).astype(np.intp)
-        return np.stack([running_sums(column.take(leaves)) for column in table], axis=1)
+        if copse is not None and len(rows) * len(trees) <= MANY_LEAVES and not np.isnan(rows).any():
+            leaves = copse.walk(rows)
+            return np.stack([running_sums(column.take(leaves)) for column in table], axis=1)
+        total = np.zeros((len(rows), columns))
+        for tree in trees:
+            total += tree.predict(rows).reshape(len(rows), -1)[:, :columns]
+        return total
 
-    return nodes, sums
-
-
-def _numbered(trees: list[Array]) -> list[Array]:
-    """Leaf values become numbers that are unique in the whole ensemble."""
-    first = 0
-    for nodes in trees:
-        nodes["value"] += first
-        first += len(nodes)
-    return trees
-
-
-def _tree_rows(model: Any, nodes: list[Array]) -> NumericRows:
-    features = int(model.n_features_in_)
-    return NumericRows(features, names_of(model), np.float32, _hints(nodes, features))
+    return _tree_rows(model, trees), sums
 
 
 def forest_classifier(model: Any) -> Recipe:
     if model.n_outputs_ != 1:
         raise Declined("more than one output")
-    nodes, sums = _forest_sums(model, [e.tree_ for e in model.estimators_], int(model.n_classes_))
+    rows, sums = _forest_sums(model, int(model.n_classes_))
     classes, count = model.classes_, len(model.estimators_)
 
     def predict_proba(rows: Array) -> Array:
@@ -167,20 +175,20 @@ def forest_classifier(model: Any) -> Recipe:
     def predict(rows: Array) -> Array:
         return classes.take(np.argmax(predict_proba(rows), axis=1), axis=0)  # type: ignore[no-any-return]
 
-    methods = {"predict": predict, "predict_proba": predict_proba}
-    return Recipe(model, _tree_rows(model, nodes), methods, [(model, "estimators_"), (model, "classes_")])
+    methods: dict[str, Evaluator] = {"predict": predict, "predict_proba": predict_proba}
+    return Recipe(model, rows, methods, [(model, "estimators_"), (model, "classes_")])
 
 
 def forest_regressor(model: Any) -> Recipe:
     outputs, count = int(model.n_outputs_), len(model.estimators_)
-    nodes, sums = _forest_sums(model, [e.tree_ for e in model.estimators_], outputs)
+    rows, sums = _forest_sums(model, outputs)
 
     def predict(rows: Array) -> Array:
         means = sums(rows)
         means /= count
         return means[:, 0] if outputs == 1 else means
 
-    return Recipe(model, _tree_rows(model, nodes), {"predict": predict}, [(model, "estimators_")])
+    return Recipe(model, rows, {"predict": predict}, [(model, "estimators_")])
 
 
 def tree_classifier(model: Any) -> Recipe:
@@ -191,38 +199,19 @@ def tree_classifier(model: Any) -> Recipe:
         "predict": lambda rows: classes.take(np.argmax(tree.predict(rows), axis=1), axis=0),
         "predict_proba": lambda rows: tree.predict(rows)[:, :count],
     }
-    return Recipe(model, _tree_rows(model, [read(tree)]), methods, [(model, "tree_"), (model, "classes_")])
+    return Recipe(model, _tree_rows(model, [tree]), methods, [(model, "tree_"), (model, "classes_")])
 
 
 def tree_regressor(model: Any) -> Recipe:
     tree, single = model.tree_, model.n_outputs_ == 1
     methods = {"predict": lambda rows: tree.predict(rows)[:, 0] if single else tree.predict(rows)[:, :, 0]}
-    return Recipe(model, _tree_rows(model, [read(tree)]), methods, [(model, "tree_")])
+    return Recipe(model, _tree_rows(model, [tree]), methods, [(model, "tree_")])
 
 
-def _boosted(
-    start: Array, trees: list[list[Array]], features: int, rest: Callable[[Array, Array], None]
-) -> Callable[[Array], Array]:
-    """start (k,), trees [iteration][k] whose leaf values are final -> function rows -> raw predictions (n, k)."""
-    outputs, flat = len(start), [tree for iteration in trees for tree in iteration]
-    grove = plant(flat, features) if flat and sum(map(len, flat)) <= MANY_NODES else None
-
-    def raw(rows: Array) -> Array:
-        if grove is None or len(rows) >= MANY_ROWS:
-            sums = np.zeros((len(rows), outputs), order="F")
-            sums += start
-            rest(rows, sums)
-            return sums
-        terms = np.empty((outputs, len(rows), len(trees) + 1))
-        terms[:, :, 0] = start[:, None]
-        terms[:, :, 1:] = grove.walk(rows).reshape(len(rows), len(trees), outputs).transpose(2, 0, 1)
-        return np.add.accumulate(terms, axis=2)[:, :, -1].T
-
-    return raw
-
-
-def _classifier_methods(raw: Callable[[Array], Array], model: Any, positive: Callable[[Array], Array]) -> Any:
-    """The public methods of a boosted classifier on top of its raw predictions, with the estimator's own loss."""
+def _classifier_methods(
+    raw: Callable[[Array], Array], model: Any, positive: Callable[[Array], Array]
+) -> dict[str, Evaluator]:
+    """The methods of a boosted classifier on top of its raw predictions, with the estimator's own loss."""
     classes, loss = model.classes_, model._loss
 
     def decision_function(rows: Array) -> Array:
@@ -234,9 +223,9 @@ def _classifier_methods(raw: Callable[[Array], Array], model: Any, positive: Cal
         chosen = positive(scores.ravel()).astype(int) if scores.shape[1] == 1 else np.argmax(scores, axis=1)
         return classes[chosen]  # type: ignore[no-any-return]
 
-    methods = {"predict": predict, "decision_function": decision_function}
+    methods: dict[str, Evaluator] = {"predict": predict, "decision_function": decision_function}
     if hasattr(loss, "predict_proba"):
-        methods["predict_proba"] = lambda rows: loss.predict_proba(np.asfortranarray(raw(rows)))
+        methods["predict_proba"] = lambda rows: loss.predict_proba(raw(rows))
     return methods
 
 
@@ -247,41 +236,48 @@ def gradient_boosting(model: Any) -> Recipe:
     if type(model.init_).__name__ not in ("DummyClassifier", "DummyRegressor") and model.init_ != "zero":
         raise Declined("its init estimator looks at the rows")
     # a Dummy answers the same for every row and uses no thread, so asking it once is safe before a fork
-    start = model._raw_predict_init(np.zeros((1, features), np.float32))[0]
-    trees = [[read(estimator.tree_) for estimator in stage] for stage in stages]
-    for nodes, stage in zip(trees, stages, strict=True):
-        for tree, estimator in zip(nodes, stage, strict=True):
-            tree["value"] = rate * estimator.tree_.value[:, 0, 0]
+    start = model._raw_predict_init(np.zeros((1, features), np.float32))
 
-    def rest(rows: Array, sums: Array) -> None:
-        result = np.ascontiguousarray(sums)
-        predict_stages(stages, np.ascontiguousarray(rows), rate, result)
-        sums[:] = result
+    def raw(rows: Array) -> Array:
+        scores = np.repeat(start, len(rows), axis=0)
+        predict_stages(stages, rows, rate, scores)
+        return scores
 
-    raw = _boosted(start, trees, features, rest)
     if hasattr(model, "classes_"):
         methods = _classifier_methods(raw, model, lambda scores: scores >= 0)
     else:
         methods = {"predict": lambda rows: raw(rows).ravel()}
-    rows = _tree_rows(model, [tree for stage in trees for tree in stage])
+    rows = _tree_rows(model, [estimator.tree_ for estimator in stages.ravel()])
     return Recipe(model, rows, methods, [(model, "estimators_"), (model, "init_")])
 
 
 def hist_gradient_boosting(model: Any) -> Recipe:
     if model._preprocessor is not None or model.is_categorical_ is not None:
-        raise Declined("categorical features")
-    predictors, features = model._predictors, int(model.n_features_in_)
-    trees = [[predictor.nodes for predictor in iteration] for iteration in predictors]
+        raise Declined("it has categorical features")
+    predictors, start = model._predictors, model._baseline_prediction.ravel()
+    features, outputs = int(model.n_features_in_), len(start)
+    trees = [predictor.nodes for iteration in predictors for predictor in iteration]
+    grove = plant(trees, features) if sum(map(len, trees)) <= MANY_NODES else None
 
-    def rest(rows: Array, sums: Array) -> None:
-        model._predict_iterations(rows, predictors, sums, False, 1)
+    def raw(rows: Array) -> Array:
+        scores = np.empty((len(rows), outputs), order="F")  # as the estimator has it: softmax rounds by layout
+        if grove is None or len(rows) > GROVE_ROWS:
+            scores[:] = start
+            model._predict_iterations(rows, predictors, scores, False, 1)
+            return scores
+        leaves = grove.walk(rows).reshape(len(rows), -1, outputs)
+        for output in range(outputs):
+            terms = np.column_stack([np.full(len(rows), start[output]), leaves[:, :, output]])
+            scores[:, output] = running_sums(terms)
+        return scores
 
-    raw = _boosted(model._baseline_prediction.ravel(), trees, features, rest)
     if hasattr(model, "classes_"):
         methods = _classifier_methods(raw, model, lambda scores: scores > 0)
     else:
         inverse = model._loss.link.inverse
         methods = {"predict": lambda rows: inverse(raw(rows).ravel())}
-    hints = _hints([tree for iteration in trees for tree in iteration], features)
-    watched = [(model, "_predictors"), (model, "_baseline_prediction")]
-    return Recipe(model, NumericRows(features, names_of(model), np.float64, hints), methods, watched)
+    inner = np.concatenate(trees)
+    inner = inner[inner["is_leaf"] == 0]
+    hints = [inner["num_threshold"][inner["feature_idx"] == feature] for feature in range(features)]
+    rows = NumericRows(features, names_of(model), np.float64, hints, sizes=(*SIZES, GROVE_ROWS + 1))
+    return Recipe(model, rows, methods, [(model, "_predictors"), (model, "_baseline_prediction")])
