@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import fast_linear, fast_trees
+from . import fast_boosters, fast_linear, fast_pipelines, fast_trees
 from .fast_recipes import Array, Declined, Recipe
 
 
@@ -47,10 +47,10 @@ class Shortcut:
 
     def __init__(self, recipe: Recipe, name: str) -> None:
         self._model, self._name = recipe.model, name
-        self._own = getattr(recipe.model, name)
+        self.own = getattr(recipe.model, name)
         self._admit, self._evaluate = recipe.rows.admit, recipe.methods[name]
         self._watched = [(vars(owner), key, vars(owner)[key]) for owner, key in recipe.watched]
-        functools.update_wrapper(self, self._own, updated=())
+        functools.update_wrapper(self, self.own, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and not kwargs and all(state.get(key) is seen for state, key, seen in self._watched):
@@ -59,7 +59,7 @@ class Shortcut:
                 answer = self._evaluate(rows)
                 if answer is not NotImplemented:
                     return answer
-        return self._own(*args, **kwargs)
+        return self.own(*args, **kwargs)
 
     def __reduce__(self) -> tuple[type[OwnMethod], tuple[Any, str]]:
         return OwnMethod, (self._model, self._name)
@@ -109,11 +109,11 @@ def prove(recipe: Recipe, sample_batches: list[Any]) -> dict[str, Shortcut]:
         for rows in [*recipe.rows.examples(np.random.default_rng(0)), *sample_batches]:
             admitted = recipe.rows.admit(rows)
             for name, shortcut in shortcuts.items() if admitted is not None else ():
-                answer = recipe.methods[name](admitted)
+                answer = outcome(recipe.methods[name], admitted)
                 if answer is NotImplemented:
                     continue
                 answered += 1
-                if not same_bits(answer, shortcut._own(rows)):
+                if not same_bits(answer, outcome(shortcut.own, rows)):
                     raise Declined(f"{type(recipe.model).__qualname__}.{name} differs on {len(rows)} generated rows")
         if not answered:
             raise Declined("no generated rows are admitted")
@@ -135,10 +135,20 @@ class _OneJob:
             self.state["n_jobs"] = self.jobs
 
 
+def outcome(function: Callable[[Any], Any], rows: Any) -> Any:
+    """What it returns, or the type of what it raises."""
+    try:
+        return function(rows)
+    except Exception as exc:  # noqa: BLE001 - a model may raise anything, and the shortcut must raise the same
+        return [type(exc).__qualname__]
+
+
 def same_bits(one: Any, other: Any) -> bool:
     """True for arrays of one type, shape and content, signs of zero and NaN included."""
     if type(one) is not type(other):
         return False
+    if isinstance(one, str):
+        return bool(one == other)
     if isinstance(one, list):
         return len(one) == len(other) and all(map(same_bits, one, other))
     if not isinstance(one, np.ndarray) or one.dtype != other.dtype or one.shape != other.shape:
@@ -176,6 +186,11 @@ FAST_PATHS: dict[tuple[str, str], Callable[[Any], Recipe]] = {
     },
     ("sklearn.svm._classes", "LinearSVC"): fast_linear.linear_classifier,
     ("sklearn.svm._classes", "LinearSVR"): fast_linear.linear_regressor,
+    ("xgboost.sklearn", "XGBClassifier"): fast_boosters.xgboost_classifier,
+    ("xgboost.sklearn", "XGBRegressor"): fast_boosters.xgboost_regressor,
+    ("lightgbm.sklearn", "LGBMClassifier"): fast_boosters.lightgbm_classifier,
+    ("lightgbm.sklearn", "LGBMRegressor"): fast_boosters.lightgbm_regressor,
+    fast_pipelines.PIPELINE: lambda model: fast_pipelines.pipeline(model, recipe_for),
 }
 """(module, qualified name) of the exact class -> builder. Strings, so that no family is imported that is not used."""
 

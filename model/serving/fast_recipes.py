@@ -53,8 +53,8 @@ class Recipe:
     """Recipes that this one calls."""
 
 
-SIZES = (1, 1, 2, 7, 64, 130)
-"""Batches of the proof: both sides of every threshold between two ways to compute the same."""
+SIZES = (1, 2, 7, 64)
+"""Rows of the proof's batches."""
 
 
 @dataclass
@@ -71,12 +71,13 @@ class NumericRows:
     nan: bool = False
     inf: bool = False
     sizes: Sequence[int] = SIZES
+    accepted: frozenset[np.dtype[Any]] = PROVEN_DTYPES
     _columns: Any = field(default=None, repr=False)
 
     def admit(self, rows: Any) -> Array | None:
         matrix: Array = rows if self.names is None else self._undressed(rows)
         # exact types: a subclass (np.matrix, a masked array) computes differently
-        if type(matrix) is not np.ndarray or matrix.ndim != 2 or matrix.dtype not in PROVEN_DTYPES:
+        if type(matrix) is not np.ndarray or matrix.ndim != 2 or matrix.dtype not in self.accepted:
             return None
         if matrix.shape[1] != self.features or not len(matrix):
             return None
