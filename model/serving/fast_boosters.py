@@ -43,14 +43,14 @@ def xgboost_classifier(model: Any) -> Recipe:
         raise Declined(f"objective {model.objective}")
 
     def predict(rows: Array) -> Array:
-        answer = value(rows)
+        answer: Array = value(rows)
         if answer.ndim > 1:
             return np.argmax(answer, axis=1)
-        return (answer > 0.5).astype(int)  # type: ignore[no-any-return]
+        return np.asarray(answer > 0.5).astype(int)
 
     def predict_proba(rows: Array) -> Array:
-        answer = value(rows)
-        return answer if answer.ndim > 1 else _two_columns(answer)  # type: ignore[no-any-return]
+        answer: Array = value(rows)
+        return answer if answer.ndim > 1 else _two_columns(answer)
 
     return Recipe(model, rows, {"predict": predict, "predict_proba": predict_proba}, [(model, "_Booster")])
 
@@ -63,7 +63,9 @@ def _lightgbm(model: Any) -> tuple[NumericRows, Evaluator]:
         raise Declined("its own objective or prediction parameters")
     # a list, empty without categories, if it was fitted on a DataFrame; else lightgbm invents the names
     names = names_of(model) if booster.pandas_categorical is not None else None
-    return NumericRows(int(model.n_features_in_), names), booster.predict
+    rows = NumericRows(int(model.n_features_in_), names)
+    rows.spelling = lambda columns: [str(name).replace(" ", "_") for name in columns]
+    return rows, booster.predict
 
 
 def lightgbm_regressor(model: Any) -> Recipe:
@@ -76,8 +78,8 @@ def lightgbm_classifier(model: Any) -> Recipe:
     classes = model.classes_
 
     def predict_proba(rows: Array) -> Array:
-        answer = value(rows)
-        return answer if answer.ndim > 1 else _two_columns(answer)  # type: ignore[no-any-return]
+        answer: Array = value(rows)
+        return answer if answer.ndim > 1 else _two_columns(answer)
 
     def predict(rows: Array) -> Array:
         return classes[np.argmax(predict_proba(rows), axis=1)]  # type: ignore[no-any-return]

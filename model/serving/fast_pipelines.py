@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .fast_recipes import SIZES, Array, Declined, Evaluator, NumericRows, Recipe, names_of
+from .fast_recipes import SIZES, Admission, Array, Declined, Evaluator, NumericRows, Recipe, names_of
 
 Step = Callable[[Any], Any]
 
@@ -120,7 +120,7 @@ class Lookup:
                     if code is None:
                         return None
                     codes[place] = code
-        return self.table.take(codes, axis=0)  # type: ignore[no-any-return]
+        return self.table.take(codes, axis=0)
 
     def _odd(self, value: Any) -> int | None:
         if isinstance(value, float) and value != value:
@@ -166,7 +166,7 @@ class Frames:
             if list(rows.columns) != self.names or not all(map(self._allowed, range(len(dtypes)), dtypes)):
                 return None
             self._seen = rows.columns, dtypes
-        return rows.to_numpy(dtype=object)  # type: ignore[no-any-return]
+        return rows.to_numpy(dtype=object)
 
     def _allowed(self, column: int, dtype: Any) -> bool:
         lookup = next((lookup for lookup in self.lookups if lookup.column == column), None)
@@ -328,14 +328,14 @@ def pipeline(model: Any, recipe_for: Callable[[Any], Recipe]) -> Recipe:
     *steps, final = _steps(model)
     if model.steps[-1][1] is not final or not steps:
         raise Declined("a pipeline without steps before its model")
-    sparse, rows = None, None
+    rows: Admission
     if _kind(steps[0]) == COLUMN_TRANSFORMER:
         _plain(steps[0])
         rows, first, sparse = column_transformer(steps[0])
     else:
-        first = _known(steps[0])
-        rows = NumericRows(int(steps[0].n_features_in_), names_of(steps[0]), hints=_numeric_hints(steps[0]))
-        rows.accepted = frozenset(map(np.dtype, ("float64", "int64")))
+        first, sparse = _known(steps[0]), None
+        hints, accepted = _numeric_hints(steps[0]), frozenset(map(np.dtype, ("float64", "int64")))
+        rows = NumericRows(int(steps[0].n_features_in_), names_of(steps[0]), hints=hints, accepted=accepted)
     chain = [first, *map(_known_or_own, steps[1:])]
     try:
         last = recipe_for(final)

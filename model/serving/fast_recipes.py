@@ -72,6 +72,8 @@ class NumericRows:
     inf: bool = False
     sizes: Sequence[int] = SIZES
     accepted: frozenset[np.dtype[Any]] = PROVEN_DTYPES
+    spelling: Callable[[Any], list[Any]] = list
+    """Column names of a frame -> as the model spells them."""
     _columns: Any = field(default=None, repr=False)
 
     def admit(self, rows: Any) -> Array | None:
@@ -97,7 +99,7 @@ class NumericRows:
             return None
         columns = rows.columns
         if columns is not self._columns:  # the server reuses one Index; comparing names costs as much as a small model
-            if list(columns) != self.names:
+            if self.spelling(columns) != self.names:
                 return None
             self._columns = columns
         return np.asarray(rows)  # as scikit-learn does it, layout included: BLAS rounds by layout
