@@ -45,8 +45,8 @@ def xgboost_classifier(model: Any) -> Recipe:
     def predict(rows: Array) -> Array:
         answer: Array = value(rows)
         if answer.ndim > 1:
-            return np.argmax(answer, axis=1)
-        return np.asarray(answer > 0.5).astype(int)
+            return np.argmax(answer, axis=1)  # type: ignore[no-any-return]
+        return np.where(answer > 0.5, 1, 0)
 
     def predict_proba(rows: Array) -> Array:
         answer: Array = value(rows)
