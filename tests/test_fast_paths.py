@@ -244,6 +244,8 @@ def test_column_transformers_answer_as_their_own_methods_do(name):
         some.astype({"sex": "string"}), some.assign(port=["S", None, np.nan] * 4), some.assign(age=True),
         some.assign(fare=1e300), pd.DataFrame(some.to_dict("records"), index=list("abcdefghijkl")),
     ]  # fmt: skip
+    # every form of encoder meets some of them, the first two meet all: a call of the estimator's own costs 10 ms
+    odd = odd if list(MIXED).index(name) < 2 else odd[list(MIXED).index(name) % 4 :: 4]
     assert_equals_own(mixed_model(name).fit(frame, labels), batches_of(frame, (1, 2, 64)), odd)
 
 
