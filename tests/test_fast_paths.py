@@ -341,6 +341,16 @@ def test_ordinary_rows_are_answered_by_the_shortcut_itself(model):
             assert len(shortcut(rows[1 : 1 + size].dropna() if isinstance(rows, pd.DataFrame) else rows[:size]))
 
 
+def test_a_pipeline_that_is_fitted_again_answers_with_the_new_fit():
+    frame, labels = mixed()
+    model = mixed_model("then unknown to us").fit(frame, labels)
+    assert accelerate(model).methods
+    model.fit(frame.assign(deck=frame["deck"].str.lower()), 1 - labels)
+    assert np.array_equal(
+        model.predict(frame.assign(deck="a")), pickle.loads(pickle.dumps(model)).predict(frame.assign(deck="a"))
+    )
+
+
 def test_answers_do_not_share_memory_with_the_model_or_each_other(fast):
     rows, _ = data("iris")
     first = fast.predict_proba(rows[:3])

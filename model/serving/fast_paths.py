@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import fast_boosters, fast_linear, fast_pipelines, fast_trees
+from . import fast_boosters, fast_linear, fast_pipelines, fast_steps, fast_trees
 from .fast_recipes import Array, Declined, Recipe
 
 
@@ -190,7 +190,7 @@ FAST_PATHS: dict[tuple[str, str], Callable[[Any], Recipe]] = {
     ("xgboost.sklearn", "XGBRegressor"): fast_boosters.xgboost_regressor,
     ("lightgbm.sklearn", "LGBMClassifier"): fast_boosters.lightgbm_classifier,
     ("lightgbm.sklearn", "LGBMRegressor"): fast_boosters.lightgbm_regressor,
-    fast_pipelines.PIPELINE: lambda model: fast_pipelines.pipeline(model, recipe_for),
+    fast_steps.PIPELINE: lambda model: fast_pipelines.pipeline(model, recipe_for),
 }
 """(module, qualified name) of the exact class -> builder. Strings, so that no family is imported that is not used."""
 
