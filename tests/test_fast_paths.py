@@ -465,7 +465,9 @@ def test_private_parts_that_moved_drop_the_shortcut():
 
 def test_a_forest_with_many_jobs_is_proven_in_the_order_of_one_and_keeps_its_setting():
     rows, labels = data("iris")
-    model = ensemble.RandomForestClassifier(5, n_jobs=2).fit(rows, labels)
+    model = ensemble.RandomForestClassifier(5, n_jobs=2)
+    behind = make_pipeline(StandardScaler(), model).fit(rows, labels)
+    assert accelerate(behind).methods
     assert accelerate(model).methods
     assert model.n_jobs == 2
     assert isinstance(model.predict, Shortcut)

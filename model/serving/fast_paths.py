@@ -101,7 +101,7 @@ def prove(recipe: Recipe, sample_batches: list[Any]) -> dict[str, Shortcut]:
     shortcuts = {name: Shortcut(recipe, name) for name in recipe.methods if hasattr(recipe.model, name)}
     if not shortcuts:
         raise Declined("the model has none of the methods")
-    with warnings.catch_warnings(), np.errstate(all="ignore"), _OneJob(recipe.model):
+    with warnings.catch_warnings(), np.errstate(all="ignore"), _OneJob(recipe):
         warnings.simplefilter("ignore")
         for part in (*recipe.parts, recipe):
             part.rows.learn(getattr(part.model, next(iter(part.methods))))
@@ -123,16 +123,17 @@ def prove(recipe: Recipe, sample_batches: list[Any]) -> dict[str, Shortcut]:
 class _OneJob:
     """A forest with n_jobs adds its trees in the order its threads finish; the proof needs the order of one job."""
 
-    def __init__(self, model: Any) -> None:
-        self.state = vars(model) if "n_jobs" in vars(model) and "sklearn" in type(model).__module__ else None
+    def __init__(self, recipe: Recipe) -> None:
+        models = [part.model for part in (*recipe.parts, recipe) if type(part.model).__module__.startswith("sklearn.")]
+        self.jobs = [(vars(model), vars(model)["n_jobs"]) for model in models if "n_jobs" in vars(model)]
 
     def __enter__(self) -> None:
-        if self.state is not None:
-            self.jobs, self.state["n_jobs"] = self.state["n_jobs"], 1
+        for state, _ in self.jobs:
+            state["n_jobs"] = 1
 
     def __exit__(self, *_: object) -> None:
-        if self.state is not None:
-            self.state["n_jobs"] = self.jobs
+        for state, jobs in self.jobs:
+            state["n_jobs"] = jobs
 
 
 def outcome(function: Callable[[Any], Any], rows: Any) -> Any:
