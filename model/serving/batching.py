@@ -1,113 +1,35 @@
 """Turns many small requests into few transformation calls. No request waits for a timer. Nothing here knows HTTP,
 pandas or gevent.
 
-`plan` decides which jobs share a call, `run` makes the calls and hands each job its own predictions or its own
-exception, `Policy` remembers how long calls take and says who must wait, who may not and where a call runs.
-Whoever uses it brings the clock. Rows must be independent of each other; a model for which they are not sets the
-limit to 1, which switches batching off.
+`plan` decides which jobs share a call, `answers` makes it and finds the guilty one when it fails, `Policy` remembers
+how long calls take and says who must wait, who may not and where a call runs. Whoever uses it brings the clock.
+Rows must be independent of each other; a model for which they are not sets the limit to 1: batching is off.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from itertools import accumulate, chain, pairwise
-from typing import Any, Protocol
-
-import numpy as np
-
-from .errors import ModelFailed
+from typing import Any, Protocol, TypeVar
 
 
 class Job(Protocol):
     """One request's rows."""
 
-    rows: Any
-    count: int
-    """How many rows."""
-    batch_key: Hashable
-    """Jobs with equal keys may share a call (same columns, dtypes, parameters). None: never share."""
+    @property
+    def count(self) -> int:
+        """How many rows."""
+
+    @property
+    def batch_key(self) -> Hashable:
+        """Jobs with equal keys may share a call (same columns, dtypes, parameters). None: never share."""
+
+
+J = TypeVar("J", bound=Job)
 
 
 class Unsplittable(Exception):
-    """Predictions that cannot be given back to single requests: the message says what they are."""
-
-
-def join(rows_list: Sequence[Any]) -> Any:
-    """One object of rows out of several of the same kind: ndarrays, DataFrames, lists, dicts of columns."""
-    first = rows_list[0]
-    if len(rows_list) == 1:
-        return first
-    if isinstance(first, np.ndarray):
-        return np.concatenate(rows_list)
-    if isinstance(first, list):
-        return list(chain.from_iterable(rows_list))
-    if isinstance(first, dict):
-        return {name: join([rows[name] for rows in rows_list]) for name in first}
-    if hasattr(first, "iloc"):
-        import pandas  # the rows are pandas', so it is loaded already
-
-        return pandas.concat(rows_list, ignore_index=True)
-    raise TypeError(f"rows of type {type(first).__name__} cannot be joined")
-
-
-def length(predictions: Any) -> int | None:
-    """How many rows are answered; None for what has no rows: a scalar, text, a generator, a response."""
-    if isinstance(predictions, dict):
-        lengths = {length(column) for column in predictions.values()}
-        return lengths.pop() if len(lengths) == 1 else None
-    if isinstance(predictions, (list, tuple)):
-        return len(predictions)
-    shape = getattr(predictions, "shape", None)  # ndarray, DataFrame, Series, sparse matrix, tensor
-    return int(shape[0]) if isinstance(shape, tuple) and shape else None
-
-
-def split(predictions: Any, counts: Sequence[int]) -> list[Any]:
-    """The predictions of a batch, cut into pieces of `counts` rows. Raises Unsplittable."""
-    total = sum(counts)
-    per_output = _per_output(predictions, total)
-    if length(predictions) != total and not per_output:
-        raise Unsplittable(f"{_described(predictions)} for {total} rows")
-    if per_output and len(predictions) == total:
-        raise Unsplittable(f"a list of {total} arrays of {total} rows, which may be rows or outputs")
-    if per_output:  # predict_proba of a multi-output classifier: one array per output
-        return [type(predictions)(pieces) for pieces in zip(*(split(p, counts) for p in predictions), strict=True)]
-    if isinstance(predictions, dict):
-        columns = [split(column, counts) for column in predictions.values()]
-        return [dict(zip(predictions, pieces, strict=True)) for pieces in zip(*columns, strict=True)]
-    if hasattr(predictions, "tocsr"):
-        predictions = predictions.tocsr()
-    ends = [0, *accumulate(counts)]
-    if hasattr(predictions, "iloc"):
-        numbered = type(predictions.index).__name__ == "RangeIndex"  # an index that means something is kept
-        pieces = [predictions.iloc[start:end] for start, end in pairwise(ends)]
-        return [piece.reset_index(drop=True) for piece in pieces] if numbered else pieces
-    return [predictions[start:end] for start, end in pairwise(ends)]
-
-
-def _per_output(predictions: Any, total: int) -> bool:
-    return (
-        isinstance(predictions, (list, tuple))
-        and len(predictions) > 0
-        and all(isinstance(p, np.ndarray) and p.ndim > 0 and len(p) == total for p in predictions)
-    )
-
-
-def _described(predictions: Any) -> str:
-    count = length(predictions)
-    return f"{type(predictions).__name__}" if count is None else f"{count} predictions"
-
-
-def checked(predictions: Any, count: int) -> Any:
-    """The answer to a single request, as it is. Raises ModelFailed if it has rows, but not one per row."""
-    answered = length(predictions)
-    if answered is None or answered == count or _per_output(predictions, count):
-        return predictions
-    raise ModelFailed(
-        f"transformation returned {answered} predictions for {count} rows: it must return one for each, in order",
-        expected=count,
-        got=answered,
-    )
+    """What came back cannot be given to single requests: the message says what it is."""
 
 
 def plan(jobs: Sequence[Job], limit: int) -> list[list[int]]:
@@ -124,40 +46,28 @@ def plan(jobs: Sequence[Job], limit: int) -> list[list[int]]:
     return batches
 
 
-def run(
-    jobs: Sequence[Job],
-    call: Callable[[Any], Any],
-    limit: int,
+def answers(
+    jobs: Sequence[J],
+    call: Callable[[Sequence[J]], list[Any]],
     switch_off: Callable[[str], None] = lambda reason: None,
 ) -> list[Any]:
-    """One result or exception per job, in order. `switch_off` is told why if the model's answers cannot be batched."""
-    results: list[Any] = [None] * len(jobs)
-    for batch in plan(jobs, limit):
-        answers = _answers([jobs[place] for place in batch], call, switch_off)
-        for place, answer in zip(batch, answers, strict=True):
-            results[place] = answer
-    return results
+    """One result or exception per job, in order. One call for all; if it fails, each half by itself.
 
-
-def _answers(jobs: list[Job], call: Callable[[Any], Any], switch_off: Callable[[str], None]) -> list[Any]:
-    """One call for all; if it fails, each half by itself, until only the guilty fail."""
-    counts = [job.count for job in jobs]
+    `call(jobs)` gives one result per job. When it raises Unsplittable each job is called alone, and `switch_off` is
+    told why, for the answers of this model cannot be batched.
+    """
     try:
-        predictions = call(join([job.rows for job in jobs]))
-        if len(jobs) == 1:
-            return [checked(predictions, counts[0])]
+        return call(jobs)
+    except Unsplittable as reason:
+        alone = [answers([job], call)[0] for job in jobs]
+        if not all(isinstance(answer, Exception) for answer in alone):  # else it is not batching that is wrong
+            switch_off(f"{reason}; each request is now called alone")
+        return alone
     except Exception as exc:  # noqa: BLE001 - whatever the user's code raises is that request's answer
         if len(jobs) == 1:
             return [exc]
         middle = len(jobs) // 2  # halves, not singles: one bad request among 64 costs 12 calls
-        return _answers(jobs[:middle], call, switch_off) + _answers(jobs[middle:], call, switch_off)
-    try:
-        return split(predictions, counts)
-    except Exception as reason:  # noqa: BLE001 - any failure to cut them means that they cannot be cut
-        alone = [_answers([job], call, switch_off)[0] for job in jobs]
-        if not all(isinstance(answer, Exception) for answer in alone):  # else it is not batching that is wrong
-            switch_off(f"transformation returned {reason} of {len(jobs)} requests; each request is now called alone")
-        return alone
+        return answers(jobs[:middle], call, switch_off) + answers(jobs[middle:], call, switch_off)
 
 
 INLINE_SECONDS = 0.005

@@ -18,6 +18,8 @@ from .signature import Signature
 PACKAGES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
 """Packages whose name on PyPI is not the name that one imports."""
 
+METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform")
+
 LFS_POINTER = b"version https://git-lfs"
 PICKLE_STARTS = (b"\x80", b"\x1f\x8b", b"\x78", b"BZh", b"\xfd7z", b"\x5d\x00", b"\x04\x22\x4d\x18", b"(", b"c")
 """A pickle, or one compressed by joblib (gzip, zlib, bz2, xz, lzma, lz4), or protocol 0."""
@@ -34,6 +36,12 @@ def of_missing_artifact(directory: Path, names: list[str]) -> str:
 def of_missing_function(predictor: ModuleType) -> str:
     functions = [n for n, v in vars(predictor).items() if callable(v) and not n.startswith("_")]
     return f"predictor.py has no function `transformation`. Found: {', '.join(functions) or 'no function'}."
+
+
+def of_missing_method(model: object, method: str) -> str:
+    methods = [n for n in METHODS if callable(getattr(model, n, None))]
+    found = f"It has {', '.join(methods)}." if methods else "It has none of the usual ones."
+    return f"MODEL_SERVER_PREDICT_METHOD={method}: the model, a {type(model).__name__}, has no such method. {found}"
 
 
 def of_predictor(exc: Exception) -> str:

@@ -88,7 +88,8 @@ class Frames:
             if list(rows.columns) != self.names or not all(map(self._allowed, range(len(dtypes)), dtypes)):
                 return None
             self._seen = rows.columns, dtypes
-        return rows.to_numpy(dtype=object)
+        cells: Array = rows.to_numpy(dtype=object)
+        return cells
 
     def _allowed(self, column: int, dtype: Any) -> bool:
         lookup = next((lookup for lookup in self.lookups if lookup.column == column), None)
