@@ -35,7 +35,7 @@ lock: .venv-test/ready ## pin every package, with hashes, for the requirements a
 	@cp .venv-test/lock tests/requirements.lock
 
 .venv-test/ready: tests/requirements.lock model/requirements.txt model/requirements.lock model/serving/requirements.txt
-	@bash -c 'set -e; . local-test/lib.sh && make_environment .venv-test'
+	@bash -c 'set -e; . local-test/lib.sh && make_environment .venv-test' make
 	@$(PYTHON_BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.lock
 	@touch .venv-test/ready
 

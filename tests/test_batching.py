@@ -108,7 +108,7 @@ def test_a_model_that_fails_for_every_request_does_not_switch_batching_off():
 
 
 def taught(*calls: tuple[int, float], **kwargs: Any) -> Policy:
-    policy = Policy(**{"limit": 100, "max_rows": 1000, "max_seconds": 10.0, **kwargs})
+    policy = Policy(**{"limit": 100, "max_rows": 1000, "timeout": 20.0, **kwargs})
     for rows, seconds in calls:
         policy.learn(rows, seconds)
     return policy
@@ -170,12 +170,14 @@ def test_the_queue_drains_and_admits_again():
     assert policy.admit(100, 4.0) is None
 
 
-def test_a_stuck_call_closes_the_door_by_itself():
+def test_a_stuck_call_is_waited_for_until_it_is_given_up():
     policy = taught((1, 0.01))
     assert policy.admit(1, 0.0) is None
     policy.begin(1, 0.0)
-    assert policy.admit(1, 5.0) is None
-    assert policy.admit(1, 30.0) == 31
+    assert [policy.admit(1, now) for now in (5.0, 10.0, 19.0)] == [None] * 3
+    assert policy.delay(19.0) == pytest.approx(1, abs=0.1)
+    policy.end(None)
+    assert policy.expect(1) == 0.01
 
 
 def test_callers_who_leave_make_room():

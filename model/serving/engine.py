@@ -49,7 +49,7 @@ class Engine:
     def __init__(self, model: LoadedModel, config: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.model, self.config, self.clock = model, config, clock
         self.limit = config.batch_rows
-        self.policy = batching.Policy(self.limit, QUEUE_BATCHES * max(self.limit, 16), config.timeout / 2)
+        self.policy = batching.Policy(self.limit, QUEUE_BATCHES * max(self.limit, 16), config.timeout)
         self.not_ready: str | None = "the worker is starting"
         self.stuck = False
         self._queue: list[Waiting] = []
@@ -157,11 +157,9 @@ class Engine:
         inline = self.policy.inline(rows)
         self.policy.begin(rows, self.clock())
         call = functools.partial(self._call, [waiting.job for waiting in batch])
-        try:
-            results = call() if inline else self._in_thread(call)
-        finally:
-            self.policy.end(self.clock())
-            self._computing = []
+        results = call() if inline else self._in_thread(call)
+        self.policy.end(self.clock())
+        self._computing = []
         for waiting, result in zip(batch, results, strict=True):
             if not waiting.result.ready():
                 waiting.result.set(result)
@@ -175,6 +173,7 @@ class Engine:
         try:
             return running.get(timeout=self.config.timeout)  # type: ignore[no-any-return]
         except gevent.Timeout:
+            self.policy.end(None)
             self._pool = ThreadPool(1)  # the old thread is given up; it ends with the worker
             self._be_stuck()
             return [self._late()] * len(self._computing)
