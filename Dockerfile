@@ -1,0 +1,33 @@
+# The image that SageMaker runs: `docker run IMAGE train` and `docker run IMAGE serve`.
+ARG PYTHON_VERSION=3.12
+FROM python:${PYTHON_VERSION}-slim
+
+# nginx guards gunicorn; libgomp1 is what LightGBM and others need for OpenMP. The image starts as root, as SageMaker
+# expects, and its workers run as model-server.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends nginx-light libgomp1 \
+    && rm -rf /var/lib/apt/lists/* /var/log/nginx \
+    && useradd --system --no-create-home --shell /usr/sbin/nologin model-server
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONPATH=/opt/program \
+    PATH=/opt/program:$PATH
+WORKDIR /opt/program
+
+# The packages have a layer of their own: a change of the model or of predictor.py does not install them again.
+COPY model/requirements.txt model/requirements.lock ./
+COPY model/serving/requirements.txt model/serving/install.py serving/
+RUN python3 serving/install.py
+
+COPY model/ ./
+# Windows checkouts lose executable bits and gain carriage returns. Any user may run the image (serverless inference
+# is not root), so all may read. The last step fails the build when this model cannot predict with these packages.
+RUN sed -i 's/\r$//' train serve \
+    && chmod -R a+rX . && chmod a+x train serve \
+    && python3 -m compileall -q . \
+    && python3 -m serving check
+
+# Only what is served: the port can be set by SAGEMAKER_BIND_TO_PORT, which inference pipelines need.
+LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
+EXPOSE 8080
+ENTRYPOINT ["python3", "-m", "serving"]

@@ -1,0 +1,38 @@
+"""gunicorn's settings; `serve` adds where to listen. https://gunicorn.org/reference/settings/"""
+
+from gevent import monkey
+
+monkey.patch_all()  # first of all: a lock that is made before it would block the whole worker
+
+import gc  # noqa: E402
+import logging  # noqa: E402
+
+from serving import settings  # noqa: E402
+
+chosen = settings.load()
+logging.basicConfig(level=chosen.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", force=True)
+
+wsgi_app = "wsgi:app"
+worker_class = "gevent"
+workers = chosen.workers
+preload_app = True
+user = group = chosen.user or None
+umask = 0o007 if chosen.user else 0o077  # the socket is for nginx's workers, which run as the same user
+timeout = chosen.timeout
+graceful_timeout = 20  # SageMaker kills 30 s after SIGTERM; the supervisor stops waiting after 25
+keepalive = 90  # longer than nginx keeps a connection, so that it never sends into one that is being closed
+loglevel = chosen.log_level
+accesslog = None  # nginx writes it
+control_socket_disable = True  # it would be made in $HOME, which may be read-only
+limit_request_line = 8190
+
+
+def when_ready(server):
+    gc.collect()
+    gc.freeze()  # the collector would touch, and so copy, every page of the model that the workers share
+
+
+def post_worker_init(worker):
+    import wsgi
+
+    wsgi.warm_up()

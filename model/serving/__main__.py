@@ -1,0 +1,28 @@
+"""The image's entrypoint: `docker run IMAGE serve` and `docker run IMAGE train`, as SageMaker calls them."""
+
+import sys
+
+USAGE = """\
+usage: docker run IMAGE serve     answer /ping and /invocations on port 8080
+       docker run IMAGE train     copy the model to /opt/ml/model
+       docker run IMAGE check     load the model, predict a sample row, say what would serve
+Any other program: docker run --entrypoint PROGRAM IMAGE …"""
+
+
+def main(arguments: list[str]) -> int:
+    match arguments:
+        case ["serve"]:
+            from serving.supervisor import main as run
+        case ["train"]:
+            from serving.training import main as run
+        case ["check"]:
+            from serving.checking import main as run
+        case _:
+            seen = f"unknown argument: {' '.join(arguments)}\n" if arguments else "no argument\n"
+            print(seen + USAGE, file=sys.stderr)
+            return 2
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

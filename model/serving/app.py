@@ -1,0 +1,89 @@
+"""The HTTP surface: thin Flask views over the core.
+
+GET|POST /ping         200 with an empty body when a prediction has worked in this worker, else 503 with the reason
+POST     /invocations  predictions for the rows of the body
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+
+from . import answering, errors
+from .answering import Reply, Request
+
+MEGABYTE = 2**20
+
+
+def create_app(answer: Callable[[Request], Reply], not_ready: Callable[[], str | None], max_body_mb: int) -> Flask:
+    """`answer` replies to a request; `not_ready` gives the reason why predictions would fail, or None."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = max_body_mb * MEGABYTE
+    app.url_map.strict_slashes = False
+
+    @app.route("/ping", methods=["GET", "POST"])
+    def ping() -> Response:
+        reason = not_ready()
+        return _response(Reply(200, b"") if reason is None else _refuse(errors.NotReady(reason)))
+
+    @app.post("/invocations")
+    def invocations() -> Response:
+        reason = not_ready()
+        if reason is not None:
+            raise errors.NotReady(reason)
+        headers = request.headers
+        return _response(
+            answer(
+                Request(
+                    request.get_data(cache=False),
+                    headers.get("Content-Type"),
+                    headers.get("Content-Encoding"),
+                    headers.get("Accept"),
+                    _request_id(),
+                )
+            )
+        )
+
+    @app.errorhandler(Exception)
+    def error(exc: Exception) -> Response:
+        response = _response(_refuse(_translated(exc, app, max_body_mb)))
+        if isinstance(exc, MethodNotAllowed) and exc.valid_methods:
+            response.headers["Allow"] = ", ".join(sorted(exc.valid_methods))
+        return response
+
+    return app
+
+
+def _translated(exc: Exception, app: Flask, max_body_mb: int) -> Exception:
+    """Werkzeug's exceptions in our words."""
+    match exc:
+        case NotFound():
+            routes = ", ".join(sorted(rule.rule for rule in app.url_map.iter_rules()))
+            return errors.NotFound(f"There is nothing at {request.path}. There is: {routes}.")
+        case MethodNotAllowed():
+            return errors.MethodNotAllowed(f"{request.path} does not take {request.method}.", expected=exc.valid_methods)
+        case RequestEntityTooLarge():
+            return errors.PayloadTooLarge(
+                f"The body is larger than {max_body_mb} MB. Send fewer rows, or raise MODEL_SERVER_MAX_BODY_MB."
+            )
+        case HTTPException():
+            return errors.BadRequest(exc.description or exc.name)
+    return exc
+
+
+def _refuse(exc: Exception) -> Reply:
+    return answering.refuse(exc, _request_id())
+
+
+def _request_id() -> str:
+    """nginx numbers the requests; without it we do, once per request."""
+    environ = request.environ
+    return environ.setdefault("HTTP_X_REQUEST_ID", Request(b"").request_id)  # type: ignore[no-any-return]
+
+
+def _response(reply: Reply) -> Response:
+    response = Response(reply.body, reply.status)
+    response.headers["Content-Type"] = reply.content_type
+    return response

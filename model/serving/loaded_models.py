@@ -1,0 +1,128 @@
+"""Which model is in memory: find the artifact, load it with the user's predictor.py, and prove that it predicts.
+
+SageMaker extracts model.tar.gz into /opt/ml/model; where nothing was extracted, the model that is baked into the image
+serves. Whatever goes wrong becomes ModelNotUsable: one line with cause and remedy (diagnosis.py).
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from . import diagnosis, signature
+from .errors import ModelNotUsable
+from .settings import PROGRAM_DIR, Settings
+from .signature import Signature
+
+PICKLES = (".pkl", ".pickle", ".joblib")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model, the user's function, and what the model expects."""
+
+    model: Any
+    transformation: Callable[[Any, Any], Any]
+    signature: Signature
+    source: Path
+
+    def predict(self, rows: Any) -> Any:
+        """The user's transformation on `rows`: one prediction per row."""
+        return self.transformation(self.model, rows)
+
+    def warm_up(self) -> None:
+        """Predicts a sample row. Raises ModelNotUsable when that fails; does nothing when no plausible row is known."""
+        rows = self.signature.sample_rows(1)
+        if rows is None:
+            log.info("no warm-up prediction: the model does not tell which rows it expects")
+            return
+        try:
+            predictions = self.predict(rows)
+        except Exception as exc:  # noqa: BLE001 - the user's code may raise anything
+            raise ModelNotUsable(diagnosis.of_warm_up(exc)) from exc
+        if predictions is None:
+            raise ModelNotUsable("transformation in predictor.py returned None. It must return one prediction per row.")
+
+
+def find(settings: Settings) -> Path:
+    """The directory that holds the model: /opt/ml/model when anything is in it, else the image's own."""
+    if settings.model_dir.is_dir() and any(_artifacts(settings.model_dir)):
+        return settings.model_dir
+    return PROGRAM_DIR
+
+
+def load(model_dir: Path, program_dir: Path = PROGRAM_DIR) -> LoadedModel:
+    """Loads the model in `model_dir` by `load_model` of the predictor.py in `program_dir`, or as a pickle."""
+    predictor = _import_predictor(program_dir)
+    loader = getattr(predictor, "load_model", None)
+    source = model_dir if loader else _pickle_in(model_dir)
+    try:
+        model = loader(str(model_dir)) if loader else _unpickle(source, predictor)
+    except Exception as exc:  # noqa: BLE001 - unpickling runs foreign code, which may raise anything
+        raise ModelNotUsable(diagnosis.of_loading(exc, source)) from exc
+    return LoadedModel(model, predictor.transformation, signature.of(model), source)
+
+
+def _artifacts(directory: Path) -> list[Path]:
+    """The files of a model directory. SageMaker's local mode leaves the archive itself there; hidden files are none."""
+    return sorted(p for p in directory.iterdir() if not p.name.startswith(".") and p.name != "model.tar.gz")
+
+
+def _pickle_in(directory: Path) -> Path:
+    """model.pkl, or the one pickle that has another name."""
+    if (directory / "model.pkl").is_file():
+        return directory / "model.pkl"
+    pickles = [p for p in _artifacts(directory) if p.suffix in PICKLES]
+    if len(pickles) == 1:
+        return pickles[0]
+    raise ModelNotUsable(diagnosis.of_missing_artifact(directory, [p.name for p in _artifacts(directory)]))
+
+
+def _unpickle(path: Path, predictor: ModuleType) -> Any:
+    diagnosis.refuse_what_is_no_pickle(path)
+    _lend_to_main(predictor)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = _loader_for(path)(path)
+    for line in dict.fromkeys(diagnosis.of_warning(w.message) for w in caught):
+        log.warning(line)
+    return model
+
+
+def _loader_for(path: Path) -> Callable[[Path], Any]:
+    """joblib reads its own files and plain pickles; without it (no scikit-learn) pickle does."""
+    try:
+        import joblib
+    except ImportError:
+        import pickle
+
+        return lambda p: pickle.loads(p.read_bytes())  # noqa: S301 - the model is the user's own code
+    return joblib.load  # type: ignore[no-any-return]
+
+
+def _lend_to_main(predictor: ModuleType) -> None:
+    """A class that was pickled from a notebook is looked for in __main__: let it be found in predictor.py."""
+    main = sys.modules["__main__"]
+    for name, value in vars(predictor).items():
+        if not name.startswith("__") and not hasattr(main, name):
+            setattr(main, name, value)
+
+
+def _import_predictor(program_dir: Path) -> ModuleType:
+    if str(program_dir) not in sys.path:
+        sys.path.insert(0, str(program_dir))
+    try:
+        predictor = importlib.import_module("predictor")
+    except Exception as exc:  # noqa: BLE001 - the user's file may raise anything
+        raise ModelNotUsable(diagnosis.of_predictor(exc)) from exc
+    if not callable(getattr(predictor, "transformation", None)):
+        raise ModelNotUsable(diagnosis.of_missing_function(predictor))
+    return predictor
