@@ -69,7 +69,8 @@ class Ecr:
         self.may_push = True
         self.token = TOKEN
         self.requests: list[str] = []
-        self.on_upload: threading.Event = threading.Event()
+        self.manifest_type = ""  # instead of the one that the engine sends
+        self.uploading, self.go_on = threading.Event(), threading.Event()
         self.moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self.moto.start()
         self.endpoint = "http://{}:{}".format(*self.moto.get_host_and_port())
@@ -87,13 +88,18 @@ class Ecr:
     def reset(self) -> None:
         requests.post(f"{self.endpoint}/moto-api/reset-auth", data=b"inf", timeout=10)
         requests.post(f"{self.endpoint}/moto-api/reset", timeout=10)
-        self.may_push, self.token = True, TOKEN
+        self.may_push, self.token, self.manifest_type = True, TOKEN, ""
         self.requests.clear()
-        self.on_upload.clear()
+        self.uploading.clear()
+        self.go_on.set()
 
     def enforce_iam(self) -> None:
         """From the next call on, moto answers only what the caller's policies allow."""
         requests.post(f"{self.endpoint}/moto-api/reset-auth", data=b"0", timeout=10).raise_for_status()
+
+    def writes(self) -> list[str]:
+        """The requests that would change what is in the registry."""
+        return [request for request in self.requests if request.split()[0] not in ("GET", "HEAD")]
 
     def pushed(self, name: str) -> dict[str, str]:
         """tag → digest, as ECR's API tells it."""
@@ -110,6 +116,9 @@ class Ecr:
         reply.raise_for_status()
         return reply
 
+    def blob(self, name: str, digest: str) -> dict:
+        return requests.get(f"{self.backend}/v2/{name}/blobs/{digest}", timeout=10).json()
+
     # ── the front ──────────────────────────────────────────────────────────────────────────────────────────────────
     def answer(self, request: Request) -> Response:
         self.requests.append(f"{request.method} {request.path}")
@@ -123,7 +132,8 @@ class Ecr:
         if request.method in ("POST", "PUT", "PATCH") and not self.may_push:
             return refusal(403, "DENIED", DENIED.format(account=ACCOUNT, region=REGION, name=name))
         if kind == "blobs" and request.method == "PATCH":
-            self.on_upload.set()
+            self.uploading.set()
+            self.go_on.wait(30)
         if kind == "manifests" and request.method == "PUT":
             return self.put_manifest(request, name, reference)
         return self.forward(request, request.stream)
@@ -157,7 +167,7 @@ class Ecr:
             with contextlib.suppress(self.api.exceptions.ImageAlreadyExistsException):
                 self.api.put_image(
                     repositoryName=name, imageTag=reference, imageManifest=body.decode(),
-                    imageManifestMediaType=request.content_type, imageDigest=reply.headers["Docker-Content-Digest"],
+                    imageManifestMediaType=self.manifest_type or request.content_type, imageDigest=reply.headers["Docker-Content-Digest"],
                 )  # fmt: skip
         return reply
 
