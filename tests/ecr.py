@@ -17,6 +17,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import boto3
 import requests
+import warm_aws
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 from werkzeug import Request, Response
@@ -197,9 +199,20 @@ def running() -> Iterator[Ecr]:
         undo.callback(shutil.rmtree, directory)
         ecr = Ecr(directory)
         undo.callback(ecr.moto.stop)
+        start_cli(ecr, undo)
         start_registry(ecr, undo)
         start_front(ecr, undo)
         yield ecr
+
+
+def start_cli(ecr: Ecr, undo: contextlib.ExitStack) -> None:
+    ecr.cli = ecr.directory / "aws.socket"
+    process = subprocess.Popen([sys.executable, warm_aws.__file__, ecr.cli], stdout=subprocess.DEVNULL)
+    undo.callback(end, process)
+    deadline = time.monotonic() + 20
+    while not ecr.cli.exists():
+        assert process.poll() is None and time.monotonic() < deadline, "the AWS CLI did not start: pip install awscli"
+        time.sleep(0.05)
 
 
 def start_registry(ecr: Ecr, undo: contextlib.ExitStack) -> None:
