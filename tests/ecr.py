@@ -26,11 +26,12 @@ from pathlib import Path
 
 import boto3
 import requests
-import warm_aws
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
+
+import warm_aws
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -207,7 +208,7 @@ def running() -> Iterator[Ecr]:
 
 def start_cli(ecr: Ecr, undo: contextlib.ExitStack) -> None:
     ecr.cli = ecr.directory / "aws.socket"
-    process = subprocess.Popen([sys.executable, warm_aws.__file__, ecr.cli], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, warm_aws.__file__, ecr.cli], stdout=subprocess.DEVNULL, env={"HOME": str(ecr.directory)})
     undo.callback(end, process)
     deadline = time.monotonic() + 20
     while not ecr.cli.exists():
@@ -218,7 +219,7 @@ def start_cli(ecr: Ecr, undo: contextlib.ExitStack) -> None:
 def start_registry(ecr: Ecr, undo: contextlib.ExitStack) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        address = "127.0.0.1:{}".format(probe.getsockname()[1])
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
     config = {
         "version": 0.1,
         "log": {"level": "warn"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -15,9 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import ecr as ecr_double
 import pytest
+
+import codebuild as codebuild_double
+import ecr as ecr_double
 import warm_aws
+from codebuild import CodeBuild
 from ecr import ACCOUNT, HOST, REGION, TOKEN, Ecr
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -516,7 +518,7 @@ def test_full_disk(pushing: Kit):
     assert not pushing.local_image()
 
 
-@pytest.mark.parametrize("name", ["A", "my_Model", "a", "model:latest", "-model", "team//model", "model/", "a model", "é"])
+@pytest.mark.parametrize("name", ["A", "my_Model", "a", "model:latest", "team//model", "model/", "a model", "é"])
 def test_names_that_ecr_refuses(kit: Kit, name: str):
     """Exit 2 with a name that would do."""
     kit.image = name
@@ -533,6 +535,115 @@ def test_wrong_usage(kit: Kit, arguments: tuple[str, ...]):
     """Exit 2 without asking anybody."""
     kit.program("aws", "exit 99")
     kit.run(*arguments, expect=2)
+
+
+# ── without a container engine ─────────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def codebuild(pushing: Kit, ecr: Ecr) -> Iterator[CodeBuild]:
+    """CodeBuild with a machine that has Docker; the kit's own has none."""
+    with codebuild_double.running(ecr, dict(pushing.env)) as (codebuild, address):
+        for program in ("docker", "podman", "finch"):
+            pushing.program(program, f"echo {program} was called >&2; exit 99")
+        codebuild.env["PATH"] = codebuild.env["PATH"].replace(f"{pushing.bin}:", "")
+        pushing.program("sleep", "exec /bin/sleep 0.2")
+        pushing.env["AWS_ENDPOINT_URL_CODEBUILD"] = address
+        yield codebuild
+
+
+def test_codebuild_builds_and_pushes(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
+    """The same script runs in CodeBuild, its log is shown, its URI comes back; the second run finds all in place."""
+    pushing.write(".dockerignore", "*\n!model\n")
+    pushing.write("secret.txt", "stays here")
+    out, err = pushing.run("--codebuild", "--tag", "v1", "--no-scan")
+    assert out == f"{HOST}/{pushing.image}@{ecr.pushed(pushing.image)['latest']}\n"
+    assert ecr.pushed(pushing.image).keys() == {"v1", "latest"}
+    assert ecr.manifest(pushing.image, "v1").headers["Content-Type"] == DOCKER_V2
+    assert "COPY model/ /opt/program" in err, "the log of the build"
+    assert "docker was called" not in err
+    s3, bucket = ecr.client("s3"), f"sagemaker-{REGION}-{ACCOUNT}"
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    (machine,) = ecr.directory.glob("codebuild-*")
+    assert {path.name for path in machine.iterdir()} == {
+        "buildspec.yml", "files.tar.gz", "image", "command", ".dockerignore", "Dockerfile", "build_and_push.sh", "push", "model",
+    }  # fmt: skip
+
+    again, err = pushing.run("--codebuild", "--tag", "v1", "--no-scan")
+    assert again == out
+    assert "codebuild update-project" in err
+    assert "iam create-role" not in err
+    assert "Nothing to push" in err
+
+
+def test_codebuild_role_may_push_this_image_only(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
+    """The role's policies name this repository, this log and these files; CodeBuild of this account alone may be it."""
+    pushing.run("--codebuild", "--platform", "linux/arm64")
+    (project,) = ecr.client("codebuild").list_projects()["projects"]
+    (details,) = ecr.client("codebuild").batch_get_projects(names=[project])["projects"]
+    assert (details["environment"]["type"], details["environment"]["privilegedMode"]) == ("ARM_CONTAINER", True)
+    iam = ecr.client("iam")
+    role = iam.get_role(RoleName=project)["Role"]
+    assert details["serviceRole"] == role["Arn"]
+    assert role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    policies = [iam.get_role_policy(RoleName=project, PolicyName=name) for name in iam.list_role_policies(RoleName=project)["PolicyNames"]]
+    statements = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+    resources = {statement["Sid"]: statement["Resource"] for statement in statements}
+    assert resources == {
+        "LogIn": "*",
+        "MakeAndFillThisRepository": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{pushing.image}",
+        "WriteItsLog": [f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/codebuild/{project}{end}" for end in ("", ":*")],
+        "ReadItsFiles": f"arn:aws:s3:::sagemaker-{REGION}-{ACCOUNT}/build_and_push/{pushing.image}/*",
+        "FindItsFiles": f"arn:aws:s3:::sagemaker-{REGION}-{ACCOUNT}",
+    }
+
+
+def test_codebuild_failure(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
+    """A build that fails there is exit 6 here, with its reason in the log; nothing is pushed, no file stays in S3."""
+    pushing.write("Dockerfile", DOCKERFILE.replace(ENTRYPOINT, ""))
+    out, err = pushing.run("--codebuild", expect=6)
+    assert "no ENTRYPOINT" in err
+    assert "ended as FAILED" in err
+    assert out == ""
+    assert ecr.api.describe_repositories()["repositories"] == []
+    assert "Contents" not in ecr.client("s3").list_objects_v2(Bucket=f"sagemaker-{REGION}-{ACCOUNT}")
+
+
+def test_codebuild_interrupted(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
+    """Ctrl-C stops the build in CodeBuild, and no file stays in S3."""
+    pushing.write("Dockerfile", "FROM python:3.12-slim\n" + f"RUN echo {pushing.image}; sleep 120\n" + LABEL + ENTRYPOINT)
+    process = pushing.start("--codebuild")
+    seen = read_until(process, "its log:")
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, seen + err
+    assert "The build in CodeBuild was stopped." in err
+    pushing.check_manners(out, seen + err)
+    assert len(codebuild.stopped) == 1
+    assert "Contents" not in ecr.client("s3").list_objects_v2(Bucket=f"sagemaker-{REGION}-{ACCOUNT}")
+
+
+def test_codebuild_dry_run(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
+    """A dry run makes no bucket, role, project or build."""
+    _, err = pushing.run("--codebuild", "--dry-run")
+    for command in ("s3api create-bucket", "s3 cp", "iam create-role", "codebuild create-project", "codebuild start-build", "s3 rm"):
+        assert f"+ aws {command}" in err
+    assert ecr.client("s3").list_buckets()["Buckets"] == []
+    assert ecr.client("iam").list_roles()["Roles"] == []
+    assert not codebuild.builds
+
+
+def test_bucket_of_somebody_else(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
+    """A bucket of the expected name that belongs to another account gets no file."""
+    pushing.env["PATH"] = f"{pushing.bin}:{pushing.env['PATH']}"
+    real = (pushing.bin / "aws").rename(pushing.bin / "aws-real")
+    pushing.program(
+        "aws",
+        f"""case "$*" in
+        *head-bucket*) echo 'An error occurred (403) when calling the HeadBucket operation: Forbidden' >&2; exit 254 ;;
+        *) exec {real} "$@" ;;
+        esac""",
+    )
+    _, err = pushing.run("--codebuild", expect=5)
+    assert "is not yours" in err
 
 
 # ── the script itself ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -569,7 +680,7 @@ def new_user(ecr: Ecr, policy: str) -> dict[str, str]:
     """The keys of a user of moto's IAM who has this policy. Moto compares actions, not resources."""
     iam = ecr.client("iam")
     iam.create_user(UserName="pusher")
-    policy = re.sub(r'"Resource": ".*"', '"Resource": "*"', policy)
+    policy = re.sub(r'"Resource": "[^"]*"', '"Resource": "*"', policy)
     iam.put_user_policy(UserName="pusher", PolicyName="push", PolicyDocument=policy)
     key = iam.create_access_key(UserName="pusher")["AccessKey"]
     return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
