@@ -59,7 +59,7 @@ class CodeBuild:
             s3.download_file(bucket, found["Key"], str(machine / found["Key"].removeprefix(folder)))
         spec = yaml.safe_load((machine / "buildspec.yml").read_text())
         assert spec["env"] == {"shell": "bash", "exported-variables": ["IMAGE_URI"]}
-        commands = "\n".join(["set -e", *spec["phases"]["build"]["commands"], 'printenv IMAGE_URI > image'])
+        commands = "\n".join(["set -e", *spec["phases"]["build"]["commands"], "printenv IMAGE_URI > image"])
         process = subprocess.Popen(
             ["bash", "-c", commands], cwd=machine, env=self.env, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,

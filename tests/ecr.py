@@ -1,4 +1,4 @@
-"""Amazon ECR on this machine: moto answers the API, Debian's docker-registry holds the images, under ECR's own host name.
+"""Amazon ECR on this machine: moto answers the API, Debian's docker-registry holds the images, under ECR's host name.
 
 Between the engine and the registry stands a small front that does what ECR does and the registry does not: it wants
 moto's login token, knows only repositories that moto has, keeps immutable tags, refuses pushes when `may_push` is
@@ -26,7 +26,8 @@ from pathlib import Path
 
 import boto3
 import requests
-from botocore.exceptions import ClientError
+from moto.ecr.exceptions import ImageAlreadyExistsException
+from moto.ecr.models import ECRBackend, ecr_backends
 from moto.server import ThreadedMotoServer
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
@@ -104,10 +105,16 @@ class Ecr:
         """The requests that would change what is in the registry."""
         return [request for request in self.requests if request.split()[0] not in ("GET", "HEAD")]
 
+    @property
+    def books(self) -> ECRBackend:
+        """What moto knows, without asking as anybody."""
+        return ecr_backends[ACCOUNT][REGION]
+
     def pushed(self, name: str) -> dict[str, str]:
-        """tag → digest, as ECR's API tells it."""
-        details = self.api.describe_images(repositoryName=name)["imageDetails"]
-        return {tag: image["imageDigest"] for image in details for tag in image.get("imageTags", [])}
+        """tag → digest, as ECR knows it."""
+        return {
+            tag: image.get_image_digest() for image in self.books.repositories[name].images for tag in image.image_tags
+        }
 
     def manifest(self, name: str, reference: str) -> requests.Response:
         """What the registry itself has, with the type under which it was pushed."""
@@ -122,7 +129,7 @@ class Ecr:
     def blob(self, name: str, digest: str) -> dict:
         return requests.get(f"{self.backend}/v2/{name}/blobs/{digest}", timeout=10).json()
 
-    # ── the front ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the front ──
     def answer(self, request: Request) -> Response:
         self.requests.append(f"{request.method} {request.path}")
         credentials = base64.b64encode(f"AWS:{self.token}".encode()).decode()
@@ -130,8 +137,12 @@ class Ecr:
             challenge = {"WWW-Authenticate": f'Basic realm="https://{HOST}/",service="ecr.amazonaws.com"'}
             return Response("Not Authorized\n", 401, challenge)
         name, kind, reference = self.parts(request.path)
-        if name and not self.exists(name):
-            return refusal(404, "NAME_UNKNOWN", f"The repository with name '{name}' does not exist in the registry with id '{ACCOUNT}'")
+        if name and name not in self.books.repositories:
+            return refusal(
+                404,
+                "NAME_UNKNOWN",
+                f"The repository with name '{name}' does not exist in the registry with id '{ACCOUNT}'",
+            )
         if request.method in ("POST", "PUT", "PATCH") and not self.may_push:
             return refusal(403, "DENIED", DENIED.format(account=ACCOUNT, region=REGION, name=name))
         if kind == "blobs" and request.method == "PATCH":
@@ -149,47 +160,50 @@ class Ecr:
                 return before, kind, after
         return "", "", ""
 
-    def exists(self, name: str) -> bool:
-        try:
-            return bool(self.api.describe_repositories(repositoryNames=[name]))
-        except ClientError:
-            return False
-
     def put_manifest(self, request: Request, name: str, reference: str) -> Response:
         body = request.get_data()
-        if not reference.startswith("sha256:"):
-            immutable = self.api.describe_repositories(repositoryNames=[name])["repositories"][0]["imageTagMutability"] == "IMMUTABLE"
-            if immutable and reference in self.pushed(name):
-                return refusal(
-                    400, "TAG_INVALID",
-                    f"The image tag '{reference}' already exists in the '{name}' repository and cannot be overwritten "
-                    "because the tag is immutable.",
-                )  # fmt: skip
+        by_digest = reference.startswith("sha256:")
+        if not by_digest and self.books.repositories[name].is_tag_immutable() and reference in self.pushed(name):
+            return refusal(
+                400,
+                "TAG_INVALID",
+                f"The image tag '{reference}' already exists in the '{name}' repository and cannot be overwritten "
+                "because the tag is immutable.",
+            )
         reply = self.forward(request, body)
-        if reply.status_code == 201 and not reference.startswith("sha256:"):
-            with contextlib.suppress(self.api.exceptions.ImageAlreadyExistsException):
-                self.api.put_image(
-                    repositoryName=name, imageTag=reference, imageManifest=body.decode(),
-                    imageManifestMediaType=self.manifest_type or request.content_type, imageDigest=reply.headers["Docker-Content-Digest"],
-                )  # fmt: skip
+        if reply.status_code == 201 and not by_digest:
+            kind, digest = self.manifest_type or request.content_type, reply.headers["Docker-Content-Digest"]
+            with contextlib.suppress(ImageAlreadyExistsException):
+                self.books.put_image(name, body.decode(), reference, kind, digest)
         return reply
 
     def forward(self, request: Request, body) -> Response:
-        headers = {k: v for k, v in request.headers if k not in ("Host", "Authorization", "Content-Length", "Transfer-Encoding")}
+        headers = {
+            k: v
+            for k, v in request.headers
+            if k not in ("Host", "Authorization", "Content-Length", "Transfer-Encoding")
+        }
         if request.method in ("GET", "HEAD"):
             body = None
         elif not isinstance(body, bytes) and request.content_length is not None:
             headers["Content-Length"] = str(request.content_length)
             body = body.read()
         reply = requests.request(
-            request.method, self.backend + request.full_path.rstrip("?"), headers=headers, data=body, stream=True, timeout=60
+            request.method,
+            self.backend + request.full_path.rstrip("?"),
+            headers=headers,
+            data=body,
+            stream=True,
+            timeout=60,
         )
         kept = {k: v for k, v in reply.headers.items() if k not in ("Connection", "Transfer-Encoding")}
         return Response(reply.raw.stream(65536, decode_content=False), reply.status_code, kept, direct_passthrough=True)
 
 
 def refusal(status: int, code: str, message: str) -> Response:
-    return Response(json.dumps({"errors": [{"code": code, "message": message}]}), status, content_type="application/json")
+    return Response(
+        json.dumps({"errors": [{"code": code, "message": message}]}), status, content_type="application/json"
+    )
 
 
 @contextlib.contextmanager
@@ -208,11 +222,14 @@ def running() -> Iterator[Ecr]:
 
 def start_cli(ecr: Ecr, undo: contextlib.ExitStack) -> None:
     ecr.cli = ecr.directory / "aws.socket"
-    process = subprocess.Popen([sys.executable, warm_aws.__file__, ecr.cli], stdout=subprocess.DEVNULL, env={"HOME": str(ecr.directory)})
+    process = subprocess.Popen(
+        [sys.executable, warm_aws.__file__, ecr.cli], stdout=subprocess.DEVNULL, env={"HOME": str(ecr.directory)}
+    )
     undo.callback(end, process)
     deadline = time.monotonic() + 20
     while not ecr.cli.exists():
-        assert process.poll() is None and time.monotonic() < deadline, "the AWS CLI did not start: pip install awscli"
+        assert process.poll() is None, "the AWS CLI did not start: pip install awscli"
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
@@ -236,7 +253,8 @@ def start_registry(ecr: Ecr, undo: contextlib.ExitStack) -> None:
         with contextlib.suppress(requests.ConnectionError):
             if requests.get(f"{ecr.backend}/v2/", timeout=5).ok:
                 return
-        assert process.poll() is None and time.monotonic() < deadline, (ecr.directory / "registry.log").read_text()
+        assert process.poll() is None, (ecr.directory / "registry.log").read_text()
+        assert time.monotonic() < deadline, (ecr.directory / "registry.log").read_text()
         time.sleep(0.05)
 
 
@@ -254,9 +272,7 @@ def start_front(ecr: Ecr, undo: contextlib.ExitStack) -> None:
     )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    server = make_server(
-        "127.0.0.1", 443, Request.application(ecr.answer), threaded=True, ssl_context=context
-    )
+    server = make_server("127.0.0.1", 443, Request.application(ecr.answer), threaded=True, ssl_context=context)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     undo.callback(thread.join, 10)

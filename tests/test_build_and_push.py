@@ -121,7 +121,9 @@ class Kit:
         assert list(self.scratch.iterdir()) == []
 
     def local_image(self) -> bool:
-        return subprocess.run(["docker", "image", "inspect", self.image], capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run(["docker", "image", "inspect", self.image], capture_output=True, check=False).returncode == 0
+        )
 
 
 @pytest.fixture
@@ -131,10 +133,15 @@ def kit(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Kit]:
     yield kit
     for reference in (kit.image, f"{HOST}/{kit.image}"):
         listed = subprocess.run(
-            ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", reference], capture_output=True, text=True, check=False
+            ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", reference],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         for image in listed.stdout.split():
-            subprocess.run(["docker", "image", "rm", "--force", image.removesuffix(":<none>")], capture_output=True, check=False)
+            subprocess.run(
+                ["docker", "image", "rm", "--force", image.removesuffix(":<none>")], capture_output=True, check=False
+            )
 
 
 @pytest.fixture
@@ -143,7 +150,7 @@ def pushing(kit: Kit, ecr: Ecr) -> Kit:
     return kit
 
 
-# ── what it does ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what it does ──
 @pytest.mark.parametrize("builder", ["legacy", "buildkit", "podman"])
 def test_first_push_makes_the_repository_and_the_second_changes_nothing(pushing: Kit, ecr: Ecr, builder: str):
     """One argument is enough, the result is a Docker v2 manifest under two tags, and a second run finds it there."""
@@ -170,7 +177,11 @@ def test_first_push_makes_the_repository_and_the_second_changes_nothing(pushing:
     assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
     assert repository["encryptionConfiguration"] == {"encryptionType": "AES256"}
     policy = json.loads(ecr.api.get_lifecycle_policy(repositoryName=pushing.image)["lifecyclePolicyText"])
-    assert policy["rules"][0]["selection"] == {"tagStatus": "untagged", "countType": "imageCountMoreThan", "countNumber": 10}
+    assert policy["rules"][0]["selection"] == {
+        "tagStatus": "untagged",
+        "countType": "imageCountMoreThan",
+        "countNumber": 10,
+    }
 
     ecr.requests.clear()
     again, err = pushing.run(*options)
@@ -182,7 +193,11 @@ def test_first_push_makes_the_repository_and_the_second_changes_nothing(pushing:
 def test_what_was_pushed_can_be_pulled_by_its_digest(pushing: Kit, ecr: Ecr):
     """The URI that is printed is the one to deploy by."""
     uri = pushing.run()[0].strip()
-    subprocess.run(["docker", "image", "rm", "--force", pushing.image, uri.partition("@")[0] + ":latest"], check=True, capture_output=True)
+    subprocess.run(
+        ["docker", "image", "rm", "--force", pushing.image, uri.partition("@")[0] + ":latest"],
+        check=True,
+        capture_output=True,
+    )
     subprocess.run(["docker", "pull", uri], check=True, capture_output=True, env=pushing.env)
     facts = subprocess.run(["docker", "inspect", uri], check=True, capture_output=True, text=True).stdout
     assert json.loads(facts)[0]["Config"]["Entrypoint"] == ["python3", "-m", "serving"]
@@ -225,12 +240,19 @@ def test_graviton_gets_a_pure_arm64_image(pushing: Kit, ecr: Ecr, builder: str):
 
 def test_a_new_repository_as_the_options_say(pushing: Kit, ecr: Ecr):
     """--immutable, --kms-key, --no-scan and --keep-untagged shape the repository that is made."""
-    pushing.run("--immutable", "--kms-key", "arn:aws:kms:us-east-1:123456789012:key/1", "--no-scan", "--keep-untagged", "3")
+    pushing.run(
+        "--immutable", "--kms-key", "arn:aws:kms:us-east-1:123456789012:key/1", "--no-scan", "--keep-untagged", "3"
+    )
     (repository,) = ecr.api.describe_repositories(repositoryNames=[pushing.image])["repositories"]
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert repository["imageScanningConfiguration"] == {"scanOnPush": False}
-    assert repository["encryptionConfiguration"] == {"encryptionType": "KMS", "kmsKey": "arn:aws:kms:us-east-1:123456789012:key/1"}
-    assert '"countNumber":3' in ecr.api.get_lifecycle_policy(repositoryName=pushing.image)["lifecyclePolicyText"].replace(" ", "")
+    assert repository["encryptionConfiguration"] == {
+        "encryptionType": "KMS",
+        "kmsKey": "arn:aws:kms:us-east-1:123456789012:key/1",
+    }
+    assert '"countNumber":3' in ecr.api.get_lifecycle_policy(repositoryName=pushing.image)[
+        "lifecyclePolicyText"
+    ].replace(" ", "")
     assert "latest" not in ecr.pushed(pushing.image)
 
 
@@ -304,7 +326,7 @@ def test_the_documented_policy_is_enough(kit: Kit, ecr: Ecr):
     assert "Nothing to push" in err
 
 
-# ── what goes wrong ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what goes wrong ──
 def test_a_failed_build_never_pushes_the_older_image(pushing: Kit, ecr: Ecr):
     """Exit 6, and ECR is as it was."""
     pushing.run()
@@ -323,7 +345,10 @@ def test_interrupted_build_leaves_nothing(pushing: Kit, ecr: Ecr, builder: str):
     """Ctrl-C in the build: exit 130, no image, no repository, no file."""
     if builder == "buildkit":
         pushing.use_buildx()
-    pushing.write("Dockerfile", "FROM python:3.12-slim\n" + f"RUN echo {pushing.image}; echo now-slee''ping; sleep 120\n" + LABEL + ENTRYPOINT)
+    pushing.write(
+        "Dockerfile",
+        "FROM python:3.12-slim\n" + f"RUN echo {pushing.image}; echo now-slee''ping; sleep 120\n" + LABEL + ENTRYPOINT,
+    )
     process = pushing.start()
     seen = read_until(process, "now-sleeping")
     os.killpg(process.pid, signal.SIGINT)
@@ -402,18 +427,27 @@ def test_region_from(kit: Kit, source: str):
     assert f"--region {source.lower().replace('_', '-')}-region" in err
 
 
+CALLING = "An error occurred ({}) when calling the {} operation: {}"
 AWS_ERRORS = {
-    "Unable to locate credentials. You can configure credentials by running \"aws configure\".": "aws configure",
-    "An error occurred (ExpiredToken) when calling the GetCallerIdentity operation: The security token included in the request is expired": "session has ended",
+    'Unable to locate credentials. You can configure credentials by running "aws configure".': "aws configure",
+    CALLING.format(
+        "ExpiredToken", "GetCallerIdentity", "The security token included in the request is expired"
+    ): "session has ended",
     "Error when retrieving token from sso: Token has expired and refresh failed": "aws sso login",
     "The config profile (work) could not be found": "aws configure list-profiles",
-    "An error occurred (InvalidClientTokenId) when calling the GetCallerIdentity operation: The security token included in the request is invalid.": "keys are wrong",
-    "An error occurred (AccessDenied) when calling the AssumeRole operation: User: arn:aws:iam::1:user/a is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::2:role/b": "role that does not exist",
-    "Could not connect to the endpoint URL: \"https://sts.us-esat-1.amazonaws.com/\"": '"us-east-1" the name of a region',
-}  # fmt: skip
+    CALLING.format(
+        "InvalidClientTokenId", "GetCallerIdentity", "The security token included in the request is invalid."
+    ): "keys are wrong",
+    CALLING.format(
+        "AccessDenied",
+        "AssumeRole",
+        "User: arn:aws:iam::1:user/a is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::2:role/b",
+    ): "role that does not exist",
+    'Could not connect to the endpoint URL: "https://sts.us-esat-1.amazonaws.com/"': '"us-east-1" the name of a region',
+}
 
 
-@pytest.mark.parametrize("text", AWS_ERRORS, ids=lambda text: re.sub("[^A-Za-z]+", "-", text)[:30])
+@pytest.mark.parametrize("text", AWS_ERRORS, ids=[remedy.replace(" ", "-") for remedy in AWS_ERRORS.values()])
 def test_aws_says_no(kit: Kit, text: str):
     """Each way in which AWS does not know the caller has its own remedy, and exit 5."""
     kit.program("aws", f"echo {shlex.quote(text)} >&2; exit 254")
@@ -423,7 +457,10 @@ def test_aws_says_no(kit: Kit, text: str):
 
 def test_reader_without_a_repository(kit: Kit, ecr: Ecr):
     """A user who may only read is told which permission is missing to make the repository."""
-    policy = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Resource": "*", "Action": ["ecr:Get*", "ecr:Describe*", "ecr:Batch*"]}}
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Resource": "*", "Action": ["ecr:Get*", "ecr:Describe*", "ecr:Batch*"]},
+    }
     kit.aws(ecr, **new_user(ecr, json.dumps(policy)))
     ecr.enforce_iam()
     _, err = kit.run(expect=5)
@@ -459,7 +496,9 @@ def test_a_manifest_that_sagemaker_refuses(pushing: Kit, ecr: Ecr):
     ],
     ids=["no-entrypoint", "shell-form", "tini", "no-label", "architecture"],
 )
-def test_an_image_that_sagemaker_could_not_run(pushing: Kit, ecr: Ecr, dockerfile: str, options: tuple[str, ...], complaint: str):
+def test_an_image_that_sagemaker_could_not_run(
+    pushing: Kit, ecr: Ecr, dockerfile: str, options: tuple[str, ...], complaint: str
+):
     """Exit 6 with the line to put into the Dockerfile, before ECR is touched."""
     pushing.write("Dockerfile", dockerfile)
     _, err = pushing.run(*options, expect=6)
@@ -472,7 +511,10 @@ def test_an_image_that_sagemaker_could_not_run(pushing: Kit, ecr: Ecr, dockerfil
     [
         (lambda kit: (kit.root / "model/model.pkl").unlink(), "model/model.pkl is missing"),
         (lambda kit: kit.write("model/model.pkl", ""), "model/model.pkl is empty"),
-        (lambda kit: kit.write("model/model.pkl", "version https://git-lfs.github.com/spec/v1\noid sha256:1"), "git lfs pull"),
+        (
+            lambda kit: kit.write("model/model.pkl", "version https://git-lfs.github.com/spec/v1\noid sha256:1"),
+            "git lfs pull",
+        ),
         (lambda kit: (kit.root / "Dockerfile").unlink(), "no Dockerfile"),
     ],
     ids=["missing", "empty", "lfs", "dockerfile"],
@@ -512,7 +554,9 @@ def test_engine_that_is_not_there(pushing: Kit):
 
 def test_full_disk(pushing: Kit):
     """Exit 4 before the build when there is no room for an image."""
-    pushing.program("df", "printf 'Filesystem 1024-blocks Used Available Capacity Mounted\\n/dev/vda 9 9 102400 99%% /\\n'")
+    pushing.program(
+        "df", "printf 'Filesystem 1024-blocks Used Available Capacity Mounted\\n/dev/vda 9 9 102400 99%% /\\n'"
+    )
     _, err = pushing.run(expect=4)
     assert "only 100 MB are free" in err
     assert not pushing.local_image()
@@ -528,7 +572,14 @@ def test_names_that_ecr_refuses(kit: Kit, name: str):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--nonsense",), ("--region",), ("--platform", "windows/amd64"), ("second",), ("--tag", "a b"), ("--keep-untagged", "-1")],
+    [
+        ("--nonsense",),
+        ("--region",),
+        ("--platform", "windows/amd64"),
+        ("second",),
+        ("--tag", "a b"),
+        ("--keep-untagged", "-1"),
+    ],
     ids=" ".join,
 )
 def test_wrong_usage(kit: Kit, arguments: tuple[str, ...]):
@@ -537,14 +588,17 @@ def test_wrong_usage(kit: Kit, arguments: tuple[str, ...]):
     kit.run(*arguments, expect=2)
 
 
-# ── without a container engine ─────────────────────────────────────────────────────────────────────────────────────────
+# ── without a container engine ──
 @pytest.fixture
 def codebuild(pushing: Kit, ecr: Ecr) -> Iterator[CodeBuild]:
     """CodeBuild with a machine that has Docker; the kit's own has none."""
     with codebuild_double.running(ecr, dict(pushing.env)) as (codebuild, address):
         for program in ("docker", "podman", "finch"):
             pushing.program(program, f"echo {program} was called >&2; exit 99")
-        codebuild.env["PATH"] = codebuild.env["PATH"].replace(f"{pushing.bin}:", "")
+        machine = pushing.home / "machine"
+        machine.mkdir()
+        shutil.copy(pushing.bin / "aws", machine)
+        codebuild.env["PATH"] = codebuild.env["PATH"].replace(str(pushing.bin), str(machine))
         pushing.program("sleep", "exec /bin/sleep 0.2")
         pushing.env["AWS_ENDPOINT_URL_CODEBUILD"] = address
         yield codebuild
@@ -583,14 +637,21 @@ def test_codebuild_role_may_push_this_image_only(pushing: Kit, ecr: Ecr, codebui
     iam = ecr.client("iam")
     role = iam.get_role(RoleName=project)["Role"]
     assert details["serviceRole"] == role["Arn"]
-    assert role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
-    policies = [iam.get_role_policy(RoleName=project, PolicyName=name) for name in iam.list_role_policies(RoleName=project)["PolicyNames"]]
+    assert role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT}
+    }
+    policies = [
+        iam.get_role_policy(RoleName=project, PolicyName=name)
+        for name in iam.list_role_policies(RoleName=project)["PolicyNames"]
+    ]
     statements = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
     resources = {statement["Sid"]: statement["Resource"] for statement in statements}
     assert resources == {
         "LogIn": "*",
         "MakeAndFillThisRepository": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{pushing.image}",
-        "WriteItsLog": [f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/codebuild/{project}{end}" for end in ("", ":*")],
+        "WriteItsLog": [
+            f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/codebuild/{project}{end}" for end in ("", ":*")
+        ],
         "ReadItsFiles": f"arn:aws:s3:::sagemaker-{REGION}-{ACCOUNT}/build_and_push/{pushing.image}/*",
         "FindItsFiles": f"arn:aws:s3:::sagemaker-{REGION}-{ACCOUNT}",
     }
@@ -609,7 +670,9 @@ def test_codebuild_failure(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
 
 def test_codebuild_interrupted(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
     """Ctrl-C stops the build in CodeBuild, and no file stays in S3."""
-    pushing.write("Dockerfile", "FROM python:3.12-slim\n" + f"RUN echo {pushing.image}; sleep 120\n" + LABEL + ENTRYPOINT)
+    pushing.write(
+        "Dockerfile", "FROM python:3.12-slim\n" + f"RUN echo {pushing.image}; sleep 120\n" + LABEL + ENTRYPOINT
+    )
     process = pushing.start("--codebuild")
     seen = read_until(process, "its log:")
     os.killpg(process.pid, signal.SIGINT)
@@ -624,7 +687,14 @@ def test_codebuild_interrupted(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
 def test_codebuild_dry_run(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
     """A dry run makes no bucket, role, project or build."""
     _, err = pushing.run("--codebuild", "--dry-run")
-    for command in ("s3api create-bucket", "s3 cp", "iam create-role", "codebuild create-project", "codebuild start-build", "s3 rm"):
+    for command in (
+        "s3api create-bucket",
+        "s3 cp",
+        "iam create-role",
+        "codebuild create-project",
+        "codebuild start-build",
+        "s3 rm",
+    ):
         assert f"+ aws {command}" in err
     assert ecr.client("s3").list_buckets()["Buckets"] == []
     assert ecr.client("iam").list_roles()["Roles"] == []
@@ -646,13 +716,18 @@ def test_bucket_of_somebody_else(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
     assert "is not yours" in err
 
 
-# ── the script itself ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the script itself ──
 def test_help_is_the_head_comment(kit: Kit):
     """--help names every option and every exit code that the code knows."""
     out, _ = kit.run("--help")
     source = "\n".join(path.read_text() for path in SCRIPTS)
     code = source.partition("set -euo pipefail")[2]
-    for option in set(re.findall(r"^\s+(--[a-z-]+)\) [a-z_]+=", code, re.M)) | {"--dry-run", "--immutable", "--codebuild", "--no-scan"}:
+    for option in set(re.findall(r"^\s+(--[a-z-]+)\) [a-z_]+=", code, re.M)) | {
+        "--dry-run",
+        "--immutable",
+        "--codebuild",
+        "--no-scan",
+    }:
         assert option in out
     for status in set(re.findall(r"\bfail (\d+) ", code)) | {"130", "143"}:
         assert re.search(rf"(^|\s|: ?|\(){status}\b", out), status
@@ -670,12 +745,15 @@ def test_lint(tool: tuple[str, ...]):
 
 def test_nothing_newer_than_bash_3_2():
     """macOS has bash 3.2 and BSD tools."""
-    newer = r"\b(mapfile|readarray|coproc)\b|declare -[Ag]|local -n|\$\{[^}]*(,,|\^\^)\}|\$\{\w+@|&>>|\|&|;;?&|\bwait -n|\$EPOCH|printf '%\(|sed -i|readlink -f|realpath|date -d|grep -P|\{\w+\[-1\]"
+    newer = (
+        r"\b(mapfile|readarray|coproc)\b|declare -[Ag]|local -n|\$\{[^}]*(,,|\^\^)\}|\$\{\w+@|&>>|\|&|;;?&"
+        r"|\bwait -n|\$EPOCH|printf '%\(|sed -i|readlink -f|realpath|date -d|grep -P|\{\w+\[-1\]"
+    )
     for path in SCRIPTS:
         assert not re.findall(f".*(?:{newer}).*", path.read_text())
 
 
-# ── helpers ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── helpers ──
 def new_user(ecr: Ecr, policy: str) -> dict[str, str]:
     """The keys of a user of moto's IAM who has this policy. Moto compares actions, not resources."""
     iam = ecr.client("iam")
@@ -691,6 +769,7 @@ def read_until(process: subprocess.Popen, text: str, seconds: float = 60) -> str
     deadline = time.monotonic() + seconds
     while text not in seen:
         line = process.stderr.readline()
-        assert line and time.monotonic() < deadline, seen
+        assert line, seen
+        assert time.monotonic() < deadline, seen
         seen += line
     return seen

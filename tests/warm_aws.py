@@ -33,7 +33,7 @@ def serve(address: str) -> None:
 
     # What costs the time: the imports, and the descriptions of the services, which the driver keeps.
     driver = create_clidriver()
-    for service in ("sts", "ecr"):
+    for service in ("sts", "ecr", "s3", "iam", "codebuild", "logs"):
         driver.session.create_client(service, "us-east-1", aws_access_key_id="none", aws_secret_access_key="none")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
