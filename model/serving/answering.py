@@ -48,9 +48,7 @@ def _answer_one(model: LoadedModel, request: Request, max_bytes: int) -> Reply:
         decoded = content_types.decode(
             request.body, request.content_type, request.content_encoding, model.signature, max_bytes
         )
-        encoded = content_types.encode(
-            _predict(model, decoded.rows), decoded.count, request.accept, decoded.media_type
-        )
+        encoded = content_types.encode(_predict(model, decoded.rows), decoded.count, request.accept, decoded.media_type)
         return Reply(200, encoded.body, encoded.content_type)
     except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
         return refuse(exc, request.request_id)

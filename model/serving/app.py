@@ -63,7 +63,9 @@ def _translated(exc: Exception, app: Flask, max_body_mb: int) -> Exception:
             routes = ", ".join(sorted(rule.rule for rule in app.url_map.iter_rules()))
             return errors.NotFound(f"There is nothing at {request.path}. There is: {routes}.")
         case MethodNotAllowed():
-            return errors.MethodNotAllowed(f"{request.path} does not take {request.method}.", expected=exc.valid_methods)
+            return errors.MethodNotAllowed(
+                f"{request.path} does not take {request.method}.", expected=exc.valid_methods
+            )
         case RequestEntityTooLarge():
             return errors.PayloadTooLarge(
                 f"The body is larger than {max_body_mb} MB. Send fewer rows, or raise MODEL_SERVER_MAX_BODY_MB."

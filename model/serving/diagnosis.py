@@ -66,7 +66,7 @@ def of_loading(exc: Exception, path: Path) -> str:
     text = str(exc)
     if isinstance(exc, ModuleNotFoundError) and exc.name:
         return _of_missing_module(exc.name, path)
-    if match := re.search(r"Can't get attribute '(\w+)' on <module '__main__'", text):
+    if match := re.search(r"Can't get attribute '(\w+)' on <module '[\w.]*__main__'", text):
         name = match[1]
         return (
             f"{path.name} needs `{name}`, which was defined in a notebook or script (__main__) and is not in the file. "
@@ -77,7 +77,9 @@ def of_loading(exc: Exception, path: Path) -> str:
     if isinstance(exc, MemoryError):
         return f"{path.name} does not fit into memory. Use a larger instance or a smaller model."
     if "unsupported pickle protocol" in text:
-        return f"{path.name} was made by a newer Python ({text}). Build with --build-arg PYTHON_VERSION=… or pickle again."
+        return (
+            f"{path.name} was made by a newer Python ({text}). Build with --build-arg PYTHON_VERSION=… or pickle again."
+        )
     return f"{path.name} could not be loaded: {named(exc)} ({_place(exc)}). {_skew(path)}".rstrip()
 
 
@@ -106,7 +108,9 @@ def _of_missing_module(name: str, path: Path) -> str:
 
 def _add_to_requirements(module: str) -> str:
     top = module.partition(".")[0]
-    return f"Add {PACKAGES.get(top, top)} to model/requirements.txt (or put {top}.py beside predictor.py if it is yours)."
+    return (
+        f"Add {PACKAGES.get(top, top)} to model/requirements.txt (or put {top}.py beside predictor.py if it is yours)."
+    )
 
 
 def _installed(module: str) -> str:

@@ -46,7 +46,7 @@ class LoadedModel:
             return
         try:
             predictions = self.predict(rows)
-        except Exception as exc:  # noqa: BLE001 - the user's code may raise anything
+        except Exception as exc:
             raise ModelNotUsable(diagnosis.of_warm_up(exc)) from exc
         if predictions is None:
             raise ModelNotUsable("transformation in predictor.py returned None. It must return one prediction per row.")
@@ -66,7 +66,7 @@ def load(model_dir: Path, program_dir: Path = PROGRAM_DIR) -> LoadedModel:
     source = model_dir if loader else _pickle_in(model_dir)
     try:
         model = loader(str(model_dir)) if loader else _unpickle(source, predictor)
-    except Exception as exc:  # noqa: BLE001 - unpickling runs foreign code, which may raise anything
+    except Exception as exc:
         raise ModelNotUsable(diagnosis.of_loading(exc, source)) from exc
     return LoadedModel(model, predictor.transformation, signature.of(model), source)
 
@@ -121,7 +121,7 @@ def _import_predictor(program_dir: Path) -> ModuleType:
         sys.path.insert(0, str(program_dir))
     try:
         predictor = importlib.import_module("predictor")
-    except Exception as exc:  # noqa: BLE001 - the user's file may raise anything
+    except Exception as exc:
         raise ModelNotUsable(diagnosis.of_predictor(exc)) from exc
     if not callable(getattr(predictor, "transformation", None)):
         raise ModelNotUsable(diagnosis.of_missing_function(predictor))

@@ -51,7 +51,9 @@ def _user(text: str) -> str:
         try:
             pwd.getpwnam(text)
         except KeyError:
-            raise ValueError("the name of a user of this system, or empty to keep the one that started the server") from None
+            raise ValueError(
+                "the name of a user of this system, or empty to keep the one that started the server"
+            ) from None
     return text
 
 

@@ -46,7 +46,7 @@ NGINX_ERRORS = {
     414: ("uri_too_long", "The address is too long."),
     494: ("headers_too_large", "The request's headers are too large."),
     500: ("internal_error", "An error inside the server; its log tells more."),
-    502: ("worker_lost", "The model server is starting, or the worker that computed this request has died; its log tells why."),
+    502: ("worker_lost", "The server is starting, or the worker that had this request has died; the log tells why."),
     503: ("not_ready", "The model server is starting or does not answer."),
     504: ("timeout", "The model did not answer in time (MODEL_SERVER_TIMEOUT)."),
 }  # fmt: skip
@@ -86,11 +86,10 @@ def run(config: Settings, runtime_dir: Path) -> int:
 def announcement(config: Settings) -> str:
     """What was derived, and from what, in one line."""
     count, source = cpus.available()
-    plural = "s" if count != 1 else ""
     return (
-        f"{config.workers} workers x {config.threads} threads ({count} CPU{plural} by the {source}), "
-        f"timeout {config.timeout} s, body up to {config.max_body_mb} MB, port {config.port}, "
-        + (f"workers run as {config.user}" if config.user else f"uid {os.geteuid()}")
+        f"{_counted(config.workers, 'worker')} x {_counted(config.threads, 'thread')} "
+        f"({_counted(count, 'CPU')} by the {source}), timeout {config.timeout} s, body up to {config.max_body_mb} MB, "
+        f"port {config.port}, " + (f"workers run as {config.user}" if config.user else f"uid {os.geteuid()}")
     )
 
 
@@ -171,7 +170,9 @@ def _start(name: str, command: list[str], environ: dict[str, str]) -> Child:
     def unblock() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
 
-    return Child(name, subprocess.Popen(command, cwd=PROGRAM_DIR, env=environ, start_new_session=True, preexec_fn=unblock))
+    return Child(
+        name, subprocess.Popen(command, cwd=PROGRAM_DIR, env=environ, start_new_session=True, preexec_fn=unblock)
+    )
 
 
 @contextmanager
@@ -200,7 +201,7 @@ def _error_pages(config: Settings) -> str:
 
 
 def _user_line(config: Settings) -> str:
-    """nginx's workers run as gunicorn's, which own the socket. Only root can choose: for others the line is an error."""
+    """nginx's workers run as gunicorn's, which own the socket. Only root may choose; for others it would warn."""
     if os.geteuid() != 0:
         return ""
     entry = pwd.getpwnam(config.user) if config.user else pwd.getpwuid(0)
@@ -226,6 +227,10 @@ def _reap_orphans(own: set[int]) -> None:
         if info is None or info.si_pid in own:
             return
         os.waitpid(info.si_pid, 0)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _meaning(code: int) -> str:

@@ -21,8 +21,8 @@ from .settings import PROGRAM_DIR
 FAILURE_CHARACTERS = 1024
 
 
-class Stopped(Exception):
-    """SIGTERM: the job was stopped, or its time is over."""
+class Stopped(BaseException):
+    """SIGTERM: the job was stopped, or its time is over. No handler of the user's errors may catch it."""
 
 
 def main() -> int:
