@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_BIN = .venv/bin
 COMPILE = $(PYTHON_BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
-SCRIPTS = local-test/*.sh .ci/run .ci/prepare
+SCRIPTS = build_and_push.sh push/*.sh local-test/*.sh .ci/run .ci/prepare
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

@@ -67,9 +67,9 @@ show() { # <command>...: in a form that can be pasted into a shell
   printf '+' >&2
   for word in "$@"; do
     case "$word" in
-    *\'*) printf ' %q' "$word" >&2 ;;
-    '' | *[!A-Za-z0-9_./:=@,+-]*) printf " '%s'" "$word" >&2 ;;
-    *) printf ' %s' "$word" >&2 ;;
+      *\'*) printf ' %q' "$word" >&2 ;;
+      '' | *[!A-Za-z0-9_./:=@,+-]*) printf " '%s'" "$word" >&2 ;;
+      *) printf ' %s' "$word" >&2 ;;
     esac
   done
   printf '\n' >&2
@@ -96,30 +96,30 @@ change_aws() {
 read_options() {
   while [ $# -gt 0 ]; do
     case "$1" in
-    --region | --platform | --tag | --engine | --kms-key | --keep-untagged | --bucket | --codebuild-role)
-      [ -n "${2:-}" ] || fail 2 "$1 needs a value" "See --help."
-      ;;
+      --region | --platform | --tag | --engine | --kms-key | --keep-untagged | --bucket | --codebuild-role)
+        [ -n "${2:-}" ] || fail 2 "$1 needs a value" "See --help."
+        ;;
     esac
     case "$1" in
-    --region) region="$2" && shift ;;
-    --platform) platform="$2" && shift ;;
-    --tag) tag="$2" && shift ;;
-    --engine) engine="$2" && shift ;;
-    --kms-key) kms_key="$2" && shift ;;
-    --keep-untagged) keep_untagged="$2" && shift ;;
-    --bucket) bucket="$2" && shift ;;
-    --codebuild-role) codebuild_role="$2" && shift ;;
-    --immutable) immutable=yes ;;
-    --no-scan) scan=false ;;
-    --codebuild) codebuild=yes ;;
-    --dry-run) dry_run=yes ;;
-    -h | --help) awk 'NR > 1 && !/^#/ { exit } NR > 1 { sub(/^# ?/, ""); print }' "${BASH_SOURCE[0]}" && exit 0 ;;
-    --) shift && build_options=("$@") && return ;;
-    -*) fail 2 "there is no option $1" "See --help. Options of the build itself come after --" ;;
-    *)
-      [ -z "$image_name" ] || fail 2 "one image name, not two: $image_name and $1" "See --help."
-      image_name="$1"
-      ;;
+      --region) region="$2" && shift ;;
+      --platform) platform="$2" && shift ;;
+      --tag) tag="$2" && shift ;;
+      --engine) engine="$2" && shift ;;
+      --kms-key) kms_key="$2" && shift ;;
+      --keep-untagged) keep_untagged="$2" && shift ;;
+      --bucket) bucket="$2" && shift ;;
+      --codebuild-role) codebuild_role="$2" && shift ;;
+      --immutable) immutable=yes ;;
+      --no-scan) scan=false ;;
+      --codebuild) codebuild=yes ;;
+      --dry-run) dry_run=yes ;;
+      -h | --help) awk 'NR > 1 && !/^#/ { exit } NR > 1 { sub(/^# ?/, ""); print }' "${BASH_SOURCE[0]}" && exit 0 ;;
+      --) shift && build_options=("$@") && return ;;
+      -*) fail 2 "there is no option $1" "See --help. Options of the build itself come after --" ;;
+      *)
+        [ -z "$image_name" ] || fail 2 "one image name, not two: $image_name and $1" "See --help."
+        image_name="$1"
+        ;;
     esac
     shift
   done
@@ -173,10 +173,10 @@ log_in() {
 build_image() {
   local command options
   case "$builder" in
-  buildkit) command=(env BUILDX_NO_DEFAULT_ATTESTATIONS=1 "$engine" buildx build --output "type=docker,oci-mediatypes=false") ;;
-  podman) command=("$engine" build --format docker) ;;
-  finch) command=("$engine" build --provenance=false --output "type=docker,oci-mediatypes=false") ;;
-  *) command=(env DOCKER_BUILDKIT=0 "$engine" build) ;;
+    buildkit) command=(env BUILDX_NO_DEFAULT_ATTESTATIONS=1 "$engine" buildx build --output "type=docker,oci-mediatypes=false") ;;
+    podman) command=("$engine" build --format docker) ;;
+    finch) command=("$engine" build --provenance=false --output "type=docker,oci-mediatypes=false") ;;
+    *) command=(env DOCKER_BUILDKIT=0 "$engine" build) ;;
   esac
   options=(--platform "$platform" --tag "$image_name")
   # The one network that Docker has in SageMaker Studio.
@@ -245,7 +245,7 @@ latest_can_move() {
     if [[ latest == $pattern ]]; then excluded=yes; fi
   done
   case "$mutability-$excluded" in
-  IMMUTABLE-* | IMMUTABLE_WITH_EXCLUSION-no | MUTABLE_WITH_EXCLUSION-yes) return 1 ;;
+    IMMUTABLE-* | IMMUTABLE_WITH_EXCLUSION-no | MUTABLE_WITH_EXCLUSION-yes) return 1 ;;
   esac
 }
 

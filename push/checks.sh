@@ -16,8 +16,8 @@ check_options() {
       "2 to 256 of a-z 0-9, with . _ - / between them; a tag is given by --tag. Perhaps: $lower"
   fi
   case "$platform" in
-  linux/amd64 | linux/arm64) ;;
-  *) fail 2 "--platform is \"$platform\"" "linux/amd64, or linux/arm64 for Graviton: SageMaker has no other." ;;
+    linux/amd64 | linux/arm64) ;;
+    *) fail 2 "--platform is \"$platform\"" "linux/amd64, or linux/arm64 for Graviton: SageMaker has no other." ;;
   esac
   [[ "$tag" =~ ^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$ ]] || fail 2 "--tag is \"$tag\"" "Up to 128 of A-Z a-z 0-9 _ . -"
   [[ "$keep_untagged" =~ ^[0-9]{1,4}$ ]] || fail 2 "--keep-untagged is \"$keep_untagged\"" "A whole number from 0 to 9999."
@@ -48,12 +48,12 @@ find_engine() {
   engine="$candidate"
   "$engine" info >/dev/null 2>"$scratch/engine-error" || engine_failed
   case "$("$engine" --version)" in # `docker` may be podman in disguise
-  *podman*) builder=podman ;;
-  *Docker*)
-    builder=legacy
-    if [ "${DOCKER_BUILDKIT:-1}" != 0 ] && "$engine" buildx version >/dev/null 2>&1; then builder=buildkit; fi
-    ;;
-  *) builder=finch ;;
+    *podman*) builder=podman ;;
+    *Docker*)
+      builder=legacy
+      if [ "${DOCKER_BUILDKIT:-1}" != 0 ] && "$engine" buildx version >/dev/null 2>&1; then builder=buildkit; fi
+      ;;
+    *) builder=finch ;;
   esac
 }
 
@@ -76,15 +76,15 @@ check_image() {
   [ "$built" = "$platform" ] || fail 6 "the image is for $built, not for $platform" \
     "The base image that the Dockerfile names is here for $built only: $engine pull --platform $platform <base image>"
   case "$entrypoint" in
-  '' | null | '[]') fail 6 "the image has no ENTRYPOINT" "SageMaker runs \"docker run <image> serve\". $ENTRYPOINT_LINE" ;;
-  '["/bin/sh","-c"'*) fail 6 "the ENTRYPOINT is in shell form, which loses the word \"serve\" and SIGTERM" "$ENTRYPOINT_LINE" ;;
-  *'tini"'*) fail 6 "the ENTRYPOINT is tini, which SageMaker does not allow" "$ENTRYPOINT_LINE" ;;
+    '' | null | '[]') fail 6 "the image has no ENTRYPOINT" "SageMaker runs \"docker run <image> serve\". $ENTRYPOINT_LINE" ;;
+    '["/bin/sh","-c"'*) fail 6 "the ENTRYPOINT is in shell form, which loses the word \"serve\" and SIGTERM" "$ENTRYPOINT_LINE" ;;
+    *'tini"'*) fail 6 "the ENTRYPOINT is tini, which SageMaker does not allow" "$ENTRYPOINT_LINE" ;;
   esac
   [ "$label" = true ] || fail 6 "the image has no label $BIND_TO_PORT_LABEL=true" \
     "Endpoints with several containers refuse it. In the Dockerfile: LABEL $BIND_TO_PORT_LABEL=true"
   case "$user" in
-  '' | root | 0 | 0:*) ;;
-  *) say "Note: the image starts as user $user, and SageMaker expects root (USER in the Dockerfile)." ;;
+    '' | root | 0 | 0:*) ;;
+    *) say "Note: the image starts as user $user, and SageMaker expects root (USER in the Dockerfile)." ;;
   esac
   [ "$size" -le "$SERVERLESS_LIMIT" ] || say "Note: with $((size / 1048576)) MB the image is too large for serverless endpoints (10240); others take it."
   say "Image ${image_id:0:12}: $built, $((size / 1048576)) MB, entrypoint $entrypoint"

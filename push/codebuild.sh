@@ -84,8 +84,8 @@ make_role() {
 make_project() {
   local verb=create-project machine attempt
   case "$platform" in
-  linux/arm64) machine=type=ARM_CONTAINER,image=aws/codebuild/amazonlinux-aarch64-standard:3.0 ;;
-  *) machine=type=LINUX_CONTAINER,image=aws/codebuild/amazonlinux-x86_64-standard:5.0 ;;
+    linux/arm64) machine=type=ARM_CONTAINER,image=aws/codebuild/amazonlinux-aarch64-standard:3.0 ;;
+    *) machine=type=LINUX_CONTAINER,image=aws/codebuild/amazonlinux-x86_64-standard:5.0 ;;
   esac
   if [ "$(ask_aws codebuild batch-get-projects --names "$project" --query 'projects[0].name')" = "$project" ]; then verb=update-project; fi
   for attempt in 1 2 3 4 5 6 7 8 9 10; do

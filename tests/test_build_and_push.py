@@ -20,6 +20,7 @@ import codebuild as codebuild_double
 import ecr as ecr_double
 import warm_aws
 from codebuild import CodeBuild
+from conftest import lacking
 from ecr import ACCOUNT, HOST, REGION, TOKEN, Ecr
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,17 +35,10 @@ BUILDX_PLACES = (
 )  # fmt: skip
 
 
-def give_up(reason: str):
-    """On a laptop a missing engine is a reason to skip; in CI it is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def running_ecr() -> Iterator[Ecr]:
     if reason := ecr_double.missing():
-        give_up(reason)
+        lacking(reason)
     with ecr_double.running() as ecr:
         yield ecr
 
@@ -100,7 +94,7 @@ class Kit:
                 plugins.mkdir(parents=True)
                 (plugins / "docker-buildx").symlink_to(plugin)
                 return
-        give_up("the docker buildx plugin is not installed")
+        lacking("the docker buildx plugin is not installed")
 
     def start(self, *arguments: str) -> subprocess.Popen:
         return subprocess.Popen(
@@ -131,17 +125,11 @@ def kit(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Kit]:
     name = re.sub("[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:40].strip("-")
     kit = Kit(tmp_path, f"push-test-{os.getpid()}/{name}")
     yield kit
-    for reference in (kit.image, f"{HOST}/{kit.image}"):
-        listed = subprocess.run(
-            ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", reference],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        for image in listed.stdout.split():
-            subprocess.run(
-                ["docker", "image", "rm", "--force", image.removesuffix(":<none>")], capture_output=True, check=False
-            )
+    for engine in filter(shutil.which, ("docker", "podman")):
+        for name in (kit.image, f"{HOST}/{kit.image}"):
+            images = subprocess.run([engine, "images", "--quiet", name], capture_output=True, text=True, check=False)
+            for image in set(images.stdout.split()):  # no other test has one with this content
+                subprocess.run([engine, "image", "rm", "--force", image], capture_output=True, check=False)
 
 
 @pytest.fixture
@@ -322,8 +310,7 @@ def test_the_documented_policy_is_enough(kit: Kit, ecr: Ecr):
     kit.aws(ecr, **new_user(ecr, (ROOT / "push" / "push-policy.json").read_text()))
     ecr.enforce_iam()
     kit.run()
-    out, err = kit.run()
-    assert "Nothing to push" in err
+    assert "Nothing to push" in kit.run()[1]
 
 
 # ── what goes wrong ──
@@ -368,7 +355,7 @@ def test_interrupted_push_can_be_run_again(pushing: Kit, ecr: Ecr):
     process = pushing.start()
     assert ecr.uploading.wait(60)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=30)
     ecr.go_on.set()
     assert process.returncode == 130, err
     assert "that tag is as it was" in err
@@ -618,8 +605,9 @@ def test_codebuild_builds_and_pushes(pushing: Kit, ecr: Ecr, codebuild: CodeBuil
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
     (machine,) = ecr.directory.glob("codebuild-*")
     assert {path.name for path in machine.iterdir()} == {
-        "buildspec.yml", "files.tar.gz", "image", "command", ".dockerignore", "Dockerfile", "build_and_push.sh", "push", "model",
-    }  # fmt: skip
+        *("buildspec.yml", "files.tar.gz", "command", "image"),
+        *(".dockerignore", "Dockerfile", "build_and_push.sh", "push", "model"),
+    }
 
     again, err = pushing.run("--codebuild", "--tag", "v1", "--no-scan")
     assert again == out
@@ -732,15 +720,6 @@ def test_help_is_the_head_comment(kit: Kit):
     for status in set(re.findall(r"\bfail (\d+) ", code)) | {"130", "143"}:
         assert re.search(rf"(^|\s|: ?|\(){status}\b", out), status
     assert out.startswith("Usage: ./build_and_push.sh <image_name>")
-
-
-@pytest.mark.parametrize("tool", [("shellcheck", "-x"), ("shfmt", "-i", "2", "-d")], ids=lambda tool: tool[0])
-def test_lint(tool: tuple[str, ...]):
-    """shellcheck and shfmt have nothing to say."""
-    if not shutil.which(tool[0]):
-        give_up(f"{tool[0]} is not installed")
-    result = subprocess.run([*tool, *SCRIPTS], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_nothing_newer_than_bash_3_2():
