@@ -215,7 +215,7 @@ def datetimes(cells: Sequence[Any], column: Column) -> Any:
     bad = np.flatnonzero(times.isna() & series.notna())
     if len(bad):
         raise Unfit(int(bad[0]), cells[int(bad[0])], "a date or time such as 2024-05-31 or 2024-05-31T12:00:00")
-    return times.astype(column.dtype or "datetime64[ns]").array  # type: ignore[call-overload]
+    return times.astype(column.dtype or "datetime64[ns]").array
 
 
 def _has_zone(dtype: str | None) -> bool:

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cpus, settings
+from . import cpus, health, settings
 from .errors import SettingError
 from .settings import PROGRAM_DIR, Settings
 
@@ -77,7 +77,7 @@ def run(config: Settings, runtime_dir: Path) -> int:
         children.append(start_gunicorn(config, runtime_dir))
         if shutil.which("nginx"):
             children.append(start_nginx(config, runtime_dir))
-        code = wait(children)
+        code = wait(children, config, runtime_dir)
     finally:
         stop(children)
     return code
@@ -113,14 +113,14 @@ class _Template(string.Template):
 
 
 def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str:
-    """nginx.conf with the settings filled in. nginx waits a little longer than the model may take."""
+    """nginx.conf with the settings filled in. nginx waits a little longer than a request may take."""
     quiet = config.log_level in ("warning", "error") or not _can_open("/dev/stdout")
     return _Template(template).substitute(
         runtime_dir=runtime_dir,
         socket=f"{runtime_dir}/gunicorn.sock",
         port=config.port,
         max_body_mb=config.max_body_mb,
-        proxy_timeout=config.timeout + 5,
+        proxy_timeout=config.timeout + 2,
         error_level={"debug": "info", "info": "warn", "warning": "warn", "error": "error"}[config.log_level],
         access_log="off" if quiet else "/dev/stdout access buffer=16k flush=1s",
         user_line=_user_line(config),
@@ -128,10 +128,17 @@ def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str
     )
 
 
-def wait(children: list[Child]) -> int:
-    """Sleeps until a child has exited (its code, never 0) or a stop signal came (0). Reaps orphans: PID 1 must."""
+def wait(children: list[Child], config: Settings, runtime_dir: Path) -> int:
+    """Sleeps until a child has exited (its code, never 0) or a stop signal came (0). Reaps orphans: PID 1 must.
+
+    Wakes twice a second to look at the workers' health. A worker may be silent as long as a prediction may take.
+    """
+    signal.setitimer(signal.ITIMER_REAL, health.BEAT_SECONDS, health.BEAT_SECONDS)
     while True:
         received = signal.sigwait(WAITED_FOR)
+        if received == signal.SIGALRM:
+            health.publish(runtime_dir, config.timeout + 2)
+            continue
         if received in STOP_SIGNALS:
             say(f"{signal.Signals(received).name}: draining, up to {DRAIN_SECONDS} s")
             return 0
