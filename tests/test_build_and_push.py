@@ -585,6 +585,7 @@ def codebuild(pushing: Kit, ecr: Ecr) -> Iterator[CodeBuild]:
         machine = pushing.home / "machine"
         machine.mkdir()
         shutil.copy(pushing.bin / "aws", machine)
+        codebuild.env["TMPDIR"] = str(machine)
         codebuild.env["PATH"] = codebuild.env["PATH"].replace(str(pushing.bin), str(machine))
         pushing.program("sleep", "exec /bin/sleep 0.2")
         pushing.env["AWS_ENDPOINT_URL_CODEBUILD"] = address
