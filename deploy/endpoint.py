@@ -47,18 +47,20 @@ def find_config(sagemaker: Any, name: str) -> dict[str, Any] | None:
     return _unless_missing(sagemaker.describe_endpoint_config, EndpointConfigName=name)
 
 
-def refuse_if_taken(sagemaker: Any, name: str, owner: str) -> None:
-    """Raises Stop when an endpoint of this name exists that this deployment and this owner did not make."""
+def refuse_if_taken(sagemaker: Any, name: str, tags: list[dict[str, str]]) -> None:
+    """Raises Stop when an endpoint of this name exists that this deployment and this owner (see `tags`) did not make."""
     existing = find(sagemaker, name)
     if existing is None:
         return
-    tags = names.of(sagemaker, existing["EndpointArn"])
-    if tags.get(names.DEPLOYMENT) != name:
+    mine, theirs = {tag["Key"]: tag["Value"] for tag in tags}, names.of(sagemaker, existing["EndpointArn"])
+    if theirs.get(names.DEPLOYMENT) != mine[names.DEPLOYMENT]:
         raise Stop(f"The endpoint {name} exists and was not made by this notebook. Set another ENDPOINT_NAME.")
-    if tags.get(names.OWNER) != owner:
-        theirs = tags.get(names.OWNER, "nobody known")
-        raise Stop(f"The endpoint {name} belongs to {theirs}, you are {owner}. Set another ENDPOINT_NAME, or OWNER = "
-                   f"{theirs!r} if you two agree.")  # fmt: skip
+    owner = theirs.get(names.OWNER)
+    if owner != mine[names.OWNER]:
+        raise Stop(
+            f"The endpoint {name} belongs to {owner}, you are {mine[names.OWNER]}. Set another ENDPOINT_NAME, or "
+            f"OWNER = {owner!r} if you two agree."
+        )
 
 
 def deploy(session: Any, name: str, config: str, tags: list[dict[str, str]], update: dict[str, Any] | None = None,
@@ -69,6 +71,7 @@ def deploy(session: Any, name: str, config: str, tags: list[dict[str, str]], upd
     is deleted and created. Raises Stop with the likely cause and the container's last lines.
     """
     sagemaker = session.client("sagemaker")
+    refuse_if_taken(sagemaker, name, tags)
     existing = wait_until_idle(sagemaker, name, poll)
     if existing and existing["EndpointStatus"] in ("Failed", "OutOfService"):
         delete(session, name, poll)
@@ -93,6 +96,7 @@ def deploy(session: Any, name: str, config: str, tags: list[dict[str, str]], upd
 def temporary(session: Any, name: str, config: dict[str, Any], tags: list[dict[str, str]], poll: float = 15) -> Iterator[str]:
     """An endpoint of its own for `config` (what CreateEndpointConfig takes), deleted with its config at the end."""
     sagemaker = session.client("sagemaker")
+    refuse_if_taken(sagemaker, name, tags)
     config_name = names.version(name, config)
     if find_config(sagemaker, config_name) is None:
         sagemaker.create_endpoint_config(EndpointConfigName=config_name, Tags=tags, **config)

@@ -110,7 +110,7 @@ def image(session: Any, name: str, tag: str) -> Image:
     return Image(f"{repository['repositoryUri']}@{digest}", digest, megabytes)
 
 
-def quota(session: Any, instance_type: str, use: str, needed: int) -> str:
+def quota(session: Any, instance_type: str, use: str, needed: int, better: int = 0) -> str:
     """One line on the quota for `use` ("endpoint usage", "training job usage", "transform job usage").
 
     Raises Stop when the account's quota is below `needed`. Other endpoints may use part of it: that is not counted.
@@ -121,19 +121,20 @@ def quota(session: Any, instance_type: str, use: str, needed: int) -> str:
         for page in pages.paginate(ServiceCode="sagemaker", PaginationConfig={"PageSize": 100}):
             for row in page["Quotas"]:
                 if row["QuotaName"] == wanted:
-                    return _judged(row, wanted, needed)
+                    return _judged(row, wanted, needed, better)
     except (ClientError, BotoCoreError) as exc:
         return f"not checked (needs servicequotas:ListServiceQuotas): {exc}"
     return f"the account lists no quota named {wanted!r}"
 
 
-def _judged(row: dict[str, Any], wanted: str, needed: int) -> str:
+def _judged(row: dict[str, Any], wanted: str, needed: int, better: int) -> str:
     if row["Value"] < needed:
         raise Stop(
             f"The quota {wanted!r} is {row['Value']:g} and {needed} is needed. Choose another instance type, or ask for "
             f"more: Service Quotas, Amazon SageMaker, {row.get('QuotaCode', wanted)} (takes hours to days)."
         )
-    return f"{wanted}: {row['Value']:g} allowed, {needed} needed"
+    more = f" ({better} for an update at full size, which runs old and new side by side)" if row["Value"] < better else ""
+    return f"{wanted}: {row['Value']:g} allowed, {needed} needed{more}"
 
 
 def _refuse_missing_permissions(iam: Any, arn: str, repository_arn: str, bucket_arn: str) -> None:

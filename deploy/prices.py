@@ -34,11 +34,12 @@ def hourly(session: Any, instance_type: str, use: str = "endpoint") -> float | N
     return found.pop() if len(found) == 1 else None
 
 
-def line(dollars: float | None, count: int, what: str) -> str:
-    """`what`'s price for people: per hour and, running all the time, per month."""
+def line(dollars: float | None, count: int, what: str, always: bool = True) -> str:
+    """`what`'s price for people: per hour and, when it runs all the time, per month."""
     if dollars is None:
         return f"{what}: price unknown (no answer from the Price List API; needs pricing:GetProducts), see {PAGE}"
-    return f"{what}: ${dollars * count:.4g} an hour, ${dollars * count * HOURS_A_MONTH:,.2f} a month if it runs all the time"
+    month = f", ${dollars * count * HOURS_A_MONTH:,.2f} a month" if always else ""
+    return f"{what}: ${dollars * count:.4g} an hour{month}"
 
 
 def _dollars(product: dict[str, Any]) -> float | None:

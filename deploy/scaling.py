@@ -72,8 +72,63 @@ def start(session: Any, name: str, low: int, high: int, invocations_per_minute: 
     )
 
 
+def start_from_zero(session: Any, name: str, high: int) -> None:
+    """For an asynchronous endpoint: no instance while nothing waits, up to `high` while requests do.
+
+    Two policies, as AWS advises: target tracking on the backlog per instance cannot count where there is no instance,
+    so a step policy on HasBacklogWithoutCapacity starts the first one.
+    """
+    client, where, on_endpoint = session.client("application-autoscaling"), _where(name), [{"Name": "EndpointName", "Value": name}]
+    client.register_scalable_target(**where, MinCapacity=0, MaxCapacity=high)
+    client.put_scaling_policy(
+        **where,
+        PolicyName=f"{name}-backlog",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={
+            "TargetValue": 5.0,
+            "CustomizedMetricSpecification": {
+                "MetricName": "ApproximateBacklogSizePerInstance",
+                "Namespace": "AWS/SageMaker",
+                "Dimensions": on_endpoint,
+                "Statistic": "Average",
+            },
+            "ScaleOutCooldown": 60,
+            "ScaleInCooldown": 300,
+        },
+    )
+    first = client.put_scaling_policy(
+        **where,
+        PolicyName=f"{name}-first",
+        PolicyType="StepScaling",
+        StepScalingPolicyConfiguration={
+            "AdjustmentType": "ChangeInCapacity",
+            "MetricAggregationType": "Average",
+            "Cooldown": 120,
+            "StepAdjustments": [{"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 1}],
+        },
+    )
+    session.client("cloudwatch").put_metric_alarm(
+        AlarmName=first_alarm(name),
+        Namespace="AWS/SageMaker",
+        MetricName="HasBacklogWithoutCapacity",
+        Dimensions=on_endpoint,
+        Statistic="Average",
+        Period=60,
+        EvaluationPeriods=2,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="missing",
+        AlarmActions=[first["PolicyARN"]],
+    )
+
+
+def first_alarm(name: str) -> str:
+    return f"{name}-backlog-without-capacity"
+
+
 def stop(session: Any, name: str) -> None:
     """Takes the endpoint out of autoscaling, with its policies; SageMaker asks for that before an update or deletion."""
+    session.client("cloudwatch").delete_alarms(AlarmNames=[first_alarm(name)])  # no error when there is none
     try:
         session.client("application-autoscaling").deregister_scalable_target(**_where(name))
     except ClientError as exc:

@@ -37,8 +37,11 @@ SCHEMA_2 = "application/vnd.docker.distribution.manifest.v2+json"
 PASSED_ON = ("X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id", "X-Amzn-SageMaker-Target-Model")
 
 
-_statistic = Statistics.get_statistics_for_type
-Statistics.get_statistics_for_type = lambda self, stat: _statistic(self, "Maximum" if stat == "p95" else stat)  # type: ignore[method-assign]
+def _statistic(self: Statistics, stat: str, moto: Any = Statistics.get_statistics_for_type) -> Any:
+    return max(self.metric_single_values_list) if stat == "p95" else moto(self, stat)
+
+
+Statistics.get_statistics_for_type = _statistic  # type: ignore[method-assign]  # moto knows no percentiles
 
 
 class Container:
@@ -141,8 +144,9 @@ class AwsDouble:
         manifest = {"schemaVersion": 2, "mediaType": media_type, "config": {"digest": image_id},
                     "layers": [{"size": 200 * 2**20, "digest": image_id}]}  # fmt: skip
         image = ecr.put_image(repositoryName=repository, imageTag=tag, imageManifest=json.dumps(manifest))["image"]
-        self.images[image["imageId"]["imageDigest"]] = local_image
-        return image["imageId"]["imageDigest"]
+        digest: str = image["imageId"]["imageDigest"]
+        self.images[digest] = local_image
+        return digest
 
     # -- requests: first what moto lacks, then moto, then what must really happen ---------------------------------
 

@@ -124,3 +124,115 @@ def test_from_a_fresh_kernel_to_predictions_and_back_to_nothing(aws, monkeypatch
     assert '"code": "bad_request"' in printed
     assert "No endpoint is running." in printed
     assert left_over(aws) == {}
+
+
+def test_the_other_ways_answer_the_same_and_leave_nothing(aws, monkeypatch):
+    """Serverless, asynchronous and batch give scikit-learn's predictions, and delete what they made by themselves."""
+    printed = run(aws, monkeypatch, MODES=["serverless", "async", "batch"], TRAIN=False)
+    expected = expected_predictions()
+    assert f"serverless: {expected}" in printed
+    assert f"async: {expected}" in printed
+    payload = (REPOSITORY / "local-test/payload.csv").read_text().split()
+    assert "\n".join(f"{row},{label}" for row, label in zip(payload, expected, strict=True)) in printed
+    assert left_over(aws) == {}
+
+
+def test_a_second_deployment_updates_in_place_and_a_bad_one_is_rolled_back(aws, monkeypatch, broken_image):
+    """Same again: nothing changes. Changed: updated in place, scaling kept. Broken: the old one answers, and why is shown."""
+    quick = {"TRAIN": False, "CLEAN_UP": False, "LOAD_SECONDS": 0.1}
+    assert "(created)" in run(aws, monkeypatch, **quick)
+    models = aws.client("sagemaker").list_models()["Models"]
+
+    assert "(unchanged)" in run(aws, monkeypatch, **quick)
+    assert aws.client("sagemaker").list_models()["Models"] == models
+
+    printed = run(aws, monkeypatch, **quick, ENVIRONMENT={"MODEL_SERVER_WORKERS": "1"})
+    assert "(updated)" in printed
+    assert "my-model-" + models[0]["ModelName"].rpartition("-")[2] in printed.split("deleted model ")[1]
+    assert [len(left_over(aws)[kind]) for kind in ("endpoints", "configs", "models", "scaling")] == [1, 1, 1, 1]
+
+    aws.push(broken_image, "my-model")
+    with pytest.raises(CellExecutionError, match="was rolled back"):
+        run(aws, monkeypatch, **quick)
+    reply = aws.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="my-model", ContentType="text/csv", Accept="text/csv", Body=b"5.1,3.4,1.5,0.2\n"
+    )
+    assert reply["Body"].read().decode().strip() == "setosa"
+    assert len(left_over(aws)["scaling"]) == 1
+
+
+def test_a_model_that_cannot_load_fails_the_training_job_with_the_reason(aws, monkeypatch, broken_image):
+    """The training job fails first, and the notebook shows what `train` wrote to /opt/ml/output/failure."""
+    aws.push(broken_image, "my-model")
+    with pytest.raises(CellExecutionError, match=r"training job failed: .*Add missing_lib to model/requirements\.txt"):
+        run(aws, monkeypatch)
+
+
+def test_an_endpoint_that_never_comes_into_service_says_why(aws, image, monkeypatch, broken_image):
+    """Without a training job the endpoint fails: likely cause and the container's last lines; a good image mends it."""
+    digest = aws.push(broken_image, "my-model")
+    with pytest.raises(CellExecutionError) as stopped:
+        run(aws, monkeypatch, TRAIN=False)
+    assert "The endpoint my-model is Failed" in str(stopped.value)
+    assert "did not pass the ping health check" in str(stopped.value)
+    assert "Likely cause: model.pkl needs the module missing_lib, which is not installed." in str(stopped.value)
+    assert "serve: gunicorn has exited" in str(stopped.value)
+
+    aws.images[digest] = image  # the same push, but the model loads
+    assert "(created)" in run(aws, monkeypatch, TRAIN=False)
+    assert left_over(aws) == {}
+
+
+def test_an_image_that_was_not_pushed(aws, monkeypatch):
+    """No repository, or no such tag: the notebook names the script to run. Nothing is created."""
+    for parameters in ({"IMAGE_NAME": "never-pushed"}, {"IMAGE_TAG": "v2"}):
+        with pytest.raises(CellExecutionError, match=r"Run \./build_and_push\.sh"):
+            run(aws, monkeypatch, **parameters)
+    assert left_over(aws) == {}
+
+
+def test_an_image_with_a_manifest_that_hosting_refuses(aws, image, monkeypatch):
+    """An OCI manifest is refused before CreateModel refuses it."""
+    aws.push(image, "oci", media_type="application/vnd.oci.image.manifest.v1+json")
+    with pytest.raises(CellExecutionError, match="is an OCI manifest .* which SageMaker hosting refuses"):
+        run(aws, monkeypatch, IMAGE_NAME="oci")
+
+
+def test_a_role_that_sagemaker_may_not_assume(aws, monkeypatch):
+    """The trust policy to paste is shown."""
+    other = json.dumps(TRUST).replace("sagemaker.amazonaws.com", "ec2.amazonaws.com")
+    aws.client("iam").create_role(RoleName="Other", AssumeRolePolicyDocument=other)
+    with pytest.raises(CellExecutionError, match=r'may not assume(.|\n)*"Service": "sagemaker\.amazonaws\.com"'):
+        run(aws, monkeypatch, ROLE_ARN=ROLE.replace("Execution", "Other"))
+    with pytest.raises(CellExecutionError, match="There is no role Nobody"):
+        run(aws, monkeypatch, ROLE_ARN=ROLE.replace("Execution", "Nobody"))
+
+
+def test_a_role_without_permission(aws, monkeypatch):
+    """The missing actions are named in a policy to paste."""
+    aws.denied = {"ecr:BatchGetImage", "s3:PutObject"}
+    with pytest.raises(CellExecutionError, match=r'lacks permissions(.|\n)*"ecr:BatchGetImage"(.|\n)*"s3:PutObject"'):
+        run(aws, monkeypatch)
+
+
+def test_an_endpoint_name_that_is_taken(aws, monkeypatch):
+    """Somebody's endpoint of this name is left alone."""
+    sagemaker = aws.client("sagemaker")
+    variant = {"VariantName": "A", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="theirs", ProductionVariants=[variant])
+    aws.backend("sagemaker").create_endpoint("my-model", "theirs", [])
+    with pytest.raises(CellExecutionError, match="my-model exists and was not made by this notebook"):
+        run(aws, monkeypatch)
+    tags = [{"Key": "model-server:deployment", "Value": "my-model"}, {"Key": "model-server:owner", "Value": "user/ana"}]
+    sagemaker.add_tags(ResourceArn=f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/my-model", Tags=tags)
+    with pytest.raises(CellExecutionError, match="belongs to user/ana"):
+        run(aws, monkeypatch)
+    assert aws.client("sagemaker").describe_endpoint(EndpointName="my-model")["EndpointConfigName"] == "theirs"
+
+
+def test_a_quota_that_is_too_small(aws, monkeypatch):
+    """The quota is named before anything is created; and a price that cannot be read is called unknown."""
+    aws.quotas = {"ml.m5.large for endpoint usage": 0.0}
+    with pytest.raises(CellExecutionError, match="The quota 'ml.m5.large for endpoint usage' is 0 and 2 is needed"):
+        run(aws, monkeypatch)
+    assert left_over(aws) == {}
