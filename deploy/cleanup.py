@@ -88,7 +88,8 @@ def costs(session: Any) -> Iterator[dict[str, Any]]:
             description = sagemaker.describe_endpoint(EndpointName=row["EndpointName"])
             config = sagemaker.describe_endpoint_config(EndpointConfigName=description["EndpointConfigName"])
             tags = names.of(sagemaker, row["EndpointArn"])
-            running = {v["VariantName"]: v.get("CurrentInstanceCount", 0) for v in description.get("ProductionVariants", [])}
+            variants = description.get("ProductionVariants", [])  # none while the first ones are being made
+            running = {variant["VariantName"]: variant.get("CurrentInstanceCount", 0) for variant in variants}
             for variant in config["ProductionVariants"]:
                 if "InstanceType" not in variant:
                     continue  # serverless costs by the request

@@ -48,7 +48,7 @@ def find_config(sagemaker: Any, name: str) -> dict[str, Any] | None:
 
 
 def refuse_if_taken(sagemaker: Any, name: str, tags: list[dict[str, str]]) -> None:
-    """Raises Stop when an endpoint of this name exists that this deployment and this owner (see `tags`) did not make."""
+    """Raises Stop when an endpoint of this name exists whose tags name another deployment or owner than `tags`."""
     existing = find(sagemaker, name)
     if existing is None:
         return
@@ -63,8 +63,14 @@ def refuse_if_taken(sagemaker: Any, name: str, tags: list[dict[str, str]]) -> No
         )
 
 
-def deploy(session: Any, name: str, config: str, tags: list[dict[str, str]], update: dict[str, Any] | None = None,
-           poll: float = 15) -> str:  # fmt: skip
+def deploy(
+    session: Any,
+    name: str,
+    config: str,
+    tags: list[dict[str, str]],
+    update: dict[str, Any] | None = None,
+    poll: float = 15,
+) -> str:
     """Returns "created", "updated" or "unchanged" once `name` answers with `config`.
 
     `update` is the DeploymentConfig of an update. An endpoint that has never come into service cannot be updated: it
@@ -86,14 +92,19 @@ def deploy(session: Any, name: str, config: str, tags: list[dict[str, str]], upd
     with scaling.paused(session, name) as scaled:
         # Where autoscaling decides how many instances there are, an update must not go back to the first number.
         sagemaker.update_endpoint(
-            EndpointName=name, EndpointConfigName=config, RetainAllVariantProperties=scaled, DeploymentConfig=update or {}
+            EndpointName=name,
+            EndpointConfigName=config,
+            RetainAllVariantProperties=scaled,
+            DeploymentConfig=update or {},
         )
         _wait_for(session, name, config, poll)
     return "updated"
 
 
 @contextmanager
-def temporary(session: Any, name: str, config: dict[str, Any], tags: list[dict[str, str]], poll: float = 15) -> Iterator[str]:
+def temporary(
+    session: Any, name: str, config: dict[str, Any], tags: list[dict[str, str]], poll: float = 15
+) -> Iterator[str]:
     """An endpoint of its own for `config` (what CreateEndpointConfig takes), deleted with its config at the end."""
     sagemaker = session.client("sagemaker")
     refuse_if_taken(sagemaker, name, tags)
@@ -133,7 +144,8 @@ def log_tail(session: Any, group: str, stream_prefix: str = "", count: int = LOG
         streams = logs.describe_log_streams(logGroupName=group, limit=5, **by)["logStreams"]
         if not streams:
             return []
-        events = logs.get_log_events(logGroupName=group, logStreamName=streams[0]["logStreamName"], limit=count)["events"]
+        stream = streams[0]["logStreamName"]
+        events = logs.get_log_events(logGroupName=group, logStreamName=stream, limit=count)["events"]
     except ClientError as exc:
         denied = exc.response["Error"]["Code"].startswith("AccessDenied")
         return ["(you may not read it: logs:DescribeLogStreams, logs:GetLogEvents)"] if denied else []
@@ -200,8 +212,8 @@ def _wait_for(session: Any, name: str, config: str, poll: float) -> None:
         return
     reason = description.get("FailureReason", "no reason given")
     lines = log_tail(session, LOG_GROUP + name)
-    rolled_back = description["EndpointStatus"] == "InService"
-    outcome = "was rolled back: it serves what it served before" if rolled_back else f"is {description['EndpointStatus']}"
+    status = description["EndpointStatus"]
+    outcome = "was rolled back: it serves what it served before" if status == "InService" else f"is {status}"
     tail = "\n".join(f"    {line}" for line in lines) or "    (nothing: the container never started)"
     raise Stop(
         f"The endpoint {name} {outcome}.\n  SageMaker says: {reason}\n  Likely cause: {likely_cause(lines, reason)}\n"

@@ -32,7 +32,7 @@ def ensure_bucket(session: Any, bucket: str) -> None:
         s3.head_bucket(Bucket=bucket)
     except ClientError as exc:
         if exc.response["Error"]["Code"] == "403":
-            raise Stop(f"You may not use the bucket {bucket}. Set BUCKET to one of yours in {session.region_name}.") from exc
+            raise Stop(f"You may not use the bucket {bucket}. Set BUCKET to one of yours.") from exc
         where = {"CreateBucketConfiguration": {"LocationConstraint": session.region_name}}
         s3.create_bucket(Bucket=bucket, **({} if session.region_name == "us-east-1" else where))
 

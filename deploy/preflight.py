@@ -25,9 +25,7 @@ DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 TRUST_POLICY = {
     "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    ],
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 HOW_TO_MAKE_A_ROLE = (
     "In IAM make a role with the policy AmazonSageMakerFullAccess and this trust policy, and set ROLE_ARN (or "
@@ -68,9 +66,9 @@ def identity(session: Any) -> Identity:
 
 
 def role(session: Any, arn: str, repository_arn: str, bucket_arn: str) -> str:
-    """The execution role's ARN when SageMaker may assume it and it may pull the image, use the bucket and write logs."""
+    """The execution role's ARN, if SageMaker may assume it and it may pull the image, use the bucket and write logs."""
     if not re.fullmatch(r"arn:aws[\w-]*:iam::\d{12}:role/.+", arn):
-        raise Stop(f"{arn!r} is not the ARN of a role. Expected: arn:aws:iam::<account>:role/<name>. {HOW_TO_MAKE_A_ROLE}")
+        raise Stop(f"{arn!r} is not a role's ARN. Expected: arn:aws:iam::<account>:role/<name>. {HOW_TO_MAKE_A_ROLE}")
     name, iam = arn.rpartition("/")[2], session.client("iam")
     try:
         trust = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
@@ -91,20 +89,20 @@ def image(session: Any, name: str, tag: str) -> Image:
     push = f"Run ./build_and_push.sh {name} first (region {session.region_name})."
     try:
         repository = ecr.describe_repositories(repositoryNames=[name])["repositories"][0]
-        found = ecr.batch_get_image(
-            repositoryName=name, imageIds=[{"imageTag": tag}], acceptedMediaTypes=MANIFESTS
-        )["images"]
+        found = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageTag": tag}], acceptedMediaTypes=MANIFESTS)[
+            "images"
+        ]
     except ClientError as exc:
         if exc.response["Error"]["Code"] == "RepositoryNotFoundException":
-            raise Stop(f"ECR has no repository {name} in account and region of this session. {push}") from exc
-        raise Stop(f"ECR did not answer for {name}: {exc}. You need ecr:DescribeRepositories, ecr:BatchGetImage.") from exc
+            raise Stop(f"ECR has no repository {name} in this account and region. {push}") from exc
+        raise Stop(f"{exc}. You need ecr:DescribeRepositories and ecr:BatchGetImage for {name}.") from exc
     if not found:
         raise Stop(f"The ECR repository {name} has no image tagged {tag}. {push}")
     manifest = json.loads(found[0]["imageManifest"])
     media_type = found[0].get("imageManifestMediaType") or manifest.get("mediaType", "unknown")
     if media_type != SCHEMA_2:
         seen = "an index of several platforms or attestations" if media_type in INDEXES else "an OCI manifest"
-        raise Stop(f"{name}:{tag} is {seen} ({media_type}), which SageMaker hosting refuses; it takes {SCHEMA_2}. {push}")
+        raise Stop(f"{name}:{tag} is {seen} ({media_type}), which SageMaker hosting refuses. {push}")
     digest = found[0]["imageId"]["imageDigest"]
     megabytes = sum(layer.get("size", 0) for layer in manifest.get("layers", [])) // 2**20
     return Image(f"{repository['repositoryUri']}@{digest}", digest, megabytes)
@@ -130,10 +128,10 @@ def quota(session: Any, instance_type: str, use: str, needed: int, better: int =
 def _judged(row: dict[str, Any], wanted: str, needed: int, better: int) -> str:
     if row["Value"] < needed:
         raise Stop(
-            f"The quota {wanted!r} is {row['Value']:g} and {needed} is needed. Choose another instance type, or ask for "
-            f"more: Service Quotas, Amazon SageMaker, {row.get('QuotaCode', wanted)} (takes hours to days)."
+            f"The quota {wanted!r} is {row['Value']:g} and {needed} is needed. Choose another instance type, or ask "
+            f"for more: Service Quotas, Amazon SageMaker, {row.get('QuotaCode', wanted)} (takes hours to days)."
         )
-    more = f" ({better} for an update at full size, which runs old and new side by side)" if row["Value"] < better else ""
+    more = f" ({better} for an update at full size: old and new side by side)" if row["Value"] < better else ""
     return f"{wanted}: {row['Value']:g} allowed, {needed} needed{more}"
 
 
@@ -146,9 +144,9 @@ def _refuse_missing_permissions(iam: Any, arn: str, repository_arn: str, bucket_
     missing = []
     for resource, actions in needs.items():
         try:
-            results = iam.simulate_principal_policy(
-                PolicySourceArn=arn, ActionNames=actions, ResourceArns=[resource]
-            )["EvaluationResults"]
+            results = iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=actions, ResourceArns=[resource])[
+                "EvaluationResults"
+            ]
         except (ClientError, BotoCoreError) as exc:
             return _not_checked("the role's permissions", "iam:SimulatePrincipalPolicy", exc)
         denied = [result["EvalActionName"] for result in results if result["EvalDecision"] != "allowed"]

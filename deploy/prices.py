@@ -18,7 +18,8 @@ USES = {"endpoint": "Host:", "async": "AsyncInf:", "training": "Train:", "transf
 def hourly(session: Any, instance_type: str, use: str = "endpoint") -> float | None:
     """US dollars an hour on demand for one instance in the session's region, or None when it could not be read."""
     # The Price List API has a few regions only. AWS China has its own, with other currencies.
-    client = session.client("pricing", region_name="us-east-1", config=Config(connect_timeout=5, retries={"max_attempts": 1}))
+    patience = Config(connect_timeout=5, retries={"max_attempts": 1})
+    client = session.client("pricing", region_name="us-east-1", config=patience)
     filters = {"regionCode": session.region_name, "instanceName": instance_type}
     try:
         pages = client.get_paginator("get_products").paginate(

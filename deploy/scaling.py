@@ -36,7 +36,7 @@ class Step:
 
 
 def measure(call: Callable[[], Any], seconds: float, limit_ms: float, most_clients: int = 64) -> list[Step]:
-    """Doubles the callers until throughput grows by less than a tenth or p95 passes `limit_ms`; that step is the last."""
+    """Doubles the callers until throughput grows by less than a tenth or p95 passes `limit_ms`: the last step."""
     steps: list[Step] = []
     clients = 1
     while clients <= most_clients:
@@ -78,7 +78,8 @@ def start_from_zero(session: Any, name: str, high: int) -> None:
     Two policies, as AWS advises: target tracking on the backlog per instance cannot count where there is no instance,
     so a step policy on HasBacklogWithoutCapacity starts the first one.
     """
-    client, where, on_endpoint = session.client("application-autoscaling"), _where(name), [{"Name": "EndpointName", "Value": name}]
+    client, where = session.client("application-autoscaling"), _where(name)
+    on_endpoint = [{"Name": "EndpointName", "Value": name}]
     client.register_scalable_target(**where, MinCapacity=0, MaxCapacity=high)
     client.put_scaling_policy(
         **where,
@@ -127,7 +128,7 @@ def first_alarm(name: str) -> str:
 
 
 def stop(session: Any, name: str) -> None:
-    """Takes the endpoint out of autoscaling, with its policies; SageMaker asks for that before an update or deletion."""
+    """Takes the endpoint out of autoscaling, with its policies: SageMaker asks for that before it changes or goes."""
     session.client("cloudwatch").delete_alarms(AlarmNames=[first_alarm(name)])  # no error when there is none
     try:
         session.client("application-autoscaling").deregister_scalable_target(**_where(name))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import subprocess
 import tarfile
 import threading
@@ -19,7 +20,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import parse_qs
 from urllib.request import Request, urlopen
@@ -29,9 +30,10 @@ from moto.backends import get_backend
 from moto.cloudwatch.models import Statistics
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
-from werkzeug.wrappers import Response
 from werkzeug.wrappers import Request as WsgiRequest
+from werkzeug.wrappers import Response
 
+logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line per request otherwise
 ACCOUNT, REGION = "123456789012", "us-east-1"
 SCHEMA_2 = "application/vnd.docker.distribution.manifest.v2+json"
 PASSED_ON = ("X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id", "X-Amzn-SageMaker-Target-Model")
@@ -92,7 +94,9 @@ class Container:
             return None
 
     def log(self) -> list[str]:
-        done = subprocess.run(["docker", "logs", self.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
+        done = subprocess.run(
+            ["docker", "logs", self.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True
+        )
         return done.stdout.decode(errors="replace").splitlines()
 
     def remove(self) -> None:
@@ -100,7 +104,7 @@ class Container:
 
 
 class AwsDouble:
-    """Use it as a context: `with AwsDouble() as aws: aws.push("kit:dev", "my-model")`, then AWS_ENDPOINT_URL=aws.url."""
+    """Use it as a context: `with AwsDouble() as aws: aws.push("kit", "my-model")`, and AWS_ENDPOINT_URL=aws.url."""
 
     def __init__(self) -> None:
         self.images: dict[str, str] = {}  # digest in ECR -> local image
@@ -243,8 +247,10 @@ class AwsDouble:
         status, answer, content_type = self.containers[endpoint].request("POST", "/invocations", body, headers)
         self.count(endpoint, status, (time.perf_counter() - began) * 1e6)
         if 200 <= status < 300:
-            return Response(answer, content_type=content_type, headers={"x-Amzn-Invoked-Production-Variant": "AllTraffic"})
-        message = f"Received client error ({status}) from primary with message \"{answer.decode()}\""
+            return Response(
+                answer, content_type=content_type, headers={"x-Amzn-Invoked-Production-Variant": "AllTraffic"}
+            )
+        message = f'Received client error ({status}) from primary with message "{answer.decode()}"'
         return _json({"Message": message, "OriginalMessage": answer.decode(), "OriginalStatusCode": status,
                       "LogStreamArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/sagemaker/Endpoints/{endpoint}"},
                      424, "ModelError")  # fmt: skip
@@ -255,7 +261,10 @@ class AwsDouble:
         config = sagemaker.endpoint_configs[sagemaker.endpoints[endpoint].endpoint_config_name]
         where = config.async_inference_config["OutputConfig"]
         bucket, key = _split(request.headers["X-Amzn-SageMaker-InputLocation"])
-        output, failure = f"{where['S3OutputPath']}/{identifier}.out", f"{where['S3FailurePath']}/{identifier}-error.out"
+        output, failure = (
+            f"{where['S3OutputPath']}/{identifier}.out",
+            f"{where['S3FailurePath']}/{identifier}-error.out",
+        )
         headers = {"Content-Type": request.headers.get("X-Amzn-SageMaker-Content-Type", "application/octet-stream"),
                    "Accept": request.headers.get("X-Amzn-SageMaker-Accept", "*/*")}  # fmt: skip
 
@@ -290,7 +299,9 @@ class AwsDouble:
                        "Accept": asked["TransformOutput"].get("Accept", "*/*")}  # fmt: skip
             answers: list[bytes] = []
             for start in range(0, len(lines), step):
-                status, answer, _ = container.request("POST", "/invocations", b"".join(lines[start : start + step]), headers)
+                status, answer, _ = container.request(
+                    "POST", "/invocations", b"".join(lines[start : start + step]), headers
+                )
                 if status != 200:
                     problem = answer.decode()
                     break
@@ -338,7 +349,8 @@ class AwsDouble:
     def count(self, endpoint: str, status: int, microseconds: float) -> None:
         dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": "AllTraffic"}]
         values = {"Invocations": 1.0, "ModelLatency": microseconds, "Invocation5XXErrors": float(status >= 500)}
-        rows = [{"MetricName": name, "Value": value, "Dimensions": dimensions, "Timestamp": datetime.now(UTC).replace(tzinfo=None)}
+        now = datetime.now(UTC).replace(tzinfo=None)  # as moto keeps it
+        rows = [{"MetricName": name, "Value": value, "Dimensions": dimensions, "Timestamp": now}
                 for name, value in values.items()]  # fmt: skip
         self.backend("cloudwatch").put_metric_data("AWS/SageMaker", rows)
 
@@ -357,8 +369,8 @@ class AwsDouble:
         )
 
     def list_quotas(self, asked: dict[str, Any]) -> Response:
-        return _json({"Quotas": [{"QuotaName": name, "QuotaCode": "L-00000000", "ServiceCode": "sagemaker", "Value": value}
-                                 for name, value in self.quotas.items()]})  # fmt: skip
+        rows = [{"QuotaName": name, "QuotaCode": "L-0", "Value": value} for name, value in self.quotas.items()]
+        return _json({"Quotas": rows})
 
     def list_prices(self, asked: dict[str, Any]) -> Response:
         """In the shape of the Price List API's AmazonSageMaker offer; the figures are the test's own."""
@@ -367,20 +379,22 @@ class AwsDouble:
             {
                 "product": {"productFamily": "ML Instance", "attributes": {**wanted, "usagetype": usage}},
                 "serviceCode": "AmazonSageMaker",
-                "terms": {"OnDemand": {"A": {"priceDimensions": {"B": {"unit": "Hrs", "pricePerUnit": {"USD": dollars}}}}}},
+                "terms": {
+                    "OnDemand": {"A": {"priceDimensions": {"B": {"unit": "Hrs", "pricePerUnit": {"USD": dollars}}}}}
+                },
             }
             for usage, dollars in self.prices.items()
             if usage.endswith(":" + wanted["instanceName"])
         ]
         return _json({"FormatVersion": "aws_v1", "PriceList": [json.dumps(product) for product in products]})
 
-    INSTEAD: dict[str, Callable[..., Response]] = {
+    INSTEAD: ClassVar[dict[str, Callable[..., Response]]] = {
         "UpdateEndpoint": update_endpoint,
         "DeleteTrainingJob": delete_training_job,
         "ListServiceQuotas": list_quotas,
         "GetProducts": list_prices,
     }
-    AFTERWARDS: dict[str, Callable[..., None]] = {
+    AFTERWARDS: ClassVar[dict[str, Callable[..., None]]] = {
         "CreateTrainingJob": training_job,
         "CreateEndpoint": create_endpoint,
         "DeleteEndpoint": delete_endpoint,
@@ -409,7 +423,10 @@ def _split(uri: str) -> tuple[str, str]:
 def _artifact(directory: bytes | None) -> bytes:
     """docker's tar of /opt/ml/model as SageMaker's model.tar.gz: the files at its root."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=io.BytesIO(directory or b"")) as source, tarfile.open(fileobj=packed, mode="w:gz") as target:
+    with (
+        tarfile.open(fileobj=io.BytesIO(directory or b"")) as source,
+        tarfile.open(fileobj=packed, mode="w:gz") as target,
+    ):
         for member in source:
             if member.isfile():
                 content = source.extractfile(member)

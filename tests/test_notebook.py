@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import json
 import os
 import pickle
 import subprocess
 import uuid
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +81,7 @@ def run(aws: AwsDouble, monkeypatch: pytest.MonkeyPatch, **parameters: Any) -> s
     at = next(i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
     values = "\n".join(f"{name} = {value!r}" for name, value in {**PARAMETERS, **parameters}.items())
     notebook.cells.insert(at + 1, nbformat.v4.new_code_cell(values))
-    # pip is left out: what it installs is pinned alike in tests/requirements, which another test holds it to.
+    # pip is left out: a test above holds what it would install to what is installed here.
     notebook.cells = [cell for cell in notebook.cells if "install" not in cell.metadata.get("tags", [])]
     try:
         NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(REPOSITORY)}}).execute()
@@ -116,6 +119,55 @@ def expected_predictions() -> list[str]:
     return [str(value) for value in model.predict(rows)]
 
 
+def test_it_is_committed_without_outputs():
+    """No outputs, no execution counts, no widget state; the first code cell, and no other, is tagged `parameters`."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.outputs for cell in code] == [[]] * len(code)
+    assert {cell.execution_count for cell in code} == {None}
+    assert set(notebook.metadata) <= {"kernelspec", "language_info"}
+    assert ["parameters" in cell.metadata.get("tags", []) for cell in code] == [True] + [False] * (len(code) - 1)
+
+
+def test_it_installs_what_it_was_tested_with():
+    """The versions that the notebook installs are those that these tests ran with."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    install = next(cell.source for cell in notebook.cells if "install" in cell.metadata.get("tags", []))
+    pins = dict(word.split("==") for word in install.split() if "==" in word)
+    assert set(pins) == {"boto3", "sagemaker-core", "matplotlib"}
+    assert pins == {name: metadata.version(name) for name in pins}
+
+
+def test_each_section_runs_alone_after_the_first():
+    """A section uses only names of the parameters, of section 1 and of its own."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    sections: list[list[str]] = [[]]
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## ") and not cell.source.startswith("## 1."):
+            sections.append([])
+        if cell.cell_type == "code" and "install" not in cell.metadata.get("tags", []):
+            sections[-1].append(cell.source)
+    assert len(sections) == 7
+    first = _names("\n".join(sections[0]))[0]
+    for number, cells in enumerate(sections[1:], 2):
+        stored, loaded = _names("\n".join(cells))
+        assert loaded - stored - first - set(dir(builtins)) == set(), f"section {number}"
+
+
+def _names(source: str) -> tuple[set[str], set[str]]:
+    """(names that are bound, names that are read)."""
+    stored, loaded = set(), set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.ExceptHandler(name=str(name)) | ast.FunctionDef(name=name):
+                stored.add(name)
+            case ast.Name(id=name):
+                loaded.add(name)
+            case ast.alias(name=name, asname=alias):
+                stored.add(alias or name.partition(".")[0])
+    return stored, loaded
+
+
 def test_from_a_fresh_kernel_to_predictions_and_back_to_nothing(aws, monkeypatch):
     """Top to bottom: the price is shown, the endpoint answers as scikit-learn does, and at the end nothing is left."""
     printed = run(aws, monkeypatch)
@@ -138,7 +190,7 @@ def test_the_other_ways_answer_the_same_and_leave_nothing(aws, monkeypatch):
 
 
 def test_a_second_deployment_updates_in_place_and_a_bad_one_is_rolled_back(aws, monkeypatch, broken_image):
-    """Same again: nothing changes. Changed: updated in place, scaling kept. Broken: the old one answers, and why is shown."""
+    """The same: nothing changes. A change: updated in place, scaling kept. A broken one: the old one still answers."""
     quick = {"TRAIN": False, "CLEAN_UP": False, "LOAD_SECONDS": 0.1}
     assert "(created)" in run(aws, monkeypatch, **quick)
     models = aws.client("sagemaker").list_models()["Models"]
@@ -194,7 +246,7 @@ def test_an_image_that_was_not_pushed(aws, monkeypatch):
 def test_an_image_with_a_manifest_that_hosting_refuses(aws, image, monkeypatch):
     """An OCI manifest is refused before CreateModel refuses it."""
     aws.push(image, "oci", media_type="application/vnd.oci.image.manifest.v1+json")
-    with pytest.raises(CellExecutionError, match="is an OCI manifest .* which SageMaker hosting refuses"):
+    with pytest.raises(CellExecutionError, match=r"is an OCI manifest .* which SageMaker hosting refuses"):
         run(aws, monkeypatch, IMAGE_NAME="oci")
 
 
@@ -219,6 +271,7 @@ def test_an_endpoint_name_that_is_taken(aws, monkeypatch):
     """Somebody's endpoint of this name is left alone."""
     sagemaker = aws.client("sagemaker")
     variant = {"VariantName": "A", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_model(ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "theirs"})
     sagemaker.create_endpoint_config(EndpointConfigName="theirs", ProductionVariants=[variant])
     aws.backend("sagemaker").create_endpoint("my-model", "theirs", [])
     with pytest.raises(CellExecutionError, match="my-model exists and was not made by this notebook"):
@@ -233,6 +286,6 @@ def test_an_endpoint_name_that_is_taken(aws, monkeypatch):
 def test_a_quota_that_is_too_small(aws, monkeypatch):
     """The quota is named before anything is created; and a price that cannot be read is called unknown."""
     aws.quotas = {"ml.m5.large for endpoint usage": 0.0}
-    with pytest.raises(CellExecutionError, match="The quota 'ml.m5.large for endpoint usage' is 0 and 2 is needed"):
+    with pytest.raises(CellExecutionError, match=r"The quota 'ml\.m5\.large for endpoint usage' is 0 and 2 is needed"):
         run(aws, monkeypatch)
     assert left_over(aws) == {}
