@@ -15,10 +15,11 @@ logging.basicConfig(level=chosen.log_level.upper(), format="%(levelname)s %(name
 wsgi_app = "wsgi:app"
 worker_class = "gevent"
 workers = chosen.workers
-preload_app = True
+preload_app = chosen.preload != "off"
 user = group = chosen.user or None
 umask = 0o007 if chosen.user else 0o077  # the socket is for nginx's workers, which run as the same user
-timeout = chosen.timeout
+timeout = chosen.timeout + 5  # a worker whose hub is blocked; the engine and nginx answer before that
+worker_connections = 4096
 graceful_timeout = 20  # SageMaker kills 30 s after SIGTERM; the supervisor stops waiting after 25
 keepalive = 90  # longer than nginx keeps a connection, so that it never sends into one that is being closed
 loglevel = chosen.log_level
@@ -35,4 +36,14 @@ def when_ready(server):
 def post_worker_init(worker):
     import wsgi
 
-    wsgi.warm_up()
+    wsgi.start(worker)
+
+
+def worker_exit(server, worker):
+    """A predictor thread that never returns would keep the process from ending."""
+    import os
+
+    import wsgi
+
+    if wsgi.engine.stuck:
+        os._exit(0)

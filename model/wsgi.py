@@ -1,42 +1,40 @@
 """What gunicorn imports: the loaded model behind the Flask app.
 
 Imported once, before the workers fork, so that they share the model's memory. Nothing is predicted here: OpenMP's
-thread pools do not survive a fork. Each worker predicts a sample row before it takes requests (gunicorn.conf.py).
+thread pools do not survive a fork. `start`, called in each worker, predicts a sample row before it takes requests.
 """
 
 import logging
 import sys
+from pathlib import Path
 
-from serving import answering, loaded_models, settings
-from serving.answering import Reply, Request
-from serving.app import MEGABYTE, create_app
+from serving import loaded_models, settings
+from serving.app import create_app
+from serving.engine import Engine
 from serving.errors import ModelNotUsable
 
 config = settings.load()
 log = logging.getLogger("serving")
-reason_not_ready: str | None = "no prediction has been made yet"
-
-try:
-    model = loaded_models.load(loaded_models.find(config))
-except ModelNotUsable as exc:
-    log.error("the model cannot serve: %s", exc)
-    log.debug("the traceback:", exc_info=exc)
-    sys.exit(1)
 
 
-def warm_up() -> None:
-    """Predicts a sample row in this worker; /ping tells the reason when that fails."""
-    global reason_not_ready
+def load() -> Engine:
     try:
-        model.warm_up()
-        reason_not_ready = None
+        return Engine(loaded_models.load(loaded_models.find(config), config.predict_method), config)
     except ModelNotUsable as exc:
-        reason_not_ready = str(exc)
-        log.error("not ready: %s", exc)
+        log.error("the model cannot serve: %s", exc)
+        log.debug("the traceback:", exc_info=exc)
+        sys.exit(1)
 
 
-def answer(request: Request) -> Reply:
-    return answering.answer(model, [request], config.max_body_mb * MEGABYTE)[0]
+engine = load()
 
 
-app = create_app(answer, lambda: reason_not_ready, config.max_body_mb)
+def start(worker) -> None:
+    """Called by gunicorn.conf.py in each worker, after the fork."""
+    if config.preload == "auto" and (shy := loaded_models.shy_of_fork()):
+        log.info("%s does not survive a fork: this worker loads a model of its own", shy)
+        engine.model = load().model
+    engine.start(Path(worker.cfg.worker_tmp_dir), retire=lambda: setattr(worker, "alive", False))
+
+
+app = create_app(engine.answer, lambda: engine.not_ready, config.max_body_mb)

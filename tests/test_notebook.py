@@ -5,13 +5,10 @@ from __future__ import annotations
 import ast
 import builtins
 import json
-import os
 import pickle
-import subprocess
 import uuid
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -21,28 +18,15 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from aws_double import ACCOUNT, REGION, AwsDouble, docker
+from running import KIT
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-NOTEBOOK = REPOSITORY / "deploy_model.ipynb"
+NOTEBOOK = KIT / "deploy_model.ipynb"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/Execution"
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 PARAMETERS = {"CLEAN_UP": True, "POLL_SECONDS": 1, "LOAD_SECONDS": 0.3, "ROLE_ARN": ROLE}
-
-
-@pytest.fixture(scope="session")
-def image() -> str:
-    """The kit's image: KIT_IMAGE, or built here. Without an engine: an error in CI, else a skip."""
-    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode != 0:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no container engine answers")
-        pytest.skip("no container engine answers")
-    if os.environ.get("KIT_IMAGE"):
-        return os.environ["KIT_IMAGE"]
-    docker("build", "-t", "nb-kit", str(REPOSITORY))
-    return "nb-kit"
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +68,7 @@ def run(aws: AwsDouble, monkeypatch: pytest.MonkeyPatch, **parameters: Any) -> s
     # pip is left out: a test above holds what it would install to what is installed here.
     notebook.cells = [cell for cell in notebook.cells if "install" not in cell.metadata.get("tags", [])]
     try:
-        NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(REPOSITORY)}}).execute()
+        NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(KIT)}}).execute()
     finally:
         aws.printed = "".join(
             output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []) if "text" in output
@@ -114,8 +98,8 @@ def left_over(aws: AwsDouble) -> dict[str, list[Any]]:
 
 
 def expected_predictions() -> list[str]:
-    model = pickle.loads((REPOSITORY / "model/model.pkl").read_bytes())
-    rows = pd.read_csv(REPOSITORY / "local-test/payload.csv", header=None, names=list(model.feature_names_in_))
+    model = pickle.loads((KIT / "model/model.pkl").read_bytes())
+    rows = pd.read_csv(KIT / "local-test/payload.csv", header=None, names=list(model.feature_names_in_))
     return [str(value) for value in model.predict(rows)]
 
 
@@ -184,7 +168,7 @@ def test_the_other_ways_answer_the_same_and_leave_nothing(aws, monkeypatch):
     expected = expected_predictions()
     assert f"serverless: {expected}" in printed
     assert f"async: {expected}" in printed
-    payload = (REPOSITORY / "local-test/payload.csv").read_text().split()
+    payload = (KIT / "local-test/payload.csv").read_text().split()
     assert "\n".join(f"{row},{label}" for row, label in zip(payload, expected, strict=True)) in printed
     assert left_over(aws) == {}
 

@@ -1,20 +1,26 @@
 """The core: requests in, replies out. decode → align → transformation → encode, for plain objects.
 
-Imports neither flask nor gunicorn: a view, a worker or a test calls `answer`. Every request gets a reply; an error is
-a reply too, and what the caller must not see (a traceback) is logged under the same request id.
+Imports neither flask nor gunicorn nor gevent. `answer` does it all for a list of requests; engine.py takes the same
+steps one by one: prepare each request, `compute` those that share a call, finish each. Every request gets a reply; an
+error is a reply too, and what the caller must not see (a traceback) is logged under the same request id.
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any
 
-from . import content_types, diagnosis
-from .errors import ModelFailed, ServingError
+import numpy as np
+
+from . import batching, content_types, diagnosis
+from .content_types import Decoded
+from .errors import ModelFailed, Overloaded, ServingError
 from .loaded_models import LoadedModel
+from .predictions import is_whole, per_row
 
 JSON = "application/json"
 log = logging.getLogger(__name__)
@@ -36,33 +42,101 @@ class Reply:
     status: int
     body: bytes | Iterator[bytes]
     content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
 
 
-def answer(model: LoadedModel, requests: Sequence[Request], max_bytes: int) -> list[Reply]:
-    """One reply per request, in their order. Raises nothing."""
-    return [_answer_one(model, request, max_bytes) for request in requests]
+class Job:
+    """A request whose rows are ready to be predicted."""
+
+    __slots__ = ("batch_key", "count", "decoded", "request")
+
+    def __init__(self, request: Request, decoded: Decoded) -> None:
+        self.request, self.decoded = request, decoded
+        self.count: int = decoded.count
+        self.batch_key: Hashable = decoded.batch_key
 
 
-def _answer_one(model: LoadedModel, request: Request, max_bytes: int) -> Reply:
+def answer(model: LoadedModel, requests: Sequence[Request], max_bytes: int, limit: int = 1024) -> list[Reply]:
+    """One reply per request, in their order; at most `limit` rows a call. Raises nothing."""
+    replies: list[Reply | None] = [None] * len(requests)
+    jobs: list[tuple[int, Job]] = []
+    for place, request in enumerate(requests):
+        try:
+            jobs.append((place, prepare(model, request, max_bytes)))
+        except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
+            replies[place] = refuse(exc, request.request_id)
+    for batch in batching.plan([job for _, job in jobs], limit):
+        chosen = [jobs[i] for i in batch]
+        results = batching.answers([job for _, job in chosen], lambda some: compute(model, some))
+        for (place, job), result in zip(chosen, results, strict=True):
+            replies[place] = finish(model, job, result)
+    return [reply for reply in replies if reply is not None]
+
+
+def prepare(model: LoadedModel, request: Request, max_bytes: int) -> Job:
+    """Reads the rows. Raises a ServingError (400, 406, 413, 415) before anything is computed."""
+    decoded = content_types.decode(
+        request.body, request.content_type, request.content_encoding, model.signature, max_bytes
+    )
+    content_types.negotiate(request.accept, decoded.media_type)
+    return Job(request, decoded)
+
+
+def compute(model: LoadedModel, jobs: Sequence[Job]) -> list[Any]:
+    """One transformation call for the rows of all jobs: what it returned for each. Raises what the user's code does."""
+    if not any(job.count for job in jobs):
+        return [[] for _ in jobs]
+    counts = [job.count for job in jobs]
+    predictions = model.predict(_joined([job.decoded for job in jobs]))
+    if len(jobs) == 1:
+        return [predictions if is_whole(predictions) else per_row(predictions, counts[0])]
+    if is_whole(predictions):
+        raise batching.Unsplittable(f"transformation returned one {type(predictions).__name__} for several requests")
     try:
-        decoded = content_types.decode(
-            request.body, request.content_type, request.content_encoding, model.signature, max_bytes
-        )
-        encoded = content_types.encode(
-            _predict(model, decoded.rows), decoded.count, request.accept, decoded.media_type
-        )
+        rows = per_row(predictions, sum(counts))
+    except ModelFailed as exc:
+        raise batching.Unsplittable(exc.message) from exc
+    return [rows[start:end] for start, end in pairwise([0, *accumulate(counts)])]
+
+
+def _joined(several: list[Decoded]) -> Any:
+    """One object of rows out of several with the same batch_key."""
+    first = several[0]
+    if len(several) == 1:
+        return first.rows
+    if first.block is not None:
+        return first.wrap(np.concatenate([decoded.block for decoded in several if decoded.block is not None]))
+    rows = [decoded.rows for decoded in several]
+    if isinstance(first.rows, list):
+        return [text for texts in rows for text in texts]
+    if isinstance(first.rows, np.ndarray):
+        return np.concatenate(rows)
+    import pandas as pd
+
+    return pd.concat(rows, ignore_index=True)
+
+
+def finish(model: LoadedModel, job: Job, result: Any) -> Reply:
+    """The reply for what was predicted, or for the exception that came instead."""
+    try:
+        if isinstance(result, Exception):
+            raise _explained(model, job, result)
+        encoded = content_types.encode(result, job.count, job.request.accept, job.decoded.media_type)
         return Reply(200, encoded.body, encoded.content_type)
     except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-        return refuse(exc, request.request_id)
+        return refuse(exc, job.request.request_id)
 
 
-def _predict(model: LoadedModel, rows: Any) -> Any:
-    try:
-        return model.predict(rows)
-    except ServingError:
-        raise
-    except Exception as exc:
-        raise ModelFailed(f"transformation failed: {diagnosis.named(exc)}") from exc
+def _explained(model: LoadedModel, job: Job, error: Exception) -> Exception:
+    """A 400 when the rows are to blame, else a 500 that names the exception and keeps the traceback for the log."""
+    if isinstance(error, ServingError):
+        return error
+    blamed = model.signature.explain(job.decoded.rows, error)
+    if blamed is not None:
+        return blamed
+    failed = ModelFailed(f"transformation failed: {diagnosis.named(error)}")
+    failed.__cause__ = error
+    return failed
 
 
 def refuse(exc: BaseException, request_id: str) -> Reply:
@@ -70,6 +144,7 @@ def refuse(exc: BaseException, request_id: str) -> Reply:
     if not isinstance(exc, ServingError):
         log.error("request %s failed", request_id, exc_info=exc)
         exc = ServingError("An error inside the server; its log has the traceback under this request id.")
-    elif exc.status >= 500:
+    elif exc.status == 500:
         log.error("request %s: %s", request_id, exc.message, exc_info=exc.__cause__)
-    return Reply(exc.status, exc.body(request_id))
+    headers = (("Retry-After", str(exc.retry_after)),) if isinstance(exc, Overloaded) else ()
+    return Reply(exc.status, exc.body(request_id), headers=headers)

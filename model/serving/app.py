@@ -30,9 +30,6 @@ def create_app(answer: Callable[[Request], Reply], not_ready: Callable[[], str |
 
     @app.post("/invocations")
     def invocations() -> Response:
-        reason = not_ready()
-        if reason is not None:
-            raise errors.NotReady(reason)
         headers = request.headers
         return _response(
             answer(
@@ -63,7 +60,9 @@ def _translated(exc: Exception, app: Flask, max_body_mb: int) -> Exception:
             routes = ", ".join(sorted(rule.rule for rule in app.url_map.iter_rules()))
             return errors.NotFound(f"There is nothing at {request.path}. There is: {routes}.")
         case MethodNotAllowed():
-            return errors.MethodNotAllowed(f"{request.path} does not take {request.method}.", expected=exc.valid_methods)
+            return errors.MethodNotAllowed(
+                f"{request.path} does not take {request.method}.", expected=exc.valid_methods
+            )
         case RequestEntityTooLarge():
             return errors.PayloadTooLarge(
                 f"The body is larger than {max_body_mb} MB. Send fewer rows, or raise MODEL_SERVER_MAX_BODY_MB."
@@ -84,6 +83,8 @@ def _request_id() -> str:
 
 
 def _response(reply: Reply) -> Response:
-    response = Response(reply.body, reply.status)
-    response.headers["Content-Type"] = reply.content_type
-    return response
+    """A stream must not be gathered by nginx: each piece is the caller's as soon as it is there."""
+    headers = [("Content-Type", reply.content_type), *reply.headers]
+    if not isinstance(reply.body, bytes):
+        headers.append(("X-Accel-Buffering", "no"))
+    return Response(reply.body, reply.status, headers)

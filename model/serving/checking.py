@@ -12,7 +12,8 @@ from .errors import ModelNotUsable, SettingError
 def main() -> int:
     logging.basicConfig(level="INFO", format="check: %(message)s")
     try:
-        model = loaded_models.load(loaded_models.find(settings.load()))
+        config = settings.load()
+        model = loaded_models.load(loaded_models.find(config), config.predict_method)
         model.warm_up()
     except (ModelNotUsable, SettingError) as exc:
         print(f"check: the model cannot serve: {exc}", file=sys.stderr)

@@ -13,9 +13,12 @@ from pathlib import Path
 from types import ModuleType
 
 from .errors import ModelNotUsable
+from .signature import Signature
 
 PACKAGES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
 """Packages whose name on PyPI is not the name that one imports."""
+
+METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform")
 
 LFS_POINTER = b"version https://git-lfs"
 PICKLE_STARTS = (b"\x80", b"\x1f\x8b", b"\x78", b"BZh", b"\xfd7z", b"\x5d\x00", b"\x04\x22\x4d\x18", b"(", b"c")
@@ -33,6 +36,12 @@ def of_missing_artifact(directory: Path, names: list[str]) -> str:
 def of_missing_function(predictor: ModuleType) -> str:
     functions = [n for n, v in vars(predictor).items() if callable(v) and not n.startswith("_")]
     return f"predictor.py has no function `transformation`. Found: {', '.join(functions) or 'no function'}."
+
+
+def of_missing_method(model: object, method: str) -> str:
+    methods = [n for n in METHODS if callable(getattr(model, n, None))]
+    found = f"It has {', '.join(methods)}." if methods else "It has none of the usual ones."
+    return f"MODEL_SERVER_PREDICT_METHOD={method}: the model, a {type(model).__name__}, has no such method. {found}"
 
 
 def of_predictor(exc: Exception) -> str:
@@ -66,7 +75,7 @@ def of_loading(exc: Exception, path: Path) -> str:
     text = str(exc)
     if isinstance(exc, ModuleNotFoundError) and exc.name:
         return _of_missing_module(exc.name, path)
-    if match := re.search(r"Can't get attribute '(\w+)' on <module '__main__'", text):
+    if match := re.search(r"Can't get attribute '(\w+)' on <module '[\w.]*__main__'", text):
         name = match[1]
         return (
             f"{path.name} needs `{name}`, which was defined in a notebook or script (__main__) and is not in the file. "
@@ -77,13 +86,21 @@ def of_loading(exc: Exception, path: Path) -> str:
     if isinstance(exc, MemoryError):
         return f"{path.name} does not fit into memory. Use a larger instance or a smaller model."
     if "unsupported pickle protocol" in text:
-        return f"{path.name} was made by a newer Python ({text}). Build with --build-arg PYTHON_VERSION=… or pickle again."
+        return (
+            f"{path.name} was made by a newer Python ({text}). Build with --build-arg PYTHON_VERSION=… or pickle again."
+        )
     return f"{path.name} could not be loaded: {named(exc)} ({_place(exc)}). {_skew(path)}".rstrip()
 
 
-def of_warm_up(exc: Exception) -> str:
-    """The model loaded, and a prediction on a sample row failed."""
-    return f"the warm-up prediction failed: {named(exc)} ({_place(exc)})."
+def of_warm_up(exc: Exception, expected: Signature) -> str:
+    """The model loaded, and a prediction on a sample row failed. Without the user's own sample the row was made up."""
+    remedy = (
+        ""
+        if expected.sample
+        else f" The row was made up of {expected.describe()}: if transformation takes others, save a sample of them"
+        " beside the model (README: save_sample)."
+    )
+    return f"the warm-up prediction failed: {named(exc)} ({_place(exc)}).{remedy}"
 
 
 def of_warning(warning: Warning | str) -> str:
@@ -106,7 +123,9 @@ def _of_missing_module(name: str, path: Path) -> str:
 
 def _add_to_requirements(module: str) -> str:
     top = module.partition(".")[0]
-    return f"Add {PACKAGES.get(top, top)} to model/requirements.txt (or put {top}.py beside predictor.py if it is yours)."
+    return (
+        f"Add {PACKAGES.get(top, top)} to model/requirements.txt (or put {top}.py beside predictor.py if it is yours)."
+    )
 
 
 def _installed(module: str) -> str:

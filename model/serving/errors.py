@@ -86,6 +86,24 @@ class NotReady(ServingError):
     code = "not_ready"
 
 
+class Overloaded(ServingError):
+    """More waits than could be answered in time. `retry_after` seconds go into the Retry-After header."""
+
+    status = 503
+    code = "overloaded"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"The server has more requests than it can answer in time. Try again in {retry_after} s.")
+        self.retry_after = retry_after
+
+
+class PredictionTimeout(ServingError):
+    """No prediction within MODEL_SERVER_TIMEOUT."""
+
+    status = 504
+    code = "timeout"
+
+
 class ModelNotUsable(Exception):
     """The artifact or predictor.py cannot serve: the message is the cause, then the remedy, in one line."""
 

@@ -21,6 +21,8 @@ from .errors import ModelNotUsable
 from .settings import PROGRAM_DIR, Settings
 from .signature import Signature
 
+SHY_OF_FORK = ("tensorflow", "onnxruntime", "jax", "h2o", "pyspark")
+"""Libraries whose threads or devices are lost in a forked process."""
 PICKLES = (".pkl", ".pickle", ".joblib")
 log = logging.getLogger(__name__)
 
@@ -46,8 +48,8 @@ class LoadedModel:
             return
         try:
             predictions = self.predict(rows)
-        except Exception as exc:  # noqa: BLE001 - the user's code may raise anything
-            raise ModelNotUsable(diagnosis.of_warm_up(exc)) from exc
+        except Exception as exc:
+            raise ModelNotUsable(diagnosis.of_warm_up(exc, self.signature)) from exc
         if predictions is None:
             raise ModelNotUsable("transformation in predictor.py returned None. It must return one prediction per row.")
 
@@ -59,16 +61,32 @@ def find(settings: Settings) -> Path:
     return PROGRAM_DIR
 
 
-def load(model_dir: Path, program_dir: Path = PROGRAM_DIR) -> LoadedModel:
-    """Loads the model in `model_dir` by `load_model` of the predictor.py in `program_dir`, or as a pickle."""
+def shy_of_fork() -> str | None:
+    """A library that the model has brought along and that must not be loaded before a fork."""
+    return next((name for name in SHY_OF_FORK if name in sys.modules), None)
+
+
+def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR) -> LoadedModel:
+    """Loads the model in `model_dir` by `load_model` of the predictor.py in `program_dir`, or as a pickle.
+
+    `method` names a method of the model that is called instead of `transformation`.
+    """
     predictor = _import_predictor(program_dir)
     loader = getattr(predictor, "load_model", None)
     source = model_dir if loader else _pickle_in(model_dir)
     try:
         model = loader(str(model_dir)) if loader else _unpickle(source, predictor)
-    except Exception as exc:  # noqa: BLE001 - unpickling runs foreign code, which may raise anything
+    except Exception as exc:
         raise ModelNotUsable(diagnosis.of_loading(exc, source)) from exc
-    return LoadedModel(model, predictor.transformation, signature.of(model), source)
+    sample = model_dir / signature.SAMPLE_FILE
+    expected = signature.of(model, sample if sample.is_file() else None)
+    return LoadedModel(model, _calling(model, method) if method else predictor.transformation, expected, source)
+
+
+def _calling(model: Any, method: str) -> Callable[[Any, Any], Any]:
+    if not callable(getattr(model, method, None)):
+        raise ModelNotUsable(diagnosis.of_missing_method(model, method))
+    return lambda model, rows: getattr(model, method)(rows)
 
 
 def _artifacts(directory: Path) -> list[Path]:
@@ -121,7 +139,7 @@ def _import_predictor(program_dir: Path) -> ModuleType:
         sys.path.insert(0, str(program_dir))
     try:
         predictor = importlib.import_module("predictor")
-    except Exception as exc:  # noqa: BLE001 - the user's file may raise anything
+    except Exception as exc:
         raise ModelNotUsable(diagnosis.of_predictor(exc)) from exc
     if not callable(getattr(predictor, "transformation", None)):
         raise ModelNotUsable(diagnosis.of_missing_function(predictor))

@@ -40,6 +40,12 @@ def _choice(*choices: str) -> Callable[[str], str]:
     return cast
 
 
+def _method(text: str) -> str:
+    if not text.strip().isidentifier() or text.strip().startswith("_"):
+        raise ValueError("the name of a public method, such as predict_proba")
+    return text.strip()
+
+
 def _directory(text: str) -> Path:
     if not Path(text).is_absolute():
         raise ValueError("an absolute path")
@@ -51,7 +57,9 @@ def _user(text: str) -> str:
         try:
             pwd.getpwnam(text)
         except KeyError:
-            raise ValueError("the name of a user of this system, or empty to keep the one that started the server") from None
+            raise ValueError(
+                "the name of a user of this system, or empty to keep the one that started the server"
+            ) from None
     return text
 
 
@@ -99,6 +107,22 @@ class Settings:
     log_level: str = _setting(
         "MODEL_SERVER_LOG_LEVEL", "info", _choice("debug", "info", "warning", "error"),
         "least severe message that is logged; `warning` and above also switch off the access log",
+    )  # fmt: skip
+    predict_method: str = _setting(
+        "MODEL_SERVER_PREDICT_METHOD", "", _method,
+        "a method of the model to call instead of `transformation`, such as predict_proba", "`transformation`",
+    )  # fmt: skip
+    batch_rows: int = _setting(
+        "MODEL_SERVER_BATCH_ROWS", 1024, _integer(1, 100_000),
+        "most rows of waiting requests that are predicted in one call; 1 for a model whose rows are not independent",
+    )  # fmt: skip
+    fast_paths: str = _setting(
+        "MODEL_SERVER_FAST_PATHS", "on", _choice("on", "off"),
+        "exact shortcuts for known estimators, each proven at the start; off: the estimator's own methods only",
+    )  # fmt: skip
+    preload: str = _setting(
+        "MODEL_SERVER_PRELOAD", "auto", _choice("auto", "on", "off"),
+        "load the model once, before the workers fork; auto: not for libraries that do not survive a fork",
     )  # fmt: skip
     user: str = _setting(
         "MODEL_SERVER_USER", _unprivileged_user, _user,

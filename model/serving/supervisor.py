@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cpus, settings
+from . import cpus, health, settings
 from .errors import SettingError
 from .settings import PROGRAM_DIR, Settings
 
@@ -46,7 +46,7 @@ NGINX_ERRORS = {
     414: ("uri_too_long", "The address is too long."),
     494: ("headers_too_large", "The request's headers are too large."),
     500: ("internal_error", "An error inside the server; its log tells more."),
-    502: ("worker_lost", "The model server is starting, or the worker that computed this request has died; its log tells why."),
+    502: ("worker_lost", "The server is starting, or the worker that had this request has died; the log tells why."),
     503: ("not_ready", "The model server is starting or does not answer."),
     504: ("timeout", "The model did not answer in time (MODEL_SERVER_TIMEOUT)."),
 }  # fmt: skip
@@ -77,7 +77,7 @@ def run(config: Settings, runtime_dir: Path) -> int:
         children.append(start_gunicorn(config, runtime_dir))
         if shutil.which("nginx"):
             children.append(start_nginx(config, runtime_dir))
-        code = wait(children)
+        code = wait(children, config, runtime_dir)
     finally:
         stop(children)
     return code
@@ -86,11 +86,10 @@ def run(config: Settings, runtime_dir: Path) -> int:
 def announcement(config: Settings) -> str:
     """What was derived, and from what, in one line."""
     count, source = cpus.available()
-    plural = "s" if count != 1 else ""
     return (
-        f"{config.workers} workers x {config.threads} threads ({count} CPU{plural} by the {source}), "
-        f"timeout {config.timeout} s, body up to {config.max_body_mb} MB, port {config.port}, "
-        + (f"workers run as {config.user}" if config.user else f"uid {os.geteuid()}")
+        f"{_counted(config.workers, 'worker')} x {_counted(config.threads, 'thread')} "
+        f"({_counted(count, 'CPU')} by the {source}), timeout {config.timeout} s, body up to {config.max_body_mb} MB, "
+        f"port {config.port}, " + (f"workers run as {config.user}" if config.user else f"uid {os.geteuid()}")
     )
 
 
@@ -114,14 +113,14 @@ class _Template(string.Template):
 
 
 def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str:
-    """nginx.conf with the settings filled in. nginx waits a little longer than the model may take."""
+    """nginx.conf with the settings filled in. nginx waits a little longer than a request may take."""
     quiet = config.log_level in ("warning", "error") or not _can_open("/dev/stdout")
     return _Template(template).substitute(
         runtime_dir=runtime_dir,
         socket=f"{runtime_dir}/gunicorn.sock",
         port=config.port,
         max_body_mb=config.max_body_mb,
-        proxy_timeout=config.timeout + 5,
+        proxy_timeout=config.timeout + 2,
         error_level={"debug": "info", "info": "warn", "warning": "warn", "error": "error"}[config.log_level],
         access_log="off" if quiet else "/dev/stdout access buffer=16k flush=1s",
         user_line=_user_line(config),
@@ -129,10 +128,17 @@ def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str
     )
 
 
-def wait(children: list[Child]) -> int:
-    """Sleeps until a child has exited (its code, never 0) or a stop signal came (0). Reaps orphans: PID 1 must."""
+def wait(children: list[Child], config: Settings, runtime_dir: Path) -> int:
+    """Sleeps until a child has exited (its code, never 0) or a stop signal came (0). Reaps orphans: PID 1 must.
+
+    Wakes twice a second to look at the workers' health. A worker may be silent as long as a prediction may take.
+    """
+    signal.setitimer(signal.ITIMER_REAL, health.BEAT_SECONDS, health.BEAT_SECONDS)
     while True:
         received = signal.sigwait(WAITED_FOR)
+        if received == signal.SIGALRM:
+            health.publish(runtime_dir, config.timeout + 2)
+            continue
         if received in STOP_SIGNALS:
             say(f"{signal.Signals(received).name}: draining, up to {DRAIN_SECONDS} s")
             return 0
@@ -171,7 +177,9 @@ def _start(name: str, command: list[str], environ: dict[str, str]) -> Child:
     def unblock() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
 
-    return Child(name, subprocess.Popen(command, cwd=PROGRAM_DIR, env=environ, start_new_session=True, preexec_fn=unblock))
+    return Child(
+        name, subprocess.Popen(command, cwd=PROGRAM_DIR, env=environ, start_new_session=True, preexec_fn=unblock)
+    )
 
 
 @contextmanager
@@ -200,7 +208,7 @@ def _error_pages(config: Settings) -> str:
 
 
 def _user_line(config: Settings) -> str:
-    """nginx's workers run as gunicorn's, which own the socket. Only root can choose: for others the line is an error."""
+    """nginx's workers run as gunicorn's, which own the socket. Only root may choose; for others it would warn."""
     if os.geteuid() != 0:
         return ""
     entry = pwd.getpwnam(config.user) if config.user else pwd.getpwuid(0)
@@ -226,6 +234,10 @@ def _reap_orphans(own: set[int]) -> None:
         if info is None or info.si_pid in own:
             return
         os.waitpid(info.si_pid, 0)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _meaning(code: int) -> str:

@@ -21,8 +21,8 @@ from .settings import PROGRAM_DIR
 FAILURE_CHARACTERS = 1024
 
 
-class Stopped(Exception):
-    """SIGTERM: the job was stopped, or its time is over."""
+class Stopped(BaseException):
+    """SIGTERM: the job was stopped, or its time is over. No handler of the user's errors may catch it."""
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
     try:
         config = settings.load()
         failure = config.base_dir / "output/failure"
-        loaded_models.load(PROGRAM_DIR).warm_up()
+        loaded_models.load(PROGRAM_DIR, config.predict_method).warm_up()
         copied = copy_artifact(PROGRAM_DIR, config.model_dir)
     except Stopped:
         return _fail(failure, "stopped by SIGTERM before the model was copied", 128 + signal.SIGTERM)

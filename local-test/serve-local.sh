@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Usage: local-test/serve-local.sh [--docker|--native] [IMAGE]
+#
+# Serves predictions on http://127.0.0.1:8080 as SageMaker would, until Ctrl-C. The model is the one that
+# train-local.sh put into test-dir/model; when there is none, model/model.pkl.
+#
+#   IMAGE      an image that is there already; without it the image is built from this directory
+#   --docker   in a container, or not at all
+#   --native   without Docker: the same programs in a virtual environment (.venv) that is made here
+#              Neither: Docker when an engine answers and the image can be built, else native.
+#   PORT=8081 local-test/serve-local.sh      another port
+#   MODEL_SERVER_…=… local-test/serve-local.sh      any setting of the README's table
+set -euo pipefail
+# shellcheck source=local-test/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+PORT="${PORT:-8080}"
+
+main() {
+  local mode=auto image=""
+  while [ $# -gt 0 ]; do
+    case "$1" in
+      -h | --help) usage && exit 0 ;;
+      --docker | --native) mode="${1#--}" ;;
+      -*) usage_error "unknown option $1" ;;
+      *) [ -z "$image" ] || usage_error "one image, not two: $image, $1" && image="$1" ;;
+    esac
+    shift
+  done
+  case "$PORT" in '' | *[!0-9]*) usage_error "PORT=$PORT is not a number" ;; esac
+  port_is_taken "$PORT" && fail "port $PORT is taken. Choose another: PORT=$((PORT + 1)) $0"
+  warn_of_another_model
+  choose_mode "$mode" "$image"
+  # docker run and the native server both pass SIGTERM on, and drain.
+  trap 'STOPPING=yes; kill -TERM "$SERVER" 2>/dev/null || true' INT TERM
+  if [ "$MODE" = docker ]; then serve_docker & else serve_native & fi
+  SERVER=$!
+  announce_when_ready &
+  CODE=0
+  wait "$SERVER" || CODE=$?
+  # The first wait ends with the signal; this one with the server.
+  [ -z "${STOPPING:-}" ] || { wait "$SERVER" && CODE=0 || CODE=$?; }
+  exit "$CODE"
+}
+
+serve_docker() {
+  local name variables=()
+  CONTAINER="serve-local-$$"
+  while IFS= read -r name; do
+    variables+=(--env "$name")
+  done < <(env | sed -n 's/^\(MODEL_SERVER_[A-Z_]*\)=.*/\1/p')
+  # Mounted read-only, as SageMaker does it.
+  exec docker run --rm --name "$CONTAINER" --publish "127.0.0.1:$PORT:8080" --volume "$TEST_DIR:/opt/ml:ro" \
+    ${variables[@]+"${variables[@]}"} "$IMAGE" serve
+}
+
+serve_native() {
+  make_environment
+  command -v nginx >/dev/null 2>&1 || say "nginx is not installed: gunicorn answers alone on the port."
+  SAGEMAKER_BASE_DIR="$TEST_DIR" SAGEMAKER_BIND_TO_PORT="$PORT" exec "$VENV/bin/python" "$KIT/model/serve"
+}
+
+announce_when_ready() {
+  until curl --silent --fail --output /dev/null --max-time 2 "http://127.0.0.1:$PORT/ping"; do
+    kill -0 "$SERVER" 2>/dev/null || return
+    sleep 0.5
+  done
+  say "ready on http://127.0.0.1:$PORT. In another terminal: $([ "$PORT" = 8080 ] || echo "PORT=$PORT ")./local-test/predict.sh"
+}
+
+# A copy that train-local.sh made of an older model would be served without a word.
+warn_of_another_model() {
+  local copy="$TEST_DIR/model/model.pkl"
+  [ -f "$copy" ] && ! cmp -s "$copy" "$KIT/model/model.pkl" &&
+    say "note: test-dir/model/model.pkl is served, and differs from model/model.pkl. Run train-local.sh to renew it, or delete it."
+  return 0
+}
+
+main "$@"

@@ -1,0 +1,240 @@
+"""One column of cells → one array. The grammar is pandas.read_csv's; the dtype is what the model was fitted on.
+
+Numbers are rounded correctly (as float() does), so a float that was written with repr() comes back bit for bit.
+A cell that does not fit raises Unfit with its position; the caller of this room knows the row and the column name.
+pandas is imported only for what NumPy has not: categories, dates, extension dtypes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+
+if TYPE_CHECKING:
+    from .signature import Column
+
+NA_WORDS = frozenset(
+    [
+        *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A"),
+        *("NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+    ]
+)
+"""What pandas.read_csv takes for a missing value."""
+
+TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
+NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
+WHOLE = re.compile(r"[ \t]*[+-]?\d{1,19}[ \t]*", re.ASCII)
+INFINITY = re.compile(r"[ \t]*[+-]?inf(inity)?[ \t]*", re.ASCII | re.IGNORECASE)
+LONGEST_NUMBER = 1000
+"""Characters; float() on megabytes of digits would hold the worker."""
+
+NUMBER_BYTES = b"0123456789+-.eE, "
+MINUS_ZERO = re.compile(rb"-0(?![0-9.eE])")
+
+
+class Unfit(Exception):
+    """The cell at `index` is not what its column holds."""
+
+    def __init__(self, index: int, got: object, expected: str) -> None:
+        super().__init__(f"expected {expected}, got {got!r:.80}")
+        self.index, self.got, self.expected = index, got, expected
+
+
+def plain_numbers(line: bytes) -> list[float] | None:
+    """Comma-separated cells as numbers if each is a plain JSON number or empty (→ None), else None: ask the slow way.
+
+    orjson reads a thousand cells in the time that float() takes for two hundred, but it knows `true`, strings and
+    lists (kept out by the alphabet) and reads -0 as the integer 0. `line` has no line breaks.
+    """
+    if line.translate(None, NUMBER_BYTES):
+        return None
+    if b"-0," in line or b"-0 " in line or line[-2:] == b"-0":
+        line = MINUS_ZERO.sub(b"-0.0", line)
+    if b",," in line or line[:1] == b"," or line[-1:] == b",":
+        line = (b"," + line + b",").replace(b",,", b",null,").replace(b",,", b",null,")[1:-1]
+    try:
+        cells: list[float] = orjson.loads(b"[" + line + b"]")
+    except orjson.JSONDecodeError:
+        return None
+    return cells
+
+
+def number(cell: object) -> float:
+    """One cell as a float; ValueError if it is none. A missing value is NaN; True is 1, as pandas gives a model."""
+    if isinstance(cell, str):
+        if (NUMBER.fullmatch(cell) and len(cell) <= LONGEST_NUMBER) or INFINITY.fullmatch(cell):
+            return float(cell)
+        if cell in NA_WORDS:
+            return np.nan
+        return float(TRUTH[cell.strip()]) if cell.strip() in TRUTH else _not_a_number()
+    if cell is None:
+        return np.nan
+    if isinstance(cell, int | float | np.number | np.bool_):
+        try:
+            return float(cell)
+        except OverflowError:  # an integer of more than 308 digits: what read_csv makes of it
+            return np.inf if cell > 0 else -np.inf
+    return _not_a_number()
+
+
+def _not_a_number() -> float:
+    raise ValueError("a number")
+
+
+def numbers(cells: Sequence[Any]) -> np.ndarray:
+    """float64; the common cases in C, the others cell by cell."""
+    if isinstance(cells, np.ndarray) and cells.dtype.kind in "fiub":
+        return cells.astype(np.float64)
+    if len(cells) and isinstance(cells[0], str):
+        try:
+            plain = plain_numbers(",".join(cells).encode())
+        except TypeError:  # not every cell is text
+            plain = None
+        if plain is not None and len(plain) == len(cells):
+            return np.array(plain, dtype=np.float64)
+    elif not isinstance(cells, np.ndarray) and set(map(type, cells)) <= {int, float}:
+        try:
+            return np.array(cells, dtype=np.float64)
+        except OverflowError:
+            pass
+    return np.array([_checked(number, i, cell, "a number") for i, cell in enumerate(cells)], dtype=np.float64)
+
+
+def _checked(convert: Any, index: int, cell: object, expected: str) -> Any:
+    try:
+        return convert(cell)
+    except (ValueError, TypeError):
+        raise Unfit(index, cell, expected) from None
+
+
+def integers(cells: Sequence[Any], dtype: str | None = None) -> Any:
+    """int64 if every cell is a whole number that fits (2**53 + 1 keeps its 1), else float64, as pandas does.
+
+    pandas' own Int64 and the like hold missing values beside whole numbers.
+    """
+    if dtype is not None and dtype[:1].isupper():
+        import pandas as pd
+
+        try:
+            values = [None if _is_missing(cell) else _whole(cell) for cell in cells]
+            return pd.Series(values, dtype=dtype).array
+        except (ValueError, OverflowError, TypeError):
+            pass
+    if isinstance(cells, np.ndarray):
+        if cells.dtype.kind in "iu":
+            return cells
+    else:
+        try:
+            return np.array([_whole(cell) for cell in cells], dtype=np.int64)
+        except (ValueError, OverflowError):
+            pass
+    floats = numbers(cells)
+    with np.errstate(invalid="ignore"):
+        whole = floats.astype(np.int64)
+    return whole if np.array_equal(whole, floats) and np.abs(floats).max(initial=0) < 2**53 else floats
+
+
+def _whole(cell: object) -> int:
+    if type(cell) is int or (isinstance(cell, str) and WHOLE.fullmatch(cell)):
+        return int(cell)
+    raise ValueError("a whole number")
+
+
+def booleans(cells: Sequence[Any]) -> np.ndarray:
+    """bool; with missing values an object array of True, False and NaN, as pandas does."""
+    words = {**TRUTH, "1": True, "0": False, "1.0": True, "0.0": False}
+    values: list[Any] = []
+    for index, cell in enumerate(cells):
+        if _is_missing(cell):
+            values.append(np.nan)
+        elif (known := words.get(str(cell).strip())) is not None:
+            values.append(known)
+        else:
+            raise Unfit(index, cell, "True or False")
+    missing = any(value is np.nan for value in values)
+    return np.array(values, dtype=object if missing else bool)
+
+
+def texts(cells: Sequence[Any], categories: Sequence[Any] | None = None) -> np.ndarray:
+    """An object array of str. A missing value is NaN (None where the model's categories have None).
+
+    A cell that is one of the categories is never missing: a model may know "NA" (Namibia) or "None" as a value.
+    """
+    known = frozenset(c for c in categories or () if isinstance(c, str))
+    missing = None if categories is not None and None in categories else np.nan
+    values = np.empty(len(cells), dtype=object)
+    for index, cell in enumerate(cells):
+        if isinstance(cell, str):
+            values[index] = missing if cell in NA_WORDS and cell not in known else cell
+        elif _is_missing(cell):
+            values[index] = missing
+        elif isinstance(cell, list | dict):
+            raise Unfit(index, cell, "a text")
+        else:
+            values[index] = str(cell)
+    return values
+
+
+def json_texts(cells: Sequence[Any], categories: Sequence[Any] | None = None) -> np.ndarray:
+    """As `texts`, for sources that have a null of their own: there "NA" and "" are values."""
+    values = texts(cells, categories)
+    for index, cell in enumerate(cells):
+        if isinstance(cell, str):
+            values[index] = cell
+    return values
+
+
+def _is_missing(cell: object) -> bool:
+    return cell is None or (cell in NA_WORDS if isinstance(cell, str) else cell != cell)
+
+
+def categories(cells: Sequence[Any], column: Column) -> Any:
+    """A pandas Categorical with the model's categories. A value that is none of them is missing, as pandas has it."""
+    import pandas as pd
+
+    known = list(column.categories or ())
+    if known and all(isinstance(c, bool | np.bool_) for c in known):
+        values: Any = booleans(cells)
+    elif known and all(isinstance(c, int | float | np.number) for c in known):
+        values = numbers(cells)
+    else:
+        values = texts(cells, known)
+    return pd.Categorical(values, dtype=pd.CategoricalDtype(known or None, ordered=column.ordered))
+
+
+def datetimes(cells: Sequence[Any], column: Column) -> Any:
+    """What pandas.to_datetime makes of it, in the dtype that the model was fitted on."""
+    import pandas as pd
+
+    series = pd.Series([None if _is_missing(cell) else cell for cell in cells], dtype=object)
+    times = pd.to_datetime(series, errors="coerce", format="ISO8601", utc=_has_zone(column.dtype))
+    bad = np.flatnonzero(times.isna() & series.notna())
+    if len(bad):
+        raise Unfit(int(bad[0]), cells[int(bad[0])], "a date or time such as 2024-05-31 or 2024-05-31T12:00:00")
+    return times.astype(column.dtype or "datetime64[ns]").array
+
+
+def _has_zone(dtype: str | None) -> bool:
+    return dtype is not None and "," in dtype
+
+
+def guessed(cells: Sequence[Any]) -> Any:
+    """For a column that the model says nothing about: integers, floats, booleans or texts, as read_csv infers."""
+    if isinstance(cells, np.ndarray) and cells.dtype != object:
+        return cells
+    present = [cell for cell in cells if not _is_missing(cell)]
+    if present and all(isinstance(cell, bool) or (isinstance(cell, str) and cell in TRUTH) for cell in present):
+        return booleans(cells)
+    try:
+        return integers(cells)
+    except Unfit:
+        pass
+    if all(isinstance(cell, str) or _is_missing(cell) for cell in cells):
+        return texts(cells)
+    values = np.empty(len(cells), dtype=object)
+    values[:] = cells
+    return values

@@ -1,0 +1,191 @@
+"""One per worker: gathers the requests that wait, makes the calls, and keeps timeouts and health honest.
+
+Whatever waits when the predictor is free goes into one call; nothing waits for a timer. A call that is expected to be
+short runs on gevent's hub (a hop to a thread costs more), a long one in the worker's one predictor thread, so that
+the hub goes on reading and answering. A call that does not return costs the worker: its requests get a 504, all
+others are computed in a new thread, and gunicorn replaces the worker.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult, Event
+from gevent.threadpool import ThreadPool
+
+from . import answering, batching, fast_paths, health
+from .answering import Job, Reply, Request
+from .errors import ModelNotUsable, NotReady, Overloaded, PredictionTimeout
+from .loaded_models import LoadedModel
+from .settings import Settings
+
+MEGABYTE = 2**20
+QUEUE_BATCHES = 64
+"""Rows that may wait, in full batches; what could not be answered within half the timeout is refused before that."""
+log = logging.getLogger(__name__)
+
+
+class Waiting:
+    """A job, when it came, and where its caller waits."""
+
+    __slots__ = ("arrived", "batch_key", "count", "job", "result")
+
+    def __init__(self, job: Job, arrived: float) -> None:
+        self.job, self.arrived = job, arrived
+        self.count, self.batch_key = job.count, job.batch_key
+        self.result: AsyncResult = AsyncResult()
+
+
+class Engine:
+    """`start` after the fork, then `answer` from as many greenlets as there are requests."""
+
+    def __init__(self, model: LoadedModel, config: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self.model, self.config, self.clock = model, config, clock
+        self.limit = config.batch_rows
+        self.policy = batching.Policy(self.limit, QUEUE_BATCHES * max(self.limit, 16), config.timeout / 2)
+        self.not_ready: str | None = "the worker is starting"
+        self.stuck = False
+        self._queue: list[Waiting] = []
+        self._computing: list[Waiting] = []
+        self._arrived = Event()
+        self._pool: ThreadPool | None = None
+
+    # ---- life: warm up, compute, beat --------------------------------------------------------------------------------
+
+    def start(self, runtime_dir: Path, retire: Callable[[], None]) -> None:
+        """Predicts a sample row, proves the fast paths, and begins to compute. `retire` asks for a new worker."""
+        self._runtime_dir, self._retire = runtime_dir, retire
+        self._pool = ThreadPool(1)
+        try:
+            self._warm_up()
+            self._set_not_ready(None)
+        except ModelNotUsable as exc:
+            self._set_not_ready(str(exc))
+            log.error("not ready: %s", exc)
+        gevent.spawn(self._compute_for_ever)
+        gevent.spawn(self._beat_for_ever)
+
+    def _warm_up(self) -> None:
+        self.model.warm_up()
+        samples = [rows for n in (1, 3) if (rows := self.model.signature.sample_rows(n)) is not None]
+        if self.config.fast_paths == "on":
+            log.info(fast_paths.accelerate(self.model.model, samples).description)
+        for rows in samples:  # the policy's first expectation: the first call of all is slower than those that follow
+            self.model.warm_up()
+            began = self.clock()
+            self.model.predict(rows)
+            self.policy.learn(len(rows), self.clock() - began)
+
+    def _set_not_ready(self, reason: str | None) -> None:
+        self.not_ready = reason
+        health.report(self._runtime_dir, os.getpid(), reason)
+
+    def _beat_for_ever(self) -> None:
+        while True:
+            health.beat(self._runtime_dir, os.getpid())
+            self._give_up_on_the_late()
+            gevent.sleep(health.BEAT_SECONDS)
+
+    # ---- a request ---------------------------------------------------------------------------------------------------
+
+    def answer(self, request: Request) -> Reply:
+        """The reply; waits for it in the calling greenlet. Raises nothing."""
+        try:
+            if self.not_ready is not None and not self.stuck:
+                raise NotReady(self.not_ready)
+            job = answering.prepare(self.model, request, self.config.max_body_mb * MEGABYTE)
+            return answering.finish(self.model, job, self._predicted(job))
+        except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
+            return answering.refuse(exc, request.request_id)
+
+    def _predicted(self, job: Job) -> Any:
+        """What transformation returned for the job, or the exception that came instead."""
+        now = self.clock()
+        retry_after = self.policy.admit(job.count, now)
+        if retry_after is not None:
+            raise Overloaded(retry_after)
+        waiting = Waiting(job, now)
+        self._queue.append(waiting)
+        self._arrived.set()
+        return waiting.result.get()
+
+    def _give_up_on_the_late(self) -> None:
+        """A 504 for who has waited for MODEL_SERVER_TIMEOUT, computing or not."""
+        latest = self.clock() - self.config.timeout
+        for waiting in [w for w in self._queue if w.arrived <= latest]:
+            self._queue.remove(waiting)
+            self.policy.leave(waiting.count)
+            waiting.result.set(self._late())
+        for waiting in [w for w in self._computing if w.arrived <= latest and not w.result.ready()]:
+            waiting.result.set(self._late())
+
+    def _late(self) -> PredictionTimeout:
+        return PredictionTimeout(
+            f"No prediction within {self.config.timeout} s. Send fewer rows, or raise MODEL_SERVER_TIMEOUT; "
+            "for long predictions SageMaker has asynchronous inference and batch transform."
+        )
+
+    # ---- calls -------------------------------------------------------------------------------------------------------
+
+    def _compute_for_ever(self) -> None:
+        while True:
+            self._arrived.wait()
+            gevent.idle()  # lets the hub read every request that has already arrived: they join the batch
+            self._arrived.clear()
+            while self._queue:
+                self._compute(self._next_batch())
+                gevent.idle()
+
+    def _next_batch(self) -> list[Waiting]:
+        """The oldest request and those that may share its call."""
+        places = batching.plan(self._queue, self.limit)[0]
+        batch = [self._queue[place] for place in places]
+        chosen = set(places)
+        self._queue = [waiting for place, waiting in enumerate(self._queue) if place not in chosen]
+        return batch
+
+    def _compute(self, batch: list[Waiting]) -> None:
+        rows = sum(waiting.count for waiting in batch)
+        self._computing = batch
+        inline = self.policy.inline(rows)
+        self.policy.begin(rows, self.clock())
+        call = functools.partial(self._call, [waiting.job for waiting in batch])
+        try:
+            results = call() if inline else self._in_thread(call)
+        finally:
+            self.policy.end(self.clock())
+            self._computing = []
+        for waiting, result in zip(batch, results, strict=True):
+            if not waiting.result.ready():
+                waiting.result.set(result)
+
+    def _call(self, jobs: Sequence[Job]) -> list[Any]:
+        return batching.answers(jobs, lambda some: answering.compute(self.model, some), self._switch_off)
+
+    def _in_thread(self, call: Callable[[], list[Any]]) -> list[Any]:
+        assert self._pool is not None
+        running = self._pool.spawn(call)
+        try:
+            return running.get(timeout=self.config.timeout)  # type: ignore[no-any-return]
+        except gevent.Timeout:
+            self._pool = ThreadPool(1)  # the old thread is given up; it ends with the worker
+            self._be_stuck()
+            return [self._late()] * len(self._computing)
+
+    def _be_stuck(self) -> None:
+        if not self.stuck:
+            self.stuck = True
+            self._set_not_ready(f"a prediction has not returned for {self.config.timeout} s")
+            log.error("%s: the worker is replaced", self.not_ready)
+            self._retire()
+
+    def _switch_off(self, reason: str) -> None:
+        self.limit = 1
+        log.warning("no more batches: %s", reason)

@@ -1,0 +1,5 @@
+"""Fails on every row, so on the warm-up's too."""
+
+
+def transformation(model, rows):
+    raise KeyError("petal")

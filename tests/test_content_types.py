@@ -1,0 +1,851 @@
+"""Any rows in, any predictions out. Each docstring is one sentence of the data contract."""
+
+import gzip
+import io
+import json
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pandas as pd
+import pytest
+
+from serving import content_types, recordio
+from serving.cells import NA_WORDS
+from serving.content_types import decode, encode, negotiate
+from serving.errors import BadRequest, ModelFailed, NotAcceptable, PayloadTooLarge, ServingError, UnsupportedMediaType
+from serving.signature import Column, Signature
+
+LIMIT = 10_000_000
+NUMBERS = Signature("array", tuple(Column(kind="number") for _ in range(3)))
+NAMED = Signature("frame", tuple(Column(name, "number") for name in ("a", "b", "c")))
+MIXED = Signature(
+    "frame",
+    (
+        Column("age", "number"),
+        Column("sex", "text", ("female", "male")),
+        Column("zip", "text", ("007", "100")),
+        Column("id", "integer"),
+    ),
+)
+TEXTS = Signature("texts", (Column(kind="text"),))
+ONE = Signature("array", (Column(kind="number"),))
+UNKNOWN = Signature()
+
+
+def rows(body, content_type="text/csv", signature=NUMBERS, encoding=None):
+    body = body if isinstance(body, bytes) else body.encode()
+    return decode(body, content_type, encoding, signature, LIMIT).rows
+
+
+def refused(error, body, content_type="text/csv", signature=NUMBERS, **kwargs):
+    with pytest.raises(error) as caught:
+        rows(body, content_type, signature, **kwargs)
+    assert json.loads(caught.value.body())["error"]["message"] == caught.value.message
+    return caught.value
+
+
+# ---- CSV -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "1,2,3\n4,5,6\n",
+        "1,2,3\n4,5,6",
+        "1,2,3\r\n4,5,6\r\n",
+        "\n1,2,3\n\n\n4,5,6\n\n",
+        "\ufeff1,2,3\n4,5,6",
+        '"1","2",3\n4,5,"6"',
+        "1, 2, 3\n 4,5,6 ",
+        "1.,+2,3e0\n04,.5e1,6.0",
+        "1,2,3\r4,5,6\r",
+        "1,2,3\n   \n4,5,6\n",
+    ],
+)
+@pytest.mark.parametrize("signature", [NUMBERS, UNKNOWN, NAMED])
+def test_csv_layout(body, signature):
+    """Line ends, byte order mark, blank lines, quotes and spaces do not change the rows."""
+    assert np.array_equal(rows(body, signature=signature), [[1, 2, 3], [4, 5, 6]])
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1", "utf-16", "UTF-16LE", "windows-1252"])
+def test_csv_charset(charset):
+    """charset= is obeyed."""
+    signature = Signature("frame", (Column("name", "text"), Column("größe", "number")))
+    body = "name,größe\nJosé,1\n".encode(charset)
+    frame = rows(body, f'text/csv; charset="{charset}"', signature)
+    assert frame.to_dict("records") == [{"name": "José", "größe": 1.0}]
+
+
+def test_csv_wrong_charset():
+    """Bytes that are not the charset are a 400 that says where and what to do."""
+    assert "line 2" in refused(BadRequest, "1,2,3\n1,é,3".encode("latin-1")).message
+    refused(UnsupportedMediaType, "1,2,3", "text/csv; charset=zlib")
+    refused(UnsupportedMediaType, "1,2,3", "text/csv; charset=punycode")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a,b,c\n1,2,3\n",
+        "c,a,b\n3,1,2\n",
+        "x,c,a,b\n9,3,1,2\n",
+        '"b","a",c\n2,1,3',
+        "x,c,a,b\nhello,3,1,2\n",
+        " a, b ,c\n1,2,3",
+    ],
+)
+def test_csv_header_by_name(body):
+    """A first line of feature names is a header: columns are matched by name, in any order, extra ones ignored."""
+    frame = rows(body, signature=NAMED)
+    assert list(frame.columns) == ["a", "b", "c"]
+    assert frame.to_numpy().tolist() == [[1, 2, 3]]
+
+
+def test_csv_missing_columns():
+    """Missing columns are a 400 that lists them."""
+    error = refused(BadRequest, "a,z\n1,2\n", signature=NAMED)
+    assert "Missing columns: b, c" in error.message
+    assert error.details["column"] == "b"
+
+
+def test_csv_header_parameter():
+    """header=present and header=absent decide; without names the header is skipped."""
+    assert rows("q,r,s\n1,2,3", "text/csv; header=present").tolist() == [[1, 2, 3]]
+    assert rows("1,2,3\n4,5,6", "text/csv;header=present").tolist() == [[4, 5, 6]]
+    refused(BadRequest, "a,b,c\n1,2,3", "text/csv; header=absent", NAMED)
+    assert list(rows("p,q\n1,2", "text/csv; header=present", UNKNOWN).columns) == ["p", "q"]
+
+
+def test_csv_values_that_are_names():
+    """A row of texts is data even if one of its values is the name of a column."""
+    signature = Signature("frame", (Column("color", "text", ("color", "red")), Column("shape", "text", ("round",))))
+    assert rows("color,round\n", signature=signature).to_dict("records") == [{"color": "color", "shape": "round"}]
+
+
+def test_csv_numeric_first_line_is_data():
+    """A numeric-looking first line is data, even for a model whose features are called 0, 1, 2."""
+    signature = Signature("frame", tuple(Column(name, "number") for name in "012"))
+    assert len(rows("0,1,2\n3,4,5\n", signature=signature)) == 2
+
+
+def test_csv_quoted_text():
+    """Quotes keep commas, line breaks and quotes inside a cell."""
+    signature = Signature("frame", (Column("t", "text"), Column("n", "number")))
+    frame = rows('"a ""b"", c\r\nd",1\n', signature=signature)
+    assert frame["t"][0] == 'a "b", c\r\nd'
+
+
+def test_csv_dtypes_follow_the_model():
+    """Texts stay texts, zeros stay in front, integers beyond 2**53 keep their last digit."""
+    frame = rows("22,male,007,9007199254740993\n", signature=MIXED)
+    assert frame.iloc[0].tolist() == [22.0, "male", "007", 9007199254740993]
+    assert frame.dtypes["id"] == "int64"
+    assert frame.dtypes["age"] == "float64"
+
+
+@pytest.mark.parametrize("word", sorted(NA_WORDS))
+def test_csv_missing(word):
+    """What pandas reads as missing is NaN, in numbers and in texts."""
+    frame = rows(f"{word},{word},007,1\n", signature=MIXED)
+    assert frame.isna().iloc[0].tolist() == [True, True, False, False]
+
+
+def test_csv_missing_words_are_pandas_words():
+    """The list of those words is pandas' list."""
+    from pandas._libs.parsers import STR_NA_VALUES
+
+    assert set(STR_NA_VALUES) == NA_WORDS
+
+
+def test_csv_missing_word_that_is_a_category():
+    """A word that the model knows as a category is no missing value: NA may be Namibia."""
+    signature = Signature("frame", (Column("country", "text", ("DE", "NA")), Column("n", "number")))
+    assert rows("NA,1\n", signature=signature)["country"][0] == "NA"
+
+
+def test_csv_booleans():
+    """True and False are 1 and 0 to a numeric model, as a DataFrame of dummies writes them."""
+    assert rows("True,FALSE,true\n").tolist() == [[1, 0, 1]]
+
+
+@pytest.mark.parametrize("cell", ["x", "1_0", "0x10", "١", "1e", "--1", "1 2", "1,5", "1;2", "TrUe", "9" * 2000, "[1]"])
+def test_csv_not_a_number(cell):
+    """What is not a number is a 400 that names row, column, what was expected and what came."""
+    error = refused(BadRequest, f'1,2,3\n\n4,"{cell}",6\n', signature=NAMED)
+    assert error.details == {"row": 2, "column": "b", "expected": "a number", "got": cell[:80]}
+
+
+@pytest.mark.parametrize("row", ["1,2", "1,2,3,4", "1,2,3,", "1"])
+@pytest.mark.parametrize("many", [1, 20_000])
+@pytest.mark.parametrize("signature", [NUMBERS, NAMED])
+def test_csv_ragged(row, many, signature):
+    """A short or long row is a 400 that names the row, and is never padded, however large the file."""
+    error = refused(BadRequest, "1.25,2.5,3.125\n" * many + row + "\n", signature=signature)
+    assert error.details["row"] == many + 1
+    assert error.details["got"] == row.count(",") + 1
+
+
+def test_csv_open_quote():
+    """A quote that is opened and not closed is a 400, and does not swallow the rows below."""
+    assert refused(BadRequest, '1,2,3\n1,"2,3\n4,5,6\n').details["row"] == 2
+
+
+def test_csv_wide_row():
+    """10 000 columns work."""
+    signature = Signature("array", tuple(Column(kind="number") for _ in range(10_000)))
+    assert rows(",".join(["1.5"] * 10_000) + "\n", signature=signature).shape == (1, 10_000)
+
+
+@pytest.mark.parametrize("count", [2, 100, 5000])
+def test_csv_floats_are_exact(count):
+    """A float written by repr() comes back bit for bit, whichever parser the size chooses."""
+    values = np.random.default_rng(count).standard_normal((count, 3)) * 10.0 ** np.arange(-150, 150, 100)
+    body = "\n".join(",".join(map(repr, row)) for row in values.tolist())
+    assert np.array_equal(rows(body), values)
+
+
+@pytest.mark.parametrize("many", [1, 20_000])
+def test_csv_minus_zero_and_empty_cells(many):
+    """-0 keeps its sign and an empty cell is NaN, whichever parser the size chooses."""
+    block = rows("-0,,-0.0\n,-0,\n" * many)
+    assert np.array_equal(np.signbit(block[:, 0][::2]), [True] * many)
+    assert np.isnan(block[1::2, [0, 2]]).all()
+
+
+@pytest.mark.parametrize(("body", "count"), [("\n", 0), ("\r\n\n", 0), ("a,b,c\n", 0), ("  \n", 0)])
+def test_csv_zero_rows(body, count):
+    """Blank lines alone, or a header alone, are zero rows and no error."""
+    decoded = decode(body.encode(), "text/csv", None, NAMED, LIMIT)
+    assert decoded.count == count
+    assert encode([], 0, None, "text/csv").body == b""
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "text/csv", "application/json", "application/x-npy", "application/x-parquet"]
+)
+def test_empty_body(content_type):
+    """A body without a byte is a 400."""
+    assert "no body" in refused(BadRequest, b"", content_type).message
+
+
+def test_one_column_missing_value():
+    """Blank lines are skipped for a model of one column too; there a missing value is written as "" or NA."""
+    assert np.isnan(rows('1\n""\n\nNA\n2\n', signature=ONE)[:, 0]).tolist() == [False, True, True, False]
+
+
+def test_texts():
+    """A model of texts gets a list of strings, unchanged, from CSV, JSON, JSON Lines and text/plain."""
+    wanted = ["NA", "007", "Hello, world"]
+    assert rows('NA\n007\n\n"Hello, world"\n', signature=TEXTS) == wanted
+    assert rows("NA\n007\r\n\nHello, world\n", "text/plain", TEXTS) == wanted
+    for document in (wanted, {"instances": wanted}, [[text] for text in wanted], {"inputs": wanted}):
+        assert rows(json.dumps(document), "application/json", TEXTS) == wanted
+    assert rows('"NA"\n"007"\n["Hello, world"]', "application/jsonlines", TEXTS) == wanted
+    assert rows('"one"', "application/json", TEXTS) == ["one"]
+    assert "Quote" in refused(BadRequest, "Hello, world\n", signature=TEXTS).message
+    refused(UnsupportedMediaType, "1,2,3", "text/plain", NUMBERS)
+    refused(BadRequest, "[1, 2]", "application/json", TEXTS)
+
+
+# ---- JSON ------------------------------------------------------------------------------------------------------------
+
+ROW, OTHER = [1.5, 2, 3], [4, 5.25, 6]
+NAMED_ROWS = [dict(zip("cab", (3, 1.5, 2), strict=True)), {"a": 4, "b": 5.25, "c": 6, "extra": "x"}]
+
+
+@pytest.mark.parametrize("signature", [NUMBERS, NAMED])
+@pytest.mark.parametrize(
+    "document",
+    [
+        [ROW, OTHER],
+        {"instances": [ROW, OTHER]},
+        {"inputs": [ROW, OTHER]},
+        {"dataframe_records": [ROW, OTHER]},
+        {"instances": [{"features": ROW}, {"features": OTHER}]},
+        {"instances": [{"data": {"features": {"values": ROW}}}, {"data": {"features": {"values": OTHER}}}]},
+        {"instances": [{"data": {"features": {"keys": [0, 1, 2], "shape": [3], "values": r}}} for r in (ROW, OTHER)]},
+        {"dataframe_split": {"columns": ["a", "b", "c"], "data": [ROW, OTHER], "index": [0, 1]}},
+        {"columns": ["a", "b", "c"], "data": [ROW, OTHER]},
+    ],
+)
+def test_json_shapes(document, signature):
+    """Every shape that the built-in algorithms, TF Serving and MLflow take means the same rows."""
+    assert np.array_equal(rows(json.dumps(document), "application/json", signature), [ROW, OTHER])
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        NAMED_ROWS,
+        {"instances": NAMED_ROWS},
+        {"dataframe_records": NAMED_ROWS},
+        {"inputs": NAMED_ROWS},
+        {"inputs": {"c": [3, 6], "a": [1.5, 4], "b": [2, 5.25]}},
+        {"c": [3, 6], "a": [1.5, 4], "b": [2, 5.25]},
+        {"columns": ["c", "x", "b", "a"], "data": [[3, "x", 2, 1.5], [6, None, 5.25, 4]]},
+    ],
+)
+def test_json_by_name(document):
+    """Objects are matched by name, in any order, extra names ignored."""
+    frame = rows(json.dumps(document), "application/json", NAMED)
+    assert list(frame.columns) == ["a", "b", "c"]
+    assert np.array_equal(frame, [ROW, OTHER])
+
+
+@pytest.mark.parametrize("document", [ROW, {"instances": ROW}, {"a": 1.5, "b": 2, "c": 3}, {"features": ROW}, [ROW]])
+def test_json_one_row(document):
+    """One row may come without the outer list."""
+    assert np.array_equal(rows(json.dumps(document), "application/json", NAMED), [ROW])
+
+
+def test_json_feature_called_data():
+    """A feature may be called data, inputs or columns."""
+    signature = Signature("frame", tuple(Column(name, "number") for name in ("columns", "data", "inputs")))
+    body = '{"columns": 1, "data": 2, "inputs": 3}'
+    assert rows(body, "application/json", signature).to_numpy().tolist() == [[1, 2, 3]]
+
+
+def test_json_types():
+    """null, NaN and Infinity reach the model; numbers become texts where the model was fitted on texts."""
+    frame = rows('[[null, "male", 100, 9007199254740993], [NaN, null, "007", 1]]', "application/json", MIXED)
+    assert frame["zip"].tolist() == ["100", "007"]
+    assert frame["id"].tolist() == [9007199254740993, 1]
+    assert frame["age"].isna().all()
+    assert frame["sex"].isna().tolist() == [False, True]
+    assert rows("[[NaN, Infinity, -Infinity]]", "application/json")[0, 1:].tolist() == [np.inf, -np.inf]
+    assert rows('[["NA", "male", "NA", 1]]', "application/json", MIXED)["zip"][0] == "NA"
+
+
+@pytest.mark.parametrize(
+    ("body", "row"),
+    [
+        ("[[1,2,3],[1,2]]", 2),
+        ("[[1,2,3],[1,2,3,4]]", 2),
+        ('[[1,2,3],[1,"x",3]]', 2),
+        ("[[1,2,3],4]", 2),
+        ("[[1,2,[3]]]", 1),
+        ('[[1,2,{"a":1}]]', 1),
+        ('[{"a":1,"b":2,"c":3},{"a":1,"b":2}]', 2),
+        ("[[]]", 1),
+        ('[{"a":1,"b":2,"c":3},[1,2,3]]', 2),
+        ('[[1,2,3],{"a":1}]', 2),
+        ('[["a","b","c"]]', 1),
+    ],
+)
+def test_json_bad_row(body, row):
+    """A row that does not fit is a 400 that names it."""
+    assert refused(BadRequest, body, "application/json", NAMED).details["row"] == row
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{",
+        "nonsense",
+        "[1,2",
+        "3",
+        '"x"',
+        "null",
+        "true",
+        '{"instances": 3}',
+        '{"dataframe_split": []}',
+        '{"columns":1,"data":2}',
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "[" * 5000 + "NaN" + "]" * 5000,
+        "{}",
+        '{"a":[1],"b":[1,2],"c":[1]}',
+        "[[1,2,3]] x",
+    ],
+)
+def test_json_malformed(body):
+    """JSON that is broken, deep or no rows is a 400."""
+    refused(BadRequest, body, "application/json", NAMED)
+
+
+def test_json_lines():
+    """JSON Lines take a list, an object or an envelope of one row per line, and skip blank lines."""
+    body = '[1.5,2,3]\n\n{"a":4,"b":5.25,"c":6}\r\n'
+    refused(BadRequest, body, "application/jsonlines", NAMED)  # lists and objects do not mix
+    for body in (
+        "[1.5,2,3]\n\n[4,5.25,6]\n",
+        '{"c":3,"a":1.5,"b":2}\n{"a":4,"b":5.25,"c":6}',
+        '{"features":[1.5,2,3]}\n{"features":[4,5.25,6]}',
+    ):
+        for name in ("application/jsonlines", "application/x-ndjson", "application/jsonl"):
+            assert np.array_equal(rows(body, name, NAMED), [ROW, OTHER])
+    assert refused(BadRequest, "[1,2,3]\n[1,2,\n", "application/jsonlines").details["row"] == 2
+    assert refused(BadRequest, "[1,2,3]\n1,2\n", "application/jsonlines").details["row"] == 2
+    assert decode(b"\n\n", "application/jsonlines", None, NUMBERS, LIMIT).count == 0
+
+
+@pytest.mark.parametrize("body", ["[]", '{"instances": []}', '{"dataframe_split":{"columns":["a","b","c"],"data":[]}}'])
+def test_json_zero_rows(body):
+    """No rows in, no predictions out."""
+    assert decode(body.encode(), "application/json", None, NAMED, LIMIT).count == 0
+    assert encode([], 0, None, "application/json").body == b'{"predictions":[]}'
+
+
+# ---- arrays and tables -----------------------------------------------------------------------------------------------
+
+
+def npy(array, **kwargs):
+    stream = io.BytesIO()
+    np.save(stream, array, **kwargs)
+    return stream.getvalue()
+
+
+def npz(**arrays):
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "f4", "i8", "u1", "?", "U20", "S20"])
+def test_npy(dtype):
+    """Arrays of numbers or texts, in any byte order, C or Fortran, become writable rows."""
+    array = np.array([[1, 0, 1], [1, 1, 0]]).astype(dtype)
+    if dtype == "?":
+        array = array.astype(bool)
+    for order in ("C", "F"):
+        block = rows(npy(np.asarray(array, order=order)), "application/x-npy")
+        assert np.array_equal(block, [[1, 0, 1], [1, 1, 0]])
+        block[0, 0] = 7
+    assert rows(npy(np.array([1.0, 2, 3])), "application/x-npy").shape == (1, 3)
+    assert rows(npy(np.array([1.0, 2, 3])), "application/x-npy", ONE).shape == (3, 1)
+
+
+def test_npy_records():
+    """A structured array is matched by name."""
+    array = np.array([(3, 1, 2)], dtype=[("c", "i4"), ("a", "f8"), ("b", "f4")])
+    assert rows(npy(array), "application/x-npy", NAMED).to_numpy().tolist() == [[1, 2, 3]]
+
+
+def test_npz():
+    """One array, a sparse matrix, or a 1-D array per feature."""
+    import scipy.sparse
+
+    assert rows(npz(x=np.eye(3)), "application/x-npz").tolist() == np.eye(3).tolist()
+    frame = rows(npz(c=np.array([3]), a=np.array([1]), b=np.array([2])), "application/x-npz", NAMED)
+    assert frame.to_numpy().tolist() == [[1, 2, 3]]
+    for form in ("csr", "csc"):
+        stream = io.BytesIO()
+        scipy.sparse.save_npz(stream, scipy.sparse.eye_array(3, format=form))
+        assert rows(stream.getvalue(), "application/x-npz").tolist() == np.eye(3).tolist()
+
+
+def test_nothing_is_unpickled():
+    """An array of objects is refused unread."""
+    for body, name in ((npy(np.array([print], dtype=object)), "npy"), (npz(x=np.array([print], dtype=object)), "npz")):
+        assert "unpickled" in refused(BadRequest, body, f"application/x-{name}").message
+
+
+def header(shape, descr="<f8"):
+    text = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text) + 1) + text + b"\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        header((10**12, 3)),
+        header((10**12, 0)),
+        header((-1, 3)),
+        header((2**62, 2**62)),
+        header((1, 3)) + b"12",
+        header((1, 3), "|V0"),
+        header((1, 1), "<M8[s]"),
+        header((1,), "O"),
+        b"\x93NUMPY",
+        b"\x93NUMPY\x09\x00",
+        b"PK\x03\x04",
+        b"x",
+        header("x" * 9000),
+        header(((),) * 50),
+        header((1, 3, 1)) + b"\0" * 24,
+        header((0, 0)),
+        header((1, 3), "<c16") + b"\0" * 48,
+    ],
+)
+@pytest.mark.parametrize("name", ["npy", "npz"])
+def test_arrays_that_lie(body, name):
+    """Sizes that a header claims are not believed."""
+    refused(BadRequest, body, f"application/x-{name}")
+
+
+def test_zip_bomb():
+    """A small npz or gzip that inflates beyond the limit is a 413 before it does."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", header((2_500_000, 3)) + b"\0" * 60_000_000)
+    refused(PayloadTooLarge, stream.getvalue(), "application/x-npz")
+    refused(PayloadTooLarge, gzip.compress(b"1,2,3\n" * 5_000_000), encoding="gzip")
+    shape = {"format": np.array(b"csr"), "shape": np.array([10**6, 10**6]), "data": np.array([1.0])}
+    refused(PayloadTooLarge, npz(indices=np.array([0]), indptr=np.array([0, 1]), **shape), "application/x-npz")
+
+
+def test_gzip():
+    """Content-Encoding: gzip is undone; broken or unknown encodings are refused."""
+    body = gzip.compress(b"1,2,3\n") + gzip.compress(b"4,5,6\n")
+    assert rows(body, encoding="GZIP").tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert rows(b"1,2,3", encoding="identity").tolist() == [[1, 2, 3]]
+    for broken in (body[:-9], b"1,2,3", gzip.compress(b"1,2,3\n" * 999)[:30]):
+        refused(BadRequest, broken, encoding="gzip")
+    refused(UnsupportedMediaType, b"1,2,3", encoding="br")
+
+
+def parquet(frame):
+    stream = io.BytesIO()
+    frame.to_parquet(stream, engine="pyarrow")
+    return stream.getvalue()
+
+
+def test_parquet():
+    """Parquet is matched by name, with the types of the model; a model without names takes the columns in order."""
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"c": [3, 6], "a": [1.5, np.nan], "x": ["x", None], "b": pd.array([2, None], dtype="Int64")})
+    for name in ("application/x-parquet", "application/vnd.apache.parquet", None):
+        got = rows(parquet(frame), name, NAMED)
+        assert np.array_equal(got, [[1.5, 2, 3], [np.nan, np.nan, 6]], equal_nan=True)
+    mixed = pd.DataFrame(
+        {"age": [22.0], "sex": ["male"], "zip": pd.Categorical(["007"]), "id": [2**53 + 1]}, index=["i"]
+    )
+    assert rows(parquet(mixed), "application/x-parquet", MIXED).iloc[0].tolist() == [22.0, "male", "007", 2**53 + 1]
+    assert rows(parquet(frame[["a", "b", "c"]][:1]), "application/x-parquet").tolist() == [[1.5, 2, 3]]
+    for broken in (b"PAR1", b"PAR1" + b"\0" * 100 + b"PAR1", parquet(frame)[:-20], b"x"):
+        refused(BadRequest, broken, "application/x-parquet")
+
+
+def test_parquet_bomb():
+    """Parquet that inflates beyond the limit is a 413: many rows of one value, or one long word repeated."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    refused(PayloadTooLarge, parquet(pd.DataFrame({"a": np.zeros(3_000_000)})), "application/x-parquet", NAMED)
+    signature = Signature("frame", (Column("t", "text"),))
+    for many in (9, 50_000):
+        stream = io.BytesIO()
+        words = pa.DictionaryArray.from_arrays(pa.array([0] * many, pa.int32()), pa.array(["x" * 1_000_000]))
+        pq.write_table(pa.table({"t": words}), stream, store_schema=False)
+        if many == 9:
+            assert (
+                rows(stream.getvalue(), "application/x-parquet", signature)["t"].str.len().tolist() == [1_000_000] * 9
+            )
+    refused(PayloadTooLarge, stream.getvalue(), "application/x-parquet", signature)
+
+
+def test_parquet_without_pyarrow(monkeypatch):
+    """Without pyarrow Parquet is a 415 that says what to install."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "requirements.txt" in refused(UnsupportedMediaType, b"PAR1", "application/x-parquet").message
+
+
+def varint(n):
+    out = b""
+    while n > 127:
+        out, n = out + bytes([n & 127 | 128]), n >> 7
+    return out + bytes([n])
+
+
+def field(number, content):
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def record(values, kind=2, keys=None, shape=None, name=b"values"):
+    packed = (
+        b"".join(varint(v % 2**64) for v in values)
+        if kind == 7
+        else np.array(values, "<f4" if kind == 2 else "<f8").tobytes()
+    )
+    tensor = field(1, packed)
+    if keys is not None:
+        tensor += field(2, b"".join(map(varint, keys))) + field(3, varint(shape))
+    message = field(2, b"label") + field(1, field(1, name) + field(2, field(kind, tensor)))
+    return struct.pack("<II", recordio.MAGIC, len(message)) + message + b"\0" * (-len(message) % 4)
+
+
+def test_recordio():
+    """RecordIO-protobuf takes float32, float64, int32 and sparse tensors."""
+    name = "application/x-recordio-protobuf"
+    assert rows(record([1.5, 2, 3]) + record([4, 5, 6]), name).tolist() == [[1.5, 2, 3], [4, 5, 6]]
+    assert rows(record([1.1, 2, 3], kind=3), name, NAMED).to_numpy().tolist() == [[1.1, 2, 3]]
+    assert rows(record([-1, 2, 3], kind=7), None).tolist() == [[-1, 2, 3]]
+    assert rows(record([5], keys=[2], shape=3), name).tolist() == [[0, 0, 5]]
+    bad = [
+        b"x" * 7,
+        record([1])[:-4],
+        record([1], name=b"other"),
+        record([5], keys=[3], shape=3),
+        record([5], keys=[0], shape=2**40),
+    ]
+    for body in bad:
+        refused(BadRequest, body, name)
+
+
+# ---- media types -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content_type", ["TEXT/CSV", "text/csv;charset=UTF-8", ' text/csv ; charset="utf-8" ', "text/csv;"]
+)
+def test_media_types_are_parsed(content_type):
+    """Case, spaces, parameters and quotes do not matter."""
+    assert rows("1,2,3", content_type).tolist() == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("content_type", [None, "", "application/octet-stream"])
+def test_no_content_type(content_type):
+    """Without a type the body is looked at."""
+    for body in (
+        b"1,2,3",
+        b" [[1,2,3]]",
+        b'{"instances": [[1,2,3]]}',
+        npy(np.array([[1, 2, 3]])),
+        npz(x=np.array([[1, 2, 3]])),
+    ):
+        assert rows(body, content_type).tolist() == [[1, 2, 3]]
+
+
+def test_unknown_type():
+    """An unknown type is a 415 that lists the known ones."""
+    error = refused(UnsupportedMediaType, "<x/>", "application/xml")
+    assert all(name in error.message for name in content_types.READABLE)
+    assert "curl" in refused(UnsupportedMediaType, "1", "application/x-www-form-urlencoded").message
+
+
+@pytest.mark.parametrize(
+    ("accept", "request_type", "expected"),
+    [
+        (None, "text/csv", "text/csv; charset=utf-8"),
+        ("", "application/jsonlines", "application/jsonlines"),
+        (None, "application/x-npy", "application/json"),
+        (None, "application/x-parquet", "application/json"),
+        ("*/*", "text/csv", "text/csv; charset=utf-8"),
+        ("*/*", "application/json", "application/json"),
+        ("application/json", "text/csv", "application/json"),
+        ("Application/JSON; charset=utf-8", "text/csv", "application/json"),
+        ("text/csv;q=0.5, application/json", "text/csv", "application/json"),
+        ("application/xml, text/csv;q=0.1", "application/json", "text/csv; charset=utf-8"),
+        ("text/*", "application/json", "text/csv; charset=utf-8"),
+        ("application/*", "text/csv", "application/json"),
+        ("*/*;q=0.1, application/x-npy", "text/csv", "application/x-npy"),
+        ("*/*, text/csv;q=0", "text/csv", "application/json"),
+        ("application/x-ndjson", "text/csv", "application/x-ndjson"),
+        ("*/*, application/x-npy", "text/csv", "application/x-npy"),
+        ("text/csv, application/json", "application/json", "text/csv; charset=utf-8"),
+    ],
+)
+def test_accept(accept, request_type, expected):
+    """Quality first, then exactness, then order; without Accept like for like, else JSON."""
+    assert negotiate(accept, request_type)[1] == expected
+
+
+@pytest.mark.parametrize("accept", ["application/xml", "text/csv;q=0", "image/*", "text/csv;q=x", "application/x-npz"])
+def test_not_acceptable(accept):
+    """What cannot be produced is a 406 that lists what can."""
+    with pytest.raises(NotAcceptable, match="application/json"):
+        negotiate(accept, "text/csv")
+
+
+# ---- the way out -----------------------------------------------------------------------------------------------------
+
+
+def answers(predictions, count):
+    return [
+        encode(predictions, count, accept, "").body
+        for accept in ("text/csv", "application/json", "application/jsonlines")
+    ]
+
+
+CASES = {
+    "floats": (np.array([0.1, 1e-7, 1e300]), b"0.1\n1e-7\n1e+300\n", "[0.1,1e-7,1e+300]"),
+    "float32": (np.array([0.1, 2], dtype="f4"), b"0.1\n2.0\n", "[0.1,2.0]"),
+    "integers": (np.array([1, -2]), b"1\n-2\n", "[1,-2]"),
+    "big-endian": (np.array([1.5, 2], dtype=">f8"), b"1.5\n2.0\n", "[1.5,2.0]"),
+    "strided": (np.arange(6.0).reshape(2, 3)[:, ::2], b"0.0,2.0\n3.0,5.0\n", "[[0.0,2.0],[3.0,5.0]]"),
+    "fortran": (np.asfortranarray(np.arange(4.0).reshape(2, 2)), b"0.0,1.0\n2.0,3.0\n", "[[0.0,1.0],[2.0,3.0]]"),
+    "booleans": (np.array([True, False]), b"True\nFalse\n", "[true,false]"),
+    "not finite": (np.array([np.nan, np.inf, -np.inf]), b"nan\ninf\n-inf\n", "[null,null,null]"),
+    "labels": (np.array(["a", "b, c"], dtype=object), b'a\n"b, c"\n', '["a","b, c"]'),
+    "unicode": (np.array(["é", 'q"']), 'é\n"q"""\n'.encode(), '["é","q\\""]'),
+    "empty label": (np.array(["", None], dtype=object), b'""\n""\n', '["",null]'),
+    "3-D": (np.arange(4).reshape(2, 1, 2), b'"[0,1]"\n"[2,3]"\n', "[[[0,1]],[[2,3]]]"),
+    "list": ([1, 2.5], b"1\n2.5\n", "[1,2.5]"),
+    "tuple": (("a", "b"), b"a\nb\n", '["a","b"]'),
+    "numpy scalars": ([np.float64(0.5), np.int32(2)], b"0.5\n2\n", "[0.5,2]"),
+    "lists": ([[1, "a"], [2, "b"]], b"1,a\n2,b\n", '[[1,"a"],[2,"b"]]'),
+    "dicts": ([{"p": 0.5, "l": "x"}] * 2, b"0.5,x\n0.5,x\n", '[{"p":0.5,"l":"x"},{"p":0.5,"l":"x"}]'),
+    "nested": ([{"p": [1, 2]}] * 2, b'"[1,2]"\n"[1,2]"\n', '[{"p":[1,2]},{"p":[1,2]}]'),
+    "columns": (
+        {"l": ["x", "y"], "p": np.array([0.5, np.nan])},
+        b"x,0.5\ny,nan\n",
+        '[{"l":"x","p":0.5},{"l":"y","p":null}]',
+    ),
+    "frame": (pd.DataFrame({"l": ["x", None], "n": [1, 2]}), b"x,1\nnan,2\n", '[{"l":"x","n":1},{"l":null,"n":2}]'),
+    "series": (pd.Series([0.5, 1.5], index=[7, 8]), b"0.5\n1.5\n", "[0.5,1.5]"),
+    "categories": (pd.Series(["a", "b"], dtype="category"), b"a\nb\n", '["a","b"]'),
+    "nullable": (pd.Series([1, None], dtype="Int64"), b'1\n""\n', "[1,null]"),
+    "dates": (np.array(["2024-05-31", "NaT"], dtype="M8[D]"), b'2024-05-31\n""\n', None),
+    "timestamps": (
+        pd.Series(pd.to_datetime(["2024-05-31", "2024-06-01"])),
+        None,
+        '["2024-05-31T00:00:00","2024-06-01T00:00:00"]',
+    ),
+    "huge": ([10**30, 1], b"1000000000000000000000000000000\n1\n", "[1000000000000000000000000000000,1]"),
+    "bytes": ([b"a", b"b"], b"a\nb\n", '["a","b"]'),
+    "outputs": ([np.eye(2), np.zeros((2, 3))], None, "[[[1.0,0.0],[0.0,0.0,0.0]],[[0.0,1.0],[0.0,0.0,0.0]]]"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_predictions(case):
+    """Whatever transformation returns is written once per row, exactly."""
+    predictions, csv, expected = CASES[case]
+    as_csv, as_json, as_lines = answers(predictions, 2 if "not finite" not in case and case != "floats" else 3)
+    if csv is not None:
+        assert as_csv == csv
+    assert as_csv.endswith(b"\n")
+    assert b"\n\n" not in as_csv
+    if expected is not None:
+        assert as_json.decode() == f'{{"predictions":{expected}}}'
+    parsed = orjson.loads(as_json)["predictions"]
+    assert [orjson.loads(line) for line in as_lines.splitlines()] == parsed
+
+
+def test_predictions_sparse():
+    """A sparse matrix is written in full."""
+    import scipy.sparse
+
+    assert encode(scipy.sparse.eye_array(2, format="csr"), 2, "text/csv", "").body == b"1.0,0.0\n0.0,1.0\n"
+
+
+def test_predictions_npy():
+    """npy holds numbers or texts, never objects."""
+    for predictions in (np.array([0.5, 1]), np.array(["a", "bc"], dtype=object), [[1, 2], [3, 4]]):
+        body = encode(predictions, 2, "application/x-npy", "").body
+        assert np.array_equal(np.load(io.BytesIO(body), allow_pickle=False), predictions)
+    for predictions in ([{"a": 1}] * 2, [[1], [1, 2]], [None, 1]):
+        with pytest.raises(NotAcceptable):
+            encode(predictions, 2, "application/x-npy", "")
+
+
+@pytest.mark.parametrize(
+    "predictions",
+    [
+        np.zeros(3),
+        [1],
+        np.float64(1),
+        0.5,
+        None,
+        "setosa",
+        {},
+        {"a": 1},
+        {"a": [1], "b": [1, 2]},
+        np.zeros((1, 2)),
+        object(),
+    ],
+)
+def test_wrong_length(predictions):
+    """Anything but one prediction per row is a 500 that says what came for how many rows."""
+    with pytest.raises(ModelFailed, match="for 2 rows"):
+        encode(predictions, 2, None, "application/json")
+
+
+def test_unwritable():
+    """A prediction that JSON cannot hold is a 500 that names its type."""
+    with pytest.raises(ModelFailed, match="object"):
+        encode([object()], 1, None, "application/json")
+
+
+def test_csv_header_out():
+    """Accept: text/csv; header=present adds the names of a DataFrame or dict."""
+    answer = encode({"l": ["x"], "p": [0.5]}, 1, "text/csv; header=present", "")
+    assert answer == (b"l,p\nx,0.5\n", "text/csv; charset=utf-8; header=present")
+
+
+def test_stream():
+    """A generator is streamed, one prediction per item; an error before the first item still is an error."""
+    for accept, expected in (
+        ("text/csv", b"1\na\n"),
+        ("application/json", b'{"predictions":[1,"a"]}'),
+        ("application/jsonl", b'1\n"a"\n'),
+    ):
+        body = encode((item for item in (1, "a")), 2, accept, "").body
+        assert not isinstance(body, bytes)
+        assert b"".join(body) == expected
+
+    def fails():
+        raise KeyError("model")
+        yield
+
+    with pytest.raises(KeyError):
+        encode(fails(), 1, "text/csv", "")
+    with pytest.raises(NotAcceptable):
+        encode((i for i in (1,)), 1, "application/x-npy", "")
+
+
+class Png:
+    body, content_type = b"\x89PNG", "image/png"
+
+
+@pytest.mark.parametrize("predictions", [Png(), (b"\x89PNG", "image/png")])
+def test_own_bytes(predictions):
+    """Bytes with a content type are passed on as they are."""
+    assert encode(predictions, 5, "application/json", "text/csv") == (b"\x89PNG", "image/png")
+
+
+# ---- batches ---------------------------------------------------------------------------------------------------------
+
+
+def test_batch_key():
+    """Rows that share a key can be joined; others differ in it."""
+
+    def key(body, signature, content_type="text/csv"):
+        return decode(body.encode(), content_type, None, signature, LIMIT).batch_key
+
+    assert key("1,2,3", NUMBERS) == key("[[4,5,6],[7,8,9]]", NUMBERS, "application/json")
+    assert key("1,2,3", NAMED) == key("b,a,c\n4,,6", NAMED)
+    assert key("1,male,2,3", MIXED) == key("1,female,2,5", MIXED) != key("1,female,2,", MIXED)
+    assert key("1,2", UNKNOWN) != key("1,2,3", UNKNOWN) != key("a,b,c", UNKNOWN)
+    assert key("a", TEXTS) == key("b\nc", TEXTS)
+    for body, signature in (("1,2,3", NUMBERS), ("1,male,2,3", MIXED), ("a", TEXTS), ("x,1", UNKNOWN)):
+        hash(key(body, signature))
+
+
+def test_million_blank_lines():
+    """A million blank lines are zero rows."""
+    assert decode(b"\n" * 1_000_000, "text/csv", None, NUMBERS, LIMIT).count == 0
+    assert issubclass(BadRequest, ServingError)
+
+
+NO_PANDAS = """
+import sys
+sys.modules["pandas"] = sys.modules["pyarrow"] = None
+sys.path.insert(0, "model")
+from serving.content_types import decode, encode
+from serving.signature import Column, Signature
+import numpy as np
+numbers = Signature("array", (Column(kind="number"),) * 2)
+for body in (b"1,2\\n", b"1,2\\n" * 60_000, b"+1,2\\n\\n", b"NA,2\\n", b'{"instances": [[1, 2]]}', b"1,\\n" * 60_000):
+    decoded = decode(body, None, None, numbers, 10**8)
+    encode(decoded.rows[:, 0], decoded.count, None, decoded.media_type)
+assert decode(b"a\\n", "text/plain", None, Signature("texts"), 10**8).rows == ["a"]
+mixed = Signature("array", (Column(kind="number"), Column(kind="text")))
+assert decode(b"1,007\\n", "text/csv", None, mixed, 10**8).rows.tolist() == [[1.0, "007"]]
+"""
+
+
+def test_without_pandas():
+    """Arrays and texts need no pandas, installed or not."""
+    subprocess.run([sys.executable, "-c", NO_PANDAS], check=True, cwd=Path(__file__).parent.parent)
+
+
+def test_short_cut_imports_nothing():
+    """Plain numbers to a model without names import neither pandas nor pyarrow."""
+    code = NO_PANDAS.replace('sys.modules["pandas"] = sys.modules["pyarrow"] = None', "").replace("60_000", "100")
+    code += 'assert not {"pandas", "pyarrow", "scipy"} & set(sys.modules), sorted(sys.modules)'
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

@@ -1,0 +1,105 @@
+"""Why a model would not serve: one line, cause first, then the remedy."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from running import KIT, make_program
+
+
+def check(program: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "serving", "check"], cwd=program, capture_output=True, text=True)
+
+
+def pickled_elsewhere(code: str, expression: str) -> bytes:
+    """What `expression` pickles to in a program (__main__) that has run `code`."""
+    program = f"import pickle, sys\n{code}\nsys.stdout.buffer.write(pickle.dumps({expression}))"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+
+
+def test_a_good_model_is_told(tmp_path: Path) -> None:
+    """`check` says what would serve and exits 0."""
+    done = check(KIT / "model")
+    assert done.returncode == 0
+    assert "is a Pipeline and predicts" in done.stdout
+
+
+def test_the_artifact_is_missing(tmp_path: Path) -> None:
+    """No model.pkl: what is there instead, and what to do."""
+    program = make_program(tmp_path)
+    (program / "model.pkl").unlink()
+    (program / "notes.txt").touch()
+    done = check(program)
+    assert done.returncode == 1
+    assert "has no model.pkl" in done.stderr
+    assert "Save the model as model.pkl" in done.stderr
+
+
+def test_a_single_pickle_of_another_name_is_taken(tmp_path: Path) -> None:
+    """A directory with one pickle needs no renaming."""
+    program = make_program(tmp_path)
+    (program / "model.pkl").rename(program / "iris.joblib")
+    assert check(program).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Run `git lfs pull`"),
+        (b"<html>", "is not a pickle"),
+        (pickle.dumps({"a": 1})[:-4], "could not be loaded"),
+    ],
+)
+def test_what_is_no_pickle_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    """Empty files, LFS pointers, HTML and truncated pickles are told apart."""
+    done = check(make_program(tmp_path, model=content))
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_package_is_named_as_pip_names_it(tmp_path: Path) -> None:
+    """The pickle needs a module that is not installed: the line for requirements.txt."""
+    code = "import sys, types\nm = types.ModuleType('cv2')\nexec('class Net: pass', m.__dict__)\nsys.modules['cv2'] = m"
+    done = check(make_program(tmp_path, model=pickled_elsewhere(code, "m.Net()")))
+    assert "needs the module cv2, which is not installed. Add opencv-python-headless" in done.stderr
+
+
+def test_a_class_from_a_notebook_is_explained(tmp_path: Path) -> None:
+    """A class of __main__ that predictor.py does not define: where to define it."""
+    model = pickled_elsewhere("class Tall:\n    pass", "Tall()")
+    done = check(make_program(tmp_path, model=model))
+    assert "needs `Tall`, which was defined in a notebook or script" in done.stderr
+
+
+def test_a_class_from_a_notebook_is_found_in_predictor_py(tmp_path: Path) -> None:
+    """Once predictor.py defines it, the same pickle loads."""
+    model = pickled_elsewhere("class Tall:\n    pass", "Tall()")
+    done = check(make_program(tmp_path, "notebook_class", model))
+    assert done.returncode == 0, done.stderr
+
+
+def test_another_version_of_scikit_learn_is_told(tmp_path: Path) -> None:
+    """A pickle of another scikit-learn: both versions and the line for requirements.txt."""
+    import sklearn
+
+    older = (KIT / "model/model.pkl").read_bytes().replace(sklearn.__version__.encode(), b"1.0.2")
+    done = check(make_program(tmp_path, model=older))
+    assert f"pickled with scikit-learn 1.0.2, installed is {sklearn.__version__}" in done.stderr
+    assert "scikit-learn==1.0.2" in done.stderr
+
+
+def test_a_class_that_the_installed_version_lacks_is_told(tmp_path: Path) -> None:
+    """A pickle that needs a module or class of an older package: which, and what is installed."""
+    code = (
+        "import sys, types\nm = types.ModuleType('sklearn.ensemble.forest')\n"
+        "exec('class Forest: pass', m.__dict__)\nm.Forest.__module__ = m.__name__\nsys.modules[m.__name__] = m"
+    )
+    done = check(make_program(tmp_path, model=pickled_elsewhere(code, "m.Forest()")))
+    assert "needs sklearn.ensemble.forest, which scikit-learn" in done.stderr

@@ -1,0 +1,473 @@
+"""Fast paths: the same answers, the same errors, the same object; only sooner."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from sklearn import datasets, ensemble, linear_model, svm, tree
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    RobustScaler,
+    StandardScaler,
+)
+from threadpoolctl import threadpool_limits
+
+from serving import fast_paths
+from serving.fast_paths import OwnMethod, Shortcut, accelerate, outcome, same_bits
+
+
+@pytest.fixture(autouse=True)
+def _quiet_and_single_threaded():
+    with threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def data(name: str, as_frame: bool = False):
+    return getattr(datasets, f"load_{name}")(return_X_y=True, as_frame=as_frame)
+
+
+def assert_equals_own(model, batches, odd=()) -> None:
+    """Every shortcut of the model answers the batches as the estimator's own method does, errors included."""
+    own = pickle.loads(pickle.dumps(model))  # predict calls predict_proba, so a model with shortcuts is no judge
+    result = accelerate(model, batches[:1])
+    assert result.model is model
+    assert result.methods, result.description
+    for name in result.methods:
+        for rows in batches:
+            assert same_bits(outcome(getattr(model, name), rows), outcome(getattr(own, name), rows)), (name, len(rows))
+    for rows in odd:  # all methods admit the same rows
+        assert same_bits(outcome(model.predict, rows), outcome(own.predict, rows)), rows
+
+
+def batches_of(rows, sizes=(1, 2, 3, 7, 16, 64, 100, 178)) -> list:
+    rng = np.random.default_rng(1)
+    picks = [rng.integers(0, len(rows), size) for size in sizes]
+    return [rows.iloc[pick] if isinstance(rows, pd.DataFrame) else rows[pick] for pick in picks]
+
+
+def odd_batches(rows) -> list:
+    """The same rows in other dtypes, layouts and with values that some models refuse."""
+    some = rows[:20]
+    holes, infinite = some.copy(), some.copy()
+    holes[3, 1], infinite[0, 0] = np.nan, np.inf
+    return [
+        some.astype(np.float32), some.astype(np.int64), some.astype(np.int8), some.astype(bool), some.astype(object),
+        some.tolist(), np.asfortranarray(some), some[::3], some[:, ::-1], holes, holes[3:4], infinite, some * 1e200,
+        some[:0], some[0], some[:, :-1], scipy.sparse.csr_matrix(some), np.ma.masked_array(some), "text", None,
+        some.astype(str), pd.DataFrame(some), some[None],
+    ]  # fmt: skip
+
+
+CLASSIFIERS = {
+    "forest": ensemble.RandomForestClassifier(30, random_state=0),
+    "forest, deep, balanced": ensemble.RandomForestClassifier(7, class_weight="balanced", random_state=1, n_jobs=2),
+    "forest of stumps": ensemble.RandomForestClassifier(50, max_depth=1, criterion="entropy", random_state=0),
+    "forest of one": ensemble.RandomForestClassifier(1, random_state=0),
+    "extra trees": ensemble.ExtraTreesClassifier(30, bootstrap=True, random_state=0),
+    "tree": tree.DecisionTreeClassifier(min_samples_leaf=5, random_state=0),
+    "extra tree": tree.ExtraTreeClassifier(random_state=0),
+    "boosting": ensemble.GradientBoostingClassifier(n_estimators=10, random_state=0),
+    "boosting from zero": ensemble.GradientBoostingClassifier(n_estimators=5, init="zero", subsample=0.7),
+    "hist": ensemble.HistGradientBoostingClassifier(max_iter=12),
+    "hist, regularised": ensemble.HistGradientBoostingClassifier(max_iter=5, l2_regularization=3, max_leaf_nodes=5),
+    "logistic": linear_model.LogisticRegression(max_iter=50),
+    "logistic, l1": linear_model.LogisticRegression(C=0.1, solver="saga", max_iter=20, fit_intercept=False),
+    "logistic, cross-validated": linear_model.LogisticRegressionCV(Cs=2, cv=2, max_iter=20),
+    "ridge": linear_model.RidgeClassifier(),
+    "sgd, hinge": linear_model.SGDClassifier(random_state=0),
+    "sgd, log": linear_model.SGDClassifier(loss="log_loss", random_state=0),
+    "sgd, huber": linear_model.SGDClassifier(loss="modified_huber", random_state=0),
+    "perceptron": linear_model.Perceptron(random_state=0),
+    "linear svc": svm.LinearSVC(random_state=0, max_iter=50),
+    "scaled logistic": make_pipeline(StandardScaler(), linear_model.LogisticRegression(max_iter=50)),
+    "scaled svc": make_pipeline(RobustScaler(), svm.SVC()),
+    "imputed forest": make_pipeline(SimpleImputer(), MinMaxScaler(), ensemble.RandomForestClassifier(10)),
+    "scaled, reduced": make_pipeline(StandardScaler(), PCA(3), linear_model.LogisticRegression()),
+    "hist behind a scaler": make_pipeline(MaxAbsScaler(), ensemble.HistGradientBoostingClassifier(max_iter=5)),
+}
+REGRESSORS = {
+    "forest": ensemble.RandomForestRegressor(30, random_state=0),
+    "forest, poisson": ensemble.RandomForestRegressor(5, criterion="poisson", random_state=0),
+    "extra trees": ensemble.ExtraTreesRegressor(30, random_state=0),
+    "tree": tree.DecisionTreeRegressor(random_state=0),
+    "boosting": ensemble.GradientBoostingRegressor(n_estimators=20, random_state=0),
+    "boosting, huber": ensemble.GradientBoostingRegressor(loss="huber", n_estimators=10, learning_rate=0.3),
+    "hist": ensemble.HistGradientBoostingRegressor(max_iter=20),
+    "hist, poisson": ensemble.HistGradientBoostingRegressor(max_iter=5, loss="poisson"),
+    "hist, quantile": ensemble.HistGradientBoostingRegressor(max_iter=5, loss="quantile", quantile=0.9),
+    "linear": linear_model.LinearRegression(),
+    "ridge": linear_model.Ridge(),
+    "ridge, cross-validated": linear_model.RidgeCV(),
+    "lasso": linear_model.Lasso(),
+    "elastic net": linear_model.ElasticNet(fit_intercept=False),
+    "sgd": linear_model.SGDRegressor(random_state=0),
+    "linear svr": svm.LinearSVR(random_state=0, max_iter=50),
+    "scaled ridge": make_pipeline(StandardScaler(), linear_model.Ridge()),
+}
+
+
+@pytest.mark.parametrize("name", ["iris", "wine"])
+@pytest.mark.parametrize("model", CLASSIFIERS.values(), ids=CLASSIFIERS)
+def test_classifiers_answer_as_their_own_methods_do(model, name):
+    rows, labels = data(name)
+    assert_equals_own(clone(model).fit(rows, labels), batches_of(rows), odd_batches(rows))
+
+
+@pytest.mark.parametrize("model", REGRESSORS.values(), ids=REGRESSORS)
+def test_regressors_answer_as_their_own_methods_do(model):
+    rows, target = data("diabetes")
+    assert_equals_own(clone(model).fit(rows, target), batches_of(rows), odd_batches(rows))
+
+
+@pytest.mark.parametrize("kind", ["forest", "boosting", "hist", "logistic", "tree"])
+def test_ten_classes_and_text_labels(kind):
+    rows, labels = (part[:500] for part in data("digits"))
+    model = clone(CLASSIFIERS[kind]).fit(rows, np.array(list("abcdefghij"))[labels])
+    assert_equals_own(model, batches_of(rows, (1, 2, 64, 300)))
+
+
+@pytest.mark.parametrize("kind", ["forest", "hist", "logistic", "scaled logistic", "tree", "boosting"])
+def test_named_columns_in_the_form_the_model_was_fitted_on(kind):
+    frame, labels = data("wine", as_frame=True)
+    wrong_order, integers = frame[frame.columns[::-1]][:5], frame[:9].astype({frame.columns[3]: "int64"})
+    missing = frame[:5].copy()
+    missing.iloc[2, 2] = np.nan
+    odd = [wrong_order, integers, missing, frame.iloc[:5, 1:], frame[:5].to_numpy(), frame[:5].astype("Float64"),
+           frame[:5].astype(object), frame[:5].astype("float32"), frame[:0]]  # fmt: skip
+    assert_equals_own(clone(CLASSIFIERS[kind]).fit(frame, labels), batches_of(frame) + odd)
+
+
+@pytest.mark.parametrize("kind", ["forest", "hist", "tree", "extra trees"])
+def test_models_fitted_with_missing_values(kind):
+    rows, labels = data("wine")
+    rows[np.random.default_rng(0).random(rows.shape) < 0.1] = np.nan
+    model = clone(CLASSIFIERS[kind])
+    try:
+        model.fit(rows, labels)
+    except ValueError:
+        pytest.skip("this version takes no NaN here")
+    assert_equals_own(model, batches_of(rows))
+
+
+def test_regressors_of_several_targets():
+    rows, target = data("diabetes")
+    both = np.column_stack([target, -target])
+    for kind in ("forest", "tree", "linear", "ridge"):
+        assert_equals_own(clone(REGRESSORS[kind]).fit(rows, both), batches_of(rows))
+
+
+# -- mixed columns -------------------------------------------------------------------------------------------------
+
+
+def mixed(count: int = 300, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "age": rng.integers(18, 80, count),
+            "fare": rng.gamma(2, 20, count),
+            "sex": rng.choice(["female", "male"], count),
+            "port": rng.choice(["S", "C", "Q"], count),
+            "deck": rng.choice(list("ABCDEFGH"), count),
+            "class": rng.choice([1, 2, 3], count),
+            "name": [f"passenger {i}" for i in range(count)],
+        }
+    )
+    frame.loc[::7, "fare"] = np.nan
+    frame.loc[::11, "port"] = None
+    return frame, (frame["age"] + 30 * (frame["sex"] == "male") + rng.normal(0, 9, count) > 60).to_numpy(int)
+
+
+NUMBERS, TEXTS = ["age", "fare"], ["sex", "port", "deck"]
+
+
+def prepared(encoder, *, impute: bool = True, **kwargs) -> ColumnTransformer:
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    texts = make_pipeline(SimpleImputer(strategy="most_frequent"), encoder) if impute else encoder
+    return make_column_transformer((numbers, NUMBERS), (texts, TEXTS), (OneHotEncoder(), ["class"]), **kwargs)
+
+
+one_hot, ordinal = OneHotEncoder, OrdinalEncoder
+MIXED = {
+    "one-hot, unknown ignored": (prepared(one_hot(handle_unknown="ignore")), "logistic"),
+    "one-hot, unknown refused": (prepared(one_hot()), "logistic"),
+    "one-hot, NaN is a category": (prepared(one_hot(), impute=False), "forest"),
+    "one-hot, drop first": (prepared(one_hot(drop="first", sparse_output=False)), "logistic"),
+    "one-hot, drop first, ignore": (prepared(one_hot(drop="first", handle_unknown="ignore")), "logistic"),
+    "one-hot, infrequent": (prepared(one_hot(min_frequency=30, handle_unknown="infrequent_if_exist")), "boosting"),
+    "sparse, linear": (prepared(one_hot(handle_unknown="ignore"), sparse_threshold=1.0), "logistic"),
+    "sparse, forest": (prepared(one_hot(), sparse_threshold=1.0), "forest"),
+    "ordinal": (prepared(ordinal(handle_unknown="use_encoded_value", unknown_value=-1)), "hist"),
+    "ordinal, unknown is NaN": (
+        prepared(ordinal(handle_unknown="use_encoded_value", unknown_value=np.nan), impute=False), "hist",
+    ),
+    "remainder": (make_column_transformer((one_hot(), ["deck"]), ("drop", ["name", "sex", "port"]),
+                                          remainder=SimpleImputer()), "tree"),
+    "passed through": (make_column_transformer((ordinal(), ["sex", "class"]), ("passthrough", ["age"])), "ridge"),
+    "then scaled": (make_pipeline(prepared(one_hot(), sparse_threshold=0), StandardScaler()), "logistic"),
+    "then unknown to us": (prepared(one_hot(), sparse_threshold=0), "neighbours"),
+}  # fmt: skip
+
+
+def mixed_model(name: str):
+    first, kind = MIXED[name]
+    final = KNeighborsClassifier() if kind == "neighbours" else clone(CLASSIFIERS[kind])
+    steps = [clone(step) for _, step in first.steps] if hasattr(first, "steps") else [clone(first)]
+    return make_pipeline(*steps, final)
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_column_transformers_answer_as_their_own_methods_do(name):
+    frame, labels = mixed()
+    some = frame[:12]
+    odd = [
+        some.assign(sex="unseen"), some.assign(deck=np.nan), some.assign(deck=None), some.assign(sex=1),
+        some.assign(fare=np.nan), some.assign(fare=np.inf), some.assign(age=some["age"].astype(float) + 0.5),
+        some.assign(age=some["age"].astype(str)), some.assign(**{"class": 4}), some.assign(**{"class": 1.0}),
+        some.assign(**{"class": "1"}), some.astype(object), some.astype({"deck": "category"}), some.drop(columns="sex"),
+        some[some.columns[::-1]], some.assign(more=1), some[:0], some.to_numpy(), some.assign(fare=some["age"]),
+        some.astype({"sex": "string"}), some.assign(port=["S", None, np.nan] * 4), some.assign(age=True),
+        some.assign(fare=1e300), pd.DataFrame(some.to_dict("records"), index=list("abcdefghijkl")),
+    ]  # fmt: skip
+    # every form of encoder meets some of them, the first two meet all: a call of the estimator's own costs 10 ms
+    odd = odd if list(MIXED).index(name) < 2 else odd[list(MIXED).index(name) % 4 :: 4]
+    assert_equals_own(mixed_model(name).fit(frame, labels), batches_of(frame, (1, 2, 64)), odd)
+
+
+@pytest.mark.parametrize("form", ["loop", "object", "records", "blocks"])
+def test_a_frame_is_answered_the_same_however_it_was_made(form):
+    frame, labels = mixed()
+    model = mixed_model("one-hot, unknown ignored").fit(frame, labels)
+    made = {
+        "loop": pd.concat([frame[i : i + 1] for i in range(9)], ignore_index=True),
+        "object": frame[:9].astype(dict.fromkeys(TEXTS, object)),
+        "records": pd.DataFrame.from_records(frame[:9].to_dict("records")),
+        "blocks": pd.DataFrame({name: frame[name].to_numpy()[:9] for name in frame}),
+    }[form]
+    assert_equals_own(model, [made])
+
+
+# -- boosters ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("as_frame", [False, True])
+@pytest.mark.parametrize("name", ["breast_cancer", "iris", "diabetes"])
+def test_boosters_answer_as_their_own_methods_do(library, as_frame, name):
+    module = pytest.importorskip(library)
+    quiet = {"verbose": -1} if library == "lightgbm" else {}
+    kind = "Regressor" if name == "diabetes" else "Classifier"
+    rows, target = data(name, as_frame)
+    model = getattr(module, ("LGBM" if library == "lightgbm" else "XGB") + kind)(n_estimators=10, n_jobs=1, **quiet)
+    odd = [] if as_frame else [rows[:9].astype(np.float32), rows[:9].astype(int), rows[:9, :-1], rows[:9].tolist()]
+    assert_equals_own(model.fit(rows, target), batches_of(rows) + odd)
+
+
+# -- the object stays what it was ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fast():
+    rows, labels = data("iris")
+    model = ensemble.RandomForestClassifier(10, random_state=0).fit(rows, labels)
+    assert accelerate(model).methods
+    return model
+
+
+def test_pickled_and_copied_models_answer_by_their_own_methods(fast):
+    rows, _ = data("iris")
+    for other in (pickle.loads(pickle.dumps(fast)), copy.deepcopy(fast), copy.deepcopy(make_pipeline(fast))):
+        assert np.array_equal(other.predict(rows), fast.predict(rows))
+    assert isinstance(copy.deepcopy(fast).predict, OwnMethod)
+    assert clone(fast).get_params() == fast.get_params()
+    assert "predict" not in vars(clone(fast))
+
+
+def test_a_pickled_pipeline_answers_by_its_own_methods():
+    rows, labels = data("iris")
+    model = make_pipeline(StandardScaler(), linear_model.LogisticRegression()).fit(rows, labels)
+    assert accelerate(model).methods
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(rows), model.predict(rows))
+
+
+def test_methods_built_on_others_still_work(fast):
+    rows, labels = data("iris")
+    assert fast.score(rows, labels) > 0.9
+    assert np.array_equal(fast.predict_log_proba(rows), np.log(fast.predict_proba(rows)))
+    assert fast.predict.__name__ == "predict"
+    assert "Predict class" in fast.predict.__doc__
+
+
+def test_keywords_go_to_the_estimators_own_method(fast):
+    rows, _ = data("iris")
+    assert np.array_equal(fast.predict(X=rows), fast.predict(rows))
+    with pytest.raises(TypeError):
+        fast.predict(rows, colour="red")
+    with pytest.raises(TypeError):
+        fast.predict()
+
+
+def test_a_model_that_is_fitted_again_answers_with_the_new_fit(fast):
+    rows, labels = data("iris")
+    fast.fit(rows, labels[::-1])
+    assert np.array_equal(fast.predict(rows), pickle.loads(pickle.dumps(fast)).predict(rows))
+    assert not np.array_equal(fast.predict(rows), labels)
+
+
+@pytest.mark.parametrize("model", [*CLASSIFIERS.values(), *MIXED], ids=[*CLASSIFIERS, *MIXED])
+def test_ordinary_rows_are_answered_by_the_shortcut_itself(model):
+    rows, labels = data("breast_cancer") if not isinstance(model, str) else mixed()
+    model = clone(model) if not isinstance(model, str) else mixed_model(model)
+    model.fit(rows, labels)
+    for name in accelerate(model).methods:
+        shortcut = getattr(model, name)
+        shortcut.own = None  # calling it would fail
+        for size in (1, 5, 64):
+            assert len(shortcut(rows[1 : 1 + size].dropna() if isinstance(rows, pd.DataFrame) else rows[:size]))
+
+
+def test_a_pipeline_that_is_fitted_again_answers_with_the_new_fit():
+    frame, labels = mixed()
+    model = mixed_model("then unknown to us").fit(frame, labels)
+    assert accelerate(model).methods
+    model.fit(frame.assign(deck=frame["deck"].str.lower()), 1 - labels)
+    assert np.array_equal(
+        model.predict(frame.assign(deck="a")), pickle.loads(pickle.dumps(model)).predict(frame.assign(deck="a"))
+    )
+
+
+def test_answers_do_not_share_memory_with_the_model_or_each_other(fast):
+    rows, _ = data("iris")
+    first = fast.predict_proba(rows[:3])
+    kept = first.copy()
+    first[:] = 9
+    assert np.array_equal(fast.predict_proba(rows[:3]), kept)
+
+
+def test_rows_are_not_changed():
+    rows, labels = data("iris")
+    model = make_pipeline(SimpleImputer(), StandardScaler(), linear_model.LogisticRegression()).fit(rows, labels)
+    assert accelerate(model).methods
+    holes = rows[:5].copy()
+    holes[2, 2] = np.nan
+    before = holes.copy()
+    model.predict(holes)
+    assert holes.tobytes() == before.tobytes()
+
+
+# -- no shortcut rather than a wrong one ---------------------------------------------------------------------------
+
+
+class Adjusted(ensemble.RandomForestClassifier):
+    """A subclass may mean anything by predict."""
+
+
+class Scaled(StandardScaler):
+    """Nor is a step of a subclass known."""
+
+
+def patched(model):
+    model.predict = lambda rows: "mine"
+    return model
+
+
+DECLINED = {
+    "a subclass": (Adjusted(3), "none for"),
+    "a first step of a subclass": (make_pipeline(Scaled(), linear_model.LogisticRegression()), "shortcut for Scaled"),
+    "no family of ours": (KNeighborsClassifier(), "none for sklearn.neighbors"),
+    "an init that looks at the rows": (
+        ensemble.GradientBoostingClassifier(n_estimators=2, init=linear_model.LogisticRegression()), "init estimator",
+    ),
+    "categories": (ensemble.HistGradientBoostingClassifier(max_iter=2, categorical_features=[0]), "categorical"),
+    "frames between the steps": (
+        make_pipeline(StandardScaler(), linear_model.LogisticRegression()).set_output(transform="pandas"), "DataFrames",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DECLINED)
+def test_what_is_not_known_is_left_alone_with_the_reason(name):
+    model, reason = DECLINED[name]
+    rows, labels = data("iris")
+    if name == "categories":
+        rows = np.floor(rows)
+    model.fit(rows, labels)
+    before = set(vars(model))
+    result = accelerate(model)
+    assert result.methods == ()
+    assert result.description.startswith("fast path: no")
+    assert reason in result.description
+    assert set(vars(model)) == before
+
+
+def test_a_patched_method_is_left_alone():
+    rows, labels = data("iris")
+    model = patched(tree.DecisionTreeClassifier().fit(rows, labels))
+    assert "patched" in accelerate(model).description
+    assert model.predict(rows) == "mine"
+
+
+@pytest.mark.parametrize(
+    "model", [ensemble.RandomForestClassifier(), linear_model.Ridge(), make_pipeline(StandardScaler())]
+)
+def test_an_unfitted_model_is_left_alone(model):
+    assert accelerate(model).methods == ()
+
+
+@pytest.mark.parametrize("model", [None, 5, {"model": 1}, lambda rows: rows], ids=str)
+def test_anything_may_be_a_model(model):
+    assert accelerate(model).model is model
+
+
+def test_a_forest_of_several_label_columns_is_declined():
+    rows, labels = data("iris")
+    model = ensemble.RandomForestClassifier(3).fit(rows, np.column_stack([labels, labels]))
+    assert "more than one output" in accelerate(model).description
+
+
+def test_one_different_bit_drops_the_shortcut(monkeypatch):
+    rows, target = data("diabetes")
+    model = linear_model.Ridge().fit(rows, target)
+    build = fast_paths.FAST_PATHS["sklearn.linear_model._ridge", "Ridge"]
+
+    def nearly(model):
+        recipe = build(model)
+        exact = recipe.methods["predict"]
+        recipe.methods["predict"] = lambda rows: np.nextafter(exact(rows), np.inf)
+        return recipe
+
+    monkeypatch.setitem(fast_paths.FAST_PATHS, ("sklearn.linear_model._ridge", "Ridge"), nearly)
+    assert "Ridge.predict differs" in accelerate(model).description
+    assert "predict" not in vars(model)
+
+
+def test_private_parts_that_moved_drop_the_shortcut():
+    rows, target = data("diabetes")
+    model = ensemble.HistGradientBoostingRegressor(max_iter=2).fit(rows, target)
+    del model._predictors
+    assert "reads differently (AttributeError" in accelerate(model).description
+
+
+def test_a_forest_with_many_jobs_is_proven_in_the_order_of_one_and_keeps_its_setting():
+    rows, labels = data("iris")
+    model = ensemble.RandomForestClassifier(5, n_jobs=2)
+    behind = make_pipeline(StandardScaler(), model).fit(rows, labels)
+    assert accelerate(behind).methods
+    assert accelerate(model).methods
+    assert model.n_jobs == 2
+    assert isinstance(model.predict, Shortcut)

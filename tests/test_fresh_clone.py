@@ -1,0 +1,58 @@
+"""What happens when somebody clones it: another name, no environment, the README's first commands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from running import KIT, Running, free_port
+from test_scripts import EXPECTED
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """The files of the checkout that are not ignored, without git history, under a name with a space."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=KIT, capture_output=True, text=True
+    )
+    names = listed.stdout.split("\n")[:-1]
+    assert "README.md" in names
+    copy = tmp_path / "my model"
+    for name in names:
+        if (KIT / name).exists():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(KIT / name, copy / name)
+    return copy
+
+
+def test_the_first_screen_of_the_readme(clone: Path, tmp_path: Path) -> None:
+    """serve-local.sh makes its own environment and serves; predict.sh prints the model's predictions."""
+    port = str(free_port())
+    log = tmp_path / "serve.log"
+    environ = {**os.environ, "PORT": port, "DOCKER_HOST": f"unix://{tmp_path}/nobody.sock"}
+    environ.pop("VIRTUAL_ENV", None)
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            ["./local-test/serve-local.sh"], cwd=clone, env=environ, stdout=out, stderr=out, start_new_session=True
+        )
+    running = Running(process, log)
+    running.url = f"http://127.0.0.1:{port}"
+    try:
+        running.until_ready(300)
+        answered = subprocess.run(["./local-test/predict.sh"], cwd=clone, env=environ, capture_output=True, text=True)
+        assert (answered.returncode, answered.stdout) == (0, EXPECTED)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(40) == 0
+
+
+def test_make_test_makes_its_own_environment(clone: Path) -> None:
+    """`make test` works in the copy, which has no git history: seen on one room of the tests."""
+    done = subprocess.run(["make", "test", "ARGS=tests/test_settings.py -q"], cwd=clone, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout

@@ -1,0 +1,123 @@
+"""The HTTP surface, the same in a container, natively behind nginx, and natively without nginx."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import httpx
+import pandas as pd
+import pytest
+
+from running import KIT, PAYLOAD, Running
+
+MODEL = pickle.loads((KIT / "model/model.pkl").read_bytes())
+ROWS = pd.read_csv(KIT / "local-test/payload.csv", header=None, names=list(MODEL.feature_names_in_))
+EXPECTED = list(MODEL.predict(ROWS))
+
+
+def error_of(response: httpx.Response) -> dict:
+    assert response.headers["content-type"] == "application/json"
+    error = response.json()["error"]
+    assert len(error["request_id"]) == 32
+    assert "Traceback" not in response.text
+    return error
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_ping_answers_200_with_an_empty_body(server: Running, method: str) -> None:
+    """/ping answers 200 with an empty body, to GET and to POST."""
+    answer = httpx.request(method, f"{server.url}/ping")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_csv_rows_get_the_models_own_predictions(server: Running) -> None:
+    """text/csv in, text/csv out: one line per row, what scikit-learn says of the same rows."""
+    answer = server.post()
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.text == "".join(f"{label}\n" for label in EXPECTED)
+
+
+@pytest.mark.parametrize("body", [ROWS.values.tolist(), {"instances": ROWS.values.tolist()}])
+def test_json_rows_get_the_models_own_predictions(server: Running, body: object) -> None:
+    """application/json in, {"predictions": […]} out."""
+    answer = server.post(json.dumps(body).encode(), "application/json")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {"predictions": EXPECTED}
+
+
+@pytest.mark.parametrize("content_type", ["text/csv; charset=utf-8", "Text/CSV", "text/csv;charset=UTF-8"])
+def test_a_content_type_is_read_as_a_media_type(server: Running, content_type: str) -> None:
+    """Case and parameters of a Content-Type do not turn a request away."""
+    assert server.post(content_type=content_type).status_code == 200
+
+
+@pytest.mark.parametrize("body", [PAYLOAD.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + PAYLOAD, PAYLOAD + b"\n\n"])
+def test_line_ends_and_byte_order_marks_do_not_matter(server: Running, body: bytes) -> None:
+    """CRLF, a BOM and trailing blank lines leave the predictions as they are."""
+    assert server.post(body).text.split() == EXPECTED
+
+
+def test_an_unknown_path_is_a_404_in_json(server: Running) -> None:
+    """An unknown path is a 404 that says what there is."""
+    answer = httpx.get(f"{server.url}/no-such-path")
+    assert answer.status_code == 404
+    assert "/invocations" in error_of(answer)["message"]
+
+
+def test_a_wrong_method_is_a_405_in_json(server: Running) -> None:
+    """GET /invocations is a 405 with an Allow header."""
+    answer = httpx.get(f"{server.url}/invocations")
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["allow"]
+    assert error_of(answer)["code"] == "method_not_allowed"
+
+
+def test_an_unknown_content_type_is_a_415_that_lists_the_known(server: Running) -> None:
+    """An unknown Content-Type is a 415 that lists what is known."""
+    answer = server.post(b"<rows/>", "application/xml")
+    assert answer.status_code == 415
+    assert "text/csv" in error_of(answer)["message"] + str(error_of(answer).get("expected"))
+
+
+def test_a_body_over_the_limit_is_a_413_in_json(server: Running) -> None:
+    """A body over MODEL_SERVER_MAX_BODY_MB is a 413 that names the limit."""
+    answer = server.post(b"1" * (101 * 2**20))
+    assert answer.status_code == 413
+    assert "100 MB" in error_of(answer)["message"]
+
+
+def test_a_body_of_25_mb_is_answered(server: Running) -> None:
+    """25 MB, SageMaker's limit in real time, pass."""
+    line = PAYLOAD.splitlines(keepends=True)[0]
+    count = 25 * 10**6 // len(line)
+    answer = server.post(line * count)
+    assert answer.status_code == 200
+    assert answer.text == (EXPECTED[0] + "\n") * count
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"", "text/csv"),
+        (b"\n\n", "text/csv"),
+        (b"1,2,3\n", "text/csv"),
+        (b"1,2,3,4,5\n", "text/csv"),
+        (b"a,b,c,d\n", "text/csv"),
+        (b"1,2,3,4\n1,2\n", "text/csv"),
+        (b"\xff\xfe\x00", "text/csv"),
+        (b"{", "application/json"),
+        (b'"text"', "application/json"),
+        (b"[[1,2,[3],4]]", "application/json"),
+        (b"[]", "application/json"),
+        (b"null", "application/json"),
+        (b'{"instances": 3}', "application/json"),
+    ],
+)
+def test_a_malformed_body_is_a_400_in_json(server: Running, body: bytes, content_type: str) -> None:
+    """What is not rows for this model is a 400 with a message, never a 500 and never HTML."""
+    answer = server.post(body, content_type)
+    assert answer.status_code == 400, answer.text
+    assert error_of(answer)["message"]

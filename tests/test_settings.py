@@ -1,0 +1,108 @@
+"""The environment, read once; the CPUs, counted where the limits are."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from serving import cpus, settings
+from serving.errors import SettingError
+
+
+def test_defaults_need_no_environment() -> None:
+    """An empty environment gives the documented defaults."""
+    config = settings.load({})
+    assert (config.timeout, config.port, config.max_body_mb) == (60, 8080, 100)
+    assert config.workers == cpus.available()[0]
+    assert config.model_dir == Path("/opt/ml/model")
+
+
+def test_an_empty_value_means_the_default() -> None:
+    """`MODEL_SERVER_TIMEOUT=` is the same as not set."""
+    assert settings.load({"MODEL_SERVER_TIMEOUT": ""}).timeout == 60
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("MODEL_SERVER_WORKERS", "0", "a whole number from 1 to 512"),
+        ("MODEL_SERVER_WORKERS", "2.5", "a whole number"),
+        ("MODEL_SERVER_TIMEOUT", "3601", "a whole number from 1 to 3600"),
+        ("SAGEMAKER_BIND_TO_PORT", "http", "a whole number from 1 to 65535"),
+        ("MODEL_SERVER_LOG_LEVEL", "loud", "one of debug, info, warning, error"),
+        ("SAGEMAKER_BASE_DIR", "opt/ml", "an absolute path"),
+        ("MODEL_SERVER_USER", "no-such-user", "the name of a user"),
+    ],
+)
+def test_a_wrong_value_is_named(name: str, value: str, expected: str) -> None:
+    """A wrong value is refused with name, value and the form expected."""
+    with pytest.raises(SettingError) as caught:
+        settings.load({name: value})
+    assert f"{name}={value!r}: expected {expected}" in str(caught.value)
+
+
+def test_all_wrong_values_are_told_at_once() -> None:
+    """Two wrong values are two complaints in one error."""
+    with pytest.raises(SettingError) as caught:
+        settings.load({"MODEL_SERVER_WORKERS": "x", "MODEL_SERVER_TIMEOUT": "y"})
+    assert "MODEL_SERVER_WORKERS" in str(caught.value)
+    assert "MODEL_SERVER_TIMEOUT" in str(caught.value)
+
+
+def test_settings_are_frozen() -> None:
+    """Nobody changes a setting after the start."""
+    with pytest.raises(FrozenInstanceError):
+        settings.load({}).workers = 3  # type: ignore[misc]
+
+
+def test_every_setting_has_a_help_text() -> None:
+    """The table is complete: name, default and reason for each."""
+    for row in fields(settings.Settings):
+        assert row.metadata["name"].isupper()
+        assert row.metadata["help"]
+        assert row.metadata["default"]
+
+
+def cgroup(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+MASK = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, MASK),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, MASK),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "50000 100000\n"}, 1),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, min(2, MASK)),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/cpu.max": "100000 100000\n"}, 1),
+        (
+            {
+                "proc/self/cgroup": "4:cpu,cpuacct:/docker/x\n1:memory:/docker/x\n",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "100000\n",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+            },
+            1,
+        ),
+        (
+            {
+                "proc/self/cgroup": "4:cpu,cpuacct:/\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            },
+            MASK,
+        ),
+    ],
+)
+def test_the_cpus_are_those_of_the_cgroup(tmp_path: Path, files: dict[str, str], expected: int) -> None:
+    """The quota of the cgroup (v2, nested, v1) limits the CPUs; without one the affinity mask does."""
+    assert cpus.available(cgroup(tmp_path, files))[0] == expected
