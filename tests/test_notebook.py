@@ -14,6 +14,7 @@ from typing import Any
 import nbformat
 import pandas as pd
 import pytest
+from deploy import Stop, endpoint, names, preflight
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -221,17 +222,22 @@ def test_an_endpoint_that_never_comes_into_service_says_why(aws, image, monkeypa
 
 def test_an_image_that_was_not_pushed(aws, monkeypatch):
     """No repository, or no such tag: the notebook names the script to run. Nothing is created."""
-    for parameters in ({"IMAGE_NAME": "never-pushed"}, {"IMAGE_TAG": "v2"}):
-        with pytest.raises(CellExecutionError, match=r"Run \./build_and_push\.sh"):
-            run(aws, monkeypatch, **parameters)
+    with pytest.raises(
+        CellExecutionError, match=r"no repository never-pushed .* Run \./build_and_push\.sh never-pushed"
+    ):
+        run(aws, monkeypatch, IMAGE_NAME="never-pushed")
     assert left_over(aws) == {}
+    with pytest.raises(Stop, match=r"has no image tagged v2\. Run \./build_and_push\.sh my-model"):
+        preflight.image(aws.session, "my-model", "v2")
 
 
 def test_an_image_with_a_manifest_that_hosting_refuses(aws, image, monkeypatch):
-    """An OCI manifest is refused before CreateModel refuses it."""
-    aws.push(image, "oci", media_type="application/vnd.oci.image.manifest.v1+json")
-    with pytest.raises(CellExecutionError, match=r"is an OCI manifest .* which SageMaker hosting refuses"):
-        run(aws, monkeypatch, IMAGE_NAME="oci")
+    """An OCI manifest, or an index of several, is refused before CreateModel refuses it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
+    for tag, kind in (("oci", "manifest"), ("index", "index")):
+        aws.push(image, tag, media_type=f"application/vnd.oci.image.{kind}.v1+json")
+        with pytest.raises(Stop, match=rf"image\.{kind}\.v1\+json\), which SageMaker hosting refuses"):
+            preflight.image(aws.session, tag, "latest")
 
 
 def test_a_role_that_sagemaker_may_not_assume(aws, monkeypatch):
@@ -240,8 +246,8 @@ def test_a_role_that_sagemaker_may_not_assume(aws, monkeypatch):
     aws.client("iam").create_role(RoleName="Other", AssumeRolePolicyDocument=other)
     with pytest.raises(CellExecutionError, match=r'may not assume(.|\n)*"Service": "sagemaker\.amazonaws\.com"'):
         run(aws, monkeypatch, ROLE_ARN=ROLE.replace("Execution", "Other"))
-    with pytest.raises(CellExecutionError, match="There is no role Nobody"):
-        run(aws, monkeypatch, ROLE_ARN=ROLE.replace("Execution", "Nobody"))
+    with pytest.raises(Stop, match="There is no role Nobody"):
+        preflight.role(aws.session, ROLE.replace("Execution", "Nobody"), "*", "*")
 
 
 def test_a_role_without_permission(aws, monkeypatch):
@@ -262,8 +268,8 @@ def test_an_endpoint_name_that_is_taken(aws, monkeypatch):
         run(aws, monkeypatch)
     tags = [{"Key": "model-server:deployment", "Value": "my-model"}, {"Key": "model-server:owner", "Value": "user/ana"}]
     sagemaker.add_tags(ResourceArn=f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/my-model", Tags=tags)
-    with pytest.raises(CellExecutionError, match="belongs to user/ana"):
-        run(aws, monkeypatch)
+    with pytest.raises(Stop, match="belongs to user/ana, you are user/bob"):
+        endpoint.refuse_if_taken(sagemaker, "my-model", names.tags("my-model", "user/bob", 7))
     assert aws.client("sagemaker").describe_endpoint(EndpointName="my-model")["EndpointConfigName"] == "theirs"
 
 
