@@ -223,7 +223,7 @@ def test_an_endpoint_that_never_comes_into_service_says_why(aws, image, monkeypa
 def test_an_image_that_was_not_pushed(aws, monkeypatch):
     """No repository, or no such tag: the notebook names the script to run. Nothing is created."""
     with pytest.raises(
-        CellExecutionError, match=r"no repository never-pushed .* Run \./build_and_push\.sh never-pushed"
+        CellExecutionError, match=r"no repository never-pushed .*Run \./build_and_push\.sh never-pushed"
     ):
         run(aws, monkeypatch, IMAGE_NAME="never-pushed")
     assert left_over(aws) == {}
