@@ -52,7 +52,8 @@ def test_only_app_knows_flask_and_nobody_knows_gunicorn(room: str) -> None:
 @pytest.mark.parametrize("room", sorted(set(ROOMS) - {"settings", "supervisor"}))
 def test_only_settings_reads_the_environment(room: str) -> None:
     """One room reads the environment; the supervisor hands it on to its children."""
-    assert "environ" not in ROOMS[room].read_text()
+    assert "os.environ" not in ROOMS[room].read_text()
+    assert "getenv" not in ROOMS[room].read_text()
 
 
 def test_no_room_shadows_the_standard_library() -> None:

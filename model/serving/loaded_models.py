@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import diagnosis, signature
+from . import diagnosis, signature, table
 from .errors import ModelNotUsable
 from .settings import PROGRAM_DIR, Settings
 from .signature import Signature
@@ -44,13 +44,17 @@ class LoadedModel:
     signature: Signature
     source: Path
 
+    def sample_rows(self, n: int) -> Any:
+        """`n` rows that the model should take, in the form that transformation gets; None if none can be made up."""
+        return table.sample_rows(self.signature, n)
+
     def predict(self, rows: Any) -> Any:
         """The user's transformation on `rows`: one prediction per row."""
         return self.transformation(self.model, rows)
 
     def warm_up(self) -> None:
         """Predicts a sample row. Raises ModelNotUsable when that fails; does nothing when no plausible row is known."""
-        rows = self.signature.sample_rows(1)
+        rows = self.sample_rows(1)
         if rows is None:
             log.info("no warm-up prediction: the model does not tell which rows it expects")
             return
