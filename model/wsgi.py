@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from serving import loaded_models, settings
-from serving.app import create_app
+from serving.app import create_app, with_short_cut
 from serving.engine import Engine
 from serving.errors import ModelNotUsable
 
@@ -33,4 +33,5 @@ def start(worker) -> None:
     engine.start(Path(worker.cfg.worker_tmp_dir), retire=lambda: setattr(worker, "alive", False))
 
 
-app = create_app(engine.answer, lambda: engine.not_ready, config.max_body_mb)
+flask_app = create_app(engine.answer, lambda: engine.not_ready, config.max_body_mb)
+app = with_short_cut(flask_app, engine.answer, config.max_body_mb)

@@ -19,9 +19,11 @@ ENTRANCES = {"app", "supervisor", "training", "checking", "install"}
 
 
 def imported(path: Path) -> set[str]:
-    """The top-level packages, and the rooms of serving/, that a file imports anywhere in it."""
+    """The top-level packages, and the rooms of serving/, that a file imports anywhere in it, save for types only."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    tree.body = [n for n in tree.body if not (isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
