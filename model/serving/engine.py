@@ -157,7 +157,10 @@ class Engine:
         inline = self.policy.inline(rows)
         self.policy.begin(rows, self.clock())
         call = functools.partial(self._call, [waiting.job for waiting in batch])
-        results = self._on_hub(call) if inline else self._in_thread(call)
+        try:
+            results = self._on_hub(call) if inline else self._in_thread(call)
+        except Exception as exc:  # noqa: BLE001 - this loop may not end: every later request would wait for it
+            results = [exc] * len(batch)
         self.policy.end(self.clock() if results else None)
         self._computing = []
         for waiting, result in zip(batch, results or [self._late()] * len(batch), strict=True):

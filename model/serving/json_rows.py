@@ -22,7 +22,7 @@ SHAPES = '[[…], […]] or {"instances": [[…], …]} or [{"name": value, …}
 
 MOST_LISTS = 2_000_000
 MOST_VALUES = 25_000_000
-"""Parsed, an empty list takes thirty times the bytes that it has in the body; so the worker's memory bounds the count."""
+"""Parsed, an empty list takes thirty times the bytes that it has in the body: the memory of a worker is the limit."""
 
 
 def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, max_bytes: int = 0) -> Any:

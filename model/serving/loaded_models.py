@@ -50,7 +50,10 @@ class LoadedModel:
 
     def predict(self, rows: Any) -> Any:
         """The user's transformation on `rows`: one prediction per row."""
-        return self.transformation(self.model, rows)
+        try:
+            return self.transformation(self.model, rows)
+        except SystemExit as exc:  # it would end the worker, and with it everybody's requests
+            raise RuntimeError("transformation called sys.exit()") from exc
 
     def warm_up(self) -> None:
         """Predicts a sample row. Raises ModelNotUsable when that fails; does nothing when no plausible row is known."""
