@@ -1,0 +1,108 @@
+"""The health check."""
+
+import pytest
+
+from .conftest import not_offered
+from .wire import kept_busy, wait_until
+
+remedy = pytest.mark.remedy
+
+
+@remedy("Answer GET /ping with 200 when a prediction works.")
+def test_get(server):
+    """GET /ping is answered with 200. [your-algorithms-inference-code]"""
+    reply = server.get("/ping")
+    assert reply.status == 200, str(reply)
+
+
+@remedy("Allow POST on the route of /ping as well.")
+def test_post(server):
+    """POST /ping is answered like GET: the page says that containers must accept POST requests to both paths. [your-algorithms-inference-code]"""
+    reply = server.request("POST", "/ping", b"")
+    assert reply.status == 200, str(reply)
+
+
+@remedy("Send no body with the 200.")
+def test_body_is_empty(server):
+    """The 200 of /ping has an empty body. [your-algorithms-inference-code]"""
+    assert server.get("/ping").body == b""
+
+
+@remedy("Answer /ping from what is known already; do not load or compute in it.")
+def test_fast_when_idle(server):
+    """/ping is answered within 2 s. [your-algorithms-inference-code]"""
+    slowest = max(server.get("/ping").seconds for _ in range(20))
+    assert slowest < 2, f"slowest of 20: {slowest:.2f} s"
+
+
+@pytest.mark.slow
+@remedy("Keep /ping out of the queue of the predictions: another thread or process must answer it.")
+def test_fast_under_full_load(server, invoke, long_body):
+    """/ping is answered within 2 s while every worker computes. [your-algorithms-inference-code]"""
+    slowest = []
+    with kept_busy(lambda: invoke(long_body), 8):
+        for _ in range(12):
+            reply = server.get("/ping")
+            slowest.append(reply.seconds if reply.status == 200 else 1e9)
+            wait_until(lambda: False, 0.25)
+            if max(slowest) >= 2:
+                break
+    assert max(slowest) < 2, f"slowest of {len(slowest)} under load: {max(slowest):.1f} s"
+
+
+@remedy("Ignore headers that /ping does not know; each caller (AHC, Go, a collector) sends its own.")
+def test_any_caller(server):
+    """/ping does not depend on the caller: real-time endpoints ping as AHC/2.0, batch transform as Go-http-client/1.1. [amazon-sagemaker-examples issue 2028]"""
+    for agent in ("AHC/2.0", "Go-http-client/1.1", ""):
+        reply = server.get("/ping", User_Agent=agent, Accept_Encoding="gzip", Accept="*/*")
+        assert (reply.status, reply.body) == (200, b""), f"to {agent!r}: {reply}"
+
+
+@remedy("Do not count pings as requests, and take no lock in them that predictions hold.")
+def test_steady(server):
+    """/ping stays 200 over many checks in a row: one failure takes the instance out of service. [your-algorithms-inference-code]"""
+    assert {server.get("/ping").status for _ in range(100)} == {200}
+
+
+@remedy("Predict a sample row before the first 200, and answer 503 (or exit non-zero) when that fails.")
+def test_tells_of_a_broken_model(launch, artifact, payload, tmp_path):
+    """A container whose model cannot predict does not answer /ping with 200. [your-algorithms-inference-code]"""
+    if artifact is None:
+        not_offered("the model is not read from /opt/ml/model")
+    broken = tmp_path / "model"
+    for path in sorted(artifact.rglob("*")):
+        copy = broken / path.relative_to(artifact)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file():
+            copy.write_bytes(b"this is not a model\n" * 50)
+    tmp_path.chmod(0o755)
+    started = launch(ready=False, model=broken)
+    wait_until(lambda: started.exit_code() is not None or started.status_of_ping() in (200, 503), 30, 0.2)
+    if started.exit_code() is not None:
+        assert started.exit_code() != 0, "it exited with 0 although its model is broken"
+        return
+    if started.status_of_ping() != 200:
+        return
+    reply = started.request("POST", "/invocations", payload.body, {"Content-Type": payload.content_type})
+    if reply.status == 200:
+        not_offered("the model is not read from /opt/ml/model: it predicts although nothing there is a model")
+    raise AssertionError(f"/ping says 200, and predictions fail: {reply}")
+
+
+@remedy("Say in the log why the model cannot be loaded: on SageMaker it is all that one sees.")
+def test_broken_model_is_explained(launch, artifact, tmp_path):
+    """When the model cannot be loaded the log says so before the platform gives up. [inference-pipeline-troubleshoot]"""
+    if artifact is None:
+        not_offered("the model is not read from /opt/ml/model")
+    names = [path for path in sorted(artifact.rglob("*")) if path.is_file()]
+    broken = tmp_path / "model"
+    broken.mkdir()
+    tmp_path.chmod(0o755)
+    for path in names:
+        (broken / path.name).write_bytes(b"")
+    started = launch(ready=False, model=broken)
+    wait_until(lambda: started.exit_code() is not None or started.status_of_ping() is not None, 30, 0.2)
+    if started.exit_code() is None and started.status_of_ping() == 200:
+        not_offered("the model is not read from /opt/ml/model, or only at the first prediction")
+    log = started.logs()
+    assert any(path.name in log for path in names) or "rror" in log, f"the log is silent about it: {log[-200:]!r}"
