@@ -162,7 +162,7 @@ class Image:
         id = docker("run", "-d", "--name", f"conf-{uuid.uuid4().hex[:12]}", *options, self.name, *arguments).strip()
         container = Container("127.0.0.1", 0, id=id, began=began)
         if networked:
-            container.port = _published(container, port)
+            container.port = published(container, port)
             container.direct = _directly(id, port) or ("127.0.0.1", container.port)
         return container
 
@@ -196,7 +196,7 @@ def _env(environ: dict[str, str]) -> list[str]:
     return [part for name, value in environ.items() for part in ("-e", f"{name}={value}")]
 
 
-def _published(container: Container, port: int) -> int:
+def published(container: Container, port: int) -> int:
     """The host's port. A container that has ended has none: 0, to which nobody answers."""
     done = subprocess.run(["docker", "port", container.id, str(port)], capture_output=True, text=True)
     return int(done.stdout.splitlines()[0].rpartition(":")[2]) if done.stdout.strip() else 0

@@ -12,23 +12,63 @@ remedy = pytest.mark.remedy
 TMP_ONLY = "Write below /tmp only: sockets, pid files, logs (to the streams), bodies that are buffered."
 
 
+MEMORY = ["--memory", "512m", "--memory-swap", "512m"]
+STRICTEST = [
+    "--read-only", "--tmpfs", "/tmp:mode=1777", "--ipc", "none", "--cpus", "1", *MEMORY,
+    "--security-opt", "no-new-privileges", "--hostname", "algo-1.no-such-domain",
+]  # fmt: skip
+USER = ["-u", "12345:12345"]
+
+
 def predicts(started, payload):
-    reply = started.request("POST", "/invocations", payload.body, {"Content-Type": payload.content_type})
-    assert reply.status == 200, str(reply)
+    for _ in range(10):
+        reply = started.request("POST", "/invocations", payload.body, {"Content-Type": payload.content_type})
+        assert reply.status == 200, str(reply)
+    body = payload.rows(1000)
+    if body is not None:
+        reply = started.request("POST", "/invocations", body, {"Content-Type": payload.content_type})
+        assert reply.status == 200, f"1000 rows: {reply}"
+    assert not started.state()["OOMKilled"], "the kernel killed a process for want of memory"
+
+
+@pytest.fixture(scope="session")
+def all_at_once(target, artifact, payload):
+    """Whether it predicts under all restrictions together, as root and as another user."""
+
+    def works(flags):
+        started = target.serve(model=artifact, flags=flags)
+        try:
+            predicts(started.wait_ready(60), payload)
+        except AssertionError:
+            return False
+        finally:
+            started.close()
+        return True
+
+    return {True: works([*STRICTEST, *USER]), False: works(STRICTEST)}
+
+
+@pytest.fixture
+def restricted(all_at_once, launch, payload):
+    """Starts under one restriction and predicts. What works under all of them together is not tried one by one."""
+
+    def tried(*flags, user=False):
+        if not all_at_once[user]:
+            predicts(launch(flags=[*flags, *(USER if user else [])]), payload)
+
+    return tried
 
 
 @remedy(TMP_ONLY)
-def test_read_only_root(image, launch, payload):
+def test_read_only_root(image, restricted):
     """The container runs on a read-only root file system with a writable /tmp. [your-algorithms-inference-code]"""
-    predicts(launch(flags=["--read-only", "--tmpfs", "/tmp"]), payload)
+    restricted("--read-only", "--tmpfs", "/tmp")
 
 
 @remedy(TMP_ONLY)
-def test_writes_only_to_tmp(image, launch, payload, server):
+def test_writes_only_to_tmp(image, answered, server):
     """While it serves it writes nothing outside /tmp. [your-algorithms-inference-code]"""
-    started = launch()
-    predicts(started, payload)
-    changed = subprocess.run(["docker", "diff", started.id], capture_output=True, text=True).stdout.splitlines()
+    changed = subprocess.run(["docker", "diff", server.id], capture_output=True, text=True).stdout.splitlines()
     mounts = ("/opt", "/opt/ml", "/opt/ml/model", "/tmp", "/dev", "/run")
     bad = [line[2:] for line in changed if line[2:] not in mounts and not line[2:].startswith("/tmp/")]
     directories = {path.rpartition("/")[0] for path in bad}
@@ -36,15 +76,15 @@ def test_writes_only_to_tmp(image, launch, payload, server):
 
 
 @remedy("Make what must be read readable for all (chmod -R a+rX), write to /tmp only, and drop root only if you are root.")
-def test_arbitrary_user(image, launch, payload):
+def test_arbitrary_user(image, restricted):
     """The container runs as any user, without a name and a home: serverless inference does not run it as root. [serverless-endpoints]"""
-    predicts(launch(flags=["-u", "12345:12345"]), payload)
+    restricted(user=True)
 
 
 @remedy("All of the above at once: read-only root file system, any user.")
-def test_arbitrary_user_on_a_read_only_root(image, launch, payload):
+def test_arbitrary_user_on_a_read_only_root(image, restricted):
     """The container runs as any user on a read-only root file system. [serverless-endpoints]"""
-    predicts(launch(flags=["-u", "12345:12345", "--read-only", "--tmpfs", "/tmp:mode=1777"]), payload)
+    restricted("--read-only", "--tmpfs", "/tmp:mode=1777", user=True)
 
 
 @remedy("Only read from /opt/ml/model: no unpacking, no caches, no locks in it.")
@@ -99,26 +139,19 @@ print(urllib.request.urlopen(request, timeout=30).status)
     assert status_of("invocations") == "200"
 
 
-@pytest.mark.slow
 @remedy("Share the model among workers (preload), start fewer workers, import less.")
-def test_512_mb(image, launch, payload, invoke):
+def test_512_mb(image, restricted):
     """Half the memory of the smallest serverless endpoint (1024 MB) is enough to start and to predict. [serverless-endpoints]"""
-    started = launch(flags=["--memory", "512m", "--memory-swap", "512m"])
-    for _ in range(20):
-        predicts(started, payload)
-    body = payload.rows(1000)
-    if body is not None:
-        reply = invoke(body, to=started)
-        assert reply.status == 200, str(reply)
-    assert not started.state()["OOMKilled"], "the kernel killed a process for want of memory"
+    restricted(*MEMORY)
 
 
 @remedy("Take the number of workers from the cgroup, not from os.cpu_count().")
-def test_one_cpu(image, launch, payload):
+def test_one_cpu(image, restricted):
     """The container serves with one CPU: inference components get a share of the instance by cgroup. [API_InferenceComponentComputeResourceRequirements]"""
-    predicts(launch(flags=["--cpus", "1"]), payload)
+    restricted("--cpus", "1")
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 @remedy("Start little: a quarter of a CPU must do within the startup window.")
 def test_quarter_of_a_cpu(image, launch, payload):
@@ -127,21 +160,21 @@ def test_quarter_of_a_cpu(image, launch, payload):
 
 
 @remedy("Use /tmp instead of /dev/shm (gunicorn: --worker-tmp-dir /tmp).")
-def test_no_shared_memory(image, launch, payload):
+def test_no_shared_memory(image, restricted):
     """The container does without /dev/shm, which serverless inference does not have. [serverless-endpoints]"""
-    predicts(launch(flags=["--ipc", "none"]), payload)
+    restricted("--ipc", "none")
 
 
 @remedy("Ask for no privilege and no capability.")
-def test_no_privileges(image, launch, payload):
+def test_no_privileges(image, restricted):
     """The container runs without privileged access and gains none. [amazon-sagemaker-toolkits]"""
-    predicts(launch(flags=["--security-opt", "no-new-privileges"]), payload)
+    restricted("--security-opt", "no-new-privileges")
 
 
 @remedy("Resolve no names of your own at start; /etc/hosts may hold anything.")
-def test_any_host_name(image, launch, payload):
+def test_any_host_name(image, restricted):
     """The container does not depend on its host name. [your-algorithms-training-algo-running-container]"""
-    predicts(launch(flags=["--hostname", "algo-1.no-such-domain"]), payload)
+    restricted("--hostname", "algo-1.no-such-domain")
 
 
 @remedy("Take your settings from defaults, and read the platform's variables without failing on any value.")

@@ -1,15 +1,67 @@
 """How SageMaker starts a container, and how it ends one."""
 
 import time
+from dataclasses import dataclass, field
 
 import pytest
 
 from .conftest import not_offered
-from .wire import InParallel, NoAnswer, head, read_reply, send, wait_until
+from .wire import InParallel, NoAnswer, Reply, head, read_reply, send, wait_until
 
 remedy = pytest.mark.remedy
 KILLED = 137
 STOP_SECONDS = 30
+
+
+@dataclass
+class Life:
+    """What was seen of one server from its start to its end."""
+
+    pinged: set[int | None] = field(default_factory=set)
+    first: Reply | None = None
+    log: str = ""
+    log_of_pings: str = ""
+    code: int | None = None
+    seconds_to_end: float = 0.0
+
+
+@pytest.fixture(scope="session")
+def life(target, artifact, payload):
+    """One start and one stop, with connections idle at the stop, for all clauses that only look on."""
+    seen = Life()
+    started = target.serve(model=artifact)
+    idle = []
+    try:
+
+        def ready():
+            seen.pinged.add(started.status_of_ping(2))
+            return 200 in seen.pinged or started.exit_code() is not None
+
+        wait_until(ready, 180, 0.1)
+        assert 200 in seen.pinged, f"it never became ready: {started.logs()[-200:]}"
+        headers = {"Content-Type": payload.content_type}
+        seen.first = started.request("POST", "/invocations", payload.body, headers)
+        wait_until(lambda: started.logs().strip(), 5)
+        before = seen.log = started.logs()
+        for _ in range(20):
+            started.get("/ping")
+        started.get("/a-marker-for-the-log")
+        wait_until(lambda: "/a-marker-for-the-log" in started.logs(), 2)
+        seen.log_of_pings = started.logs()[len(before) :]
+        for _ in range(5):
+            connection = started.connect()
+            idle.append(connection)
+            send(connection, head("GET", "/ping", {"Connection": "keep-alive"}))
+            read_reply(connection)
+        began = time.monotonic()
+        started.signal("TERM")
+        seen.code = started.wait_exit(STOP_SECONDS)
+        seen.seconds_to_end = time.monotonic() - began
+        yield seen
+    finally:
+        for connection in idle:
+            connection.close()
+        started.close()
 
 
 @remedy("Start faster: load less at import, copy less at start; serverless inference waits no longer.")
@@ -33,44 +85,41 @@ def test_no_argument_ends(dispatching):
 
 
 @remedy("Take /ping's 200 from a prediction that has worked, not from the start of the process.")
-def test_first_200_is_true(launch, payload):
+def test_first_200_is_true(life):
     """When /ping says 200 for the first time, /invocations works at once. [your-algorithms-inference-code]"""
-    started = launch()
-    reply = started.request("POST", "/invocations", payload.body, {"Content-Type": payload.content_type})
-    assert reply.status == 200, f"the first request after the first 200 got {reply}"
+    assert life.first.status == 200, f"the first request after the first 200 got {life.first}"
 
 
 @remedy("Bind to the port only when requests can be answered, or answer /ping with 503 until then.")
-def test_before_ready_only_503(launch):
-    """Until the container can serve, /ping is refused or answered with an error of the 5xx kind, never with anything else. [your-algorithms-inference-code]"""
-    started = launch(ready=False)
-    seen = set()
-
-    def ready():
-        seen.add(started.status_of_ping(2))
-        return 200 in seen or started.exit_code() is not None
-
-    wait_until(ready, 180, 0.02)
-    assert 200 in seen, "it never became ready"
-    assert all(status is None or status == 200 or status >= 500 for status in seen), f"seen: {seen}"
+def test_before_ready_only_503(life):
+    """Until the container can serve, /ping is refused or answered with 5xx, never with anything else. [your-algorithms-inference-code]"""
+    assert all(status is None or status == 200 or status >= 500 for status in life.pinged), f"seen: {life.pinged}"
 
 
-@remedy("Handle SIGTERM in the first process of the container (exec-form entrypoint) and end within 30 s.")
-def test_sigterm_ends_it(launch):
-    """SIGTERM ends the container within the 30 s after which SageMaker kills it. [your-algorithms-inference-code]"""
-    started = launch()
-    started.signal("TERM")
-    code = started.wait_exit(STOP_SECONDS)
-    assert code is not None, "it still runs 30 s after SIGTERM"
-    assert code != KILLED, "it was killed"
+@remedy("Handle SIGTERM in the first process (exec-form entrypoint), close idle connections, end within 30 s.")
+def test_sigterm_ends_it(life):
+    """SIGTERM ends the container, connections that are idle notwithstanding, within the 30 s after which it is killed. [your-algorithms-inference-code]"""
+    assert life.code is not None, "it still runs 30 s after SIGTERM"
+    assert life.code != KILLED, "it was killed"
 
 
 @remedy("Exit with 0 (or 143) after an orderly stop, so that a stop can be told from a crash.")
-def test_exit_code_after_sigterm(launch):
+def test_exit_code_after_sigterm(life):
     """An orderly stop is no failure: the exit code after SIGTERM is 0, or 143 which names the signal. [your-algorithms-training-signal-success-failure]"""
-    started = launch()
-    started.signal("TERM")
-    assert started.wait_exit(STOP_SECONDS) in (0, 143), f"exit code {started.exit_code()}"
+    assert life.code in (0, 143), f"exit code {life.code}"
+
+
+@remedy("Log to stdout or stderr, unbuffered: nothing else reaches CloudWatch.")
+def test_logs_go_to_the_streams(life):
+    """The container logs to stdout and stderr, from where CloudWatch takes it; it has said something by the time it is ready. [inference-pipeline-troubleshoot]"""
+    assert life.log.strip(), "not a word on stdout or stderr"
+
+
+@remedy("Leave /ping out of the access log: it comes every few seconds for the life of the endpoint.")
+def test_pings_are_not_logged(life):
+    """Health checks, which come every few seconds for as long as the endpoint lives, do not fill the log. [sagemaker-inference-toolkit issue 70]"""
+    lines = life.log_of_pings.count("/ping")
+    assert lines < 10, f"{lines} lines for 20 pings"
 
 
 @pytest.mark.slow
@@ -91,23 +140,6 @@ def test_requests_in_flight_are_answered(launch, payload, long_body):
     started.status_of_ping(10)  # one round trip: the server has seen what came before
     started.signal("TERM")
     assert calls.statuses(STOP_SECONDS + 5) == [200] * 4
-
-
-@remedy("Close connections that are idle when SIGTERM comes; do not wait for their clients.")
-def test_idle_connections_do_not_hold_it(launch):
-    """Connections that are open and idle do not hold up the stop. [your-algorithms-inference-code]"""
-    started = launch()
-    idle = []
-    for _ in range(5):
-        connection = started.connect()
-        send(connection, head("GET", "/ping", {"Connection": "keep-alive"}))
-        read_reply(connection)
-        idle.append(connection)
-    started.signal("TERM")
-    code = started.wait_exit(STOP_SECONDS)
-    for connection in idle:
-        connection.close()
-    assert code is not None, "it still runs 30 s after SIGTERM"
 
 
 @remedy("Watch every child: exit non-zero when one dies (or start it again), and never go on without it.")
@@ -141,54 +173,35 @@ def test_child_death_is_seen(launch, payload):
         assert started.exit_code() != 0, f"after {name} was killed it exited with 0"
 
 
-@remedy("Forward nothing blindly: behave the same whether PID 1 is your program or docker's init.")
+@remedy("Behave the same whether PID 1 is your program or docker's init.")
 def test_runs_under_an_init(image, launch):
     """The container also starts and stops under `docker run --init`. [your-algorithms-batch-code]"""
     started = launch(flags=["--init"])
-    began = time.monotonic()
     started.signal("TERM")
-    assert started.wait_exit(STOP_SECONDS) in (0, 143), f"exit code {started.exit_code()} after {time.monotonic() - began:.0f} s"
+    assert started.wait_exit(STOP_SECONDS) in (0, 143), f"exit code {started.exit_code()}"
 
 
 @remedy("Reap adopted children in PID 1 (os.waitpid(-1, WNOHANG) on SIGCHLD).")
-def test_no_zombies(image, launch):
+def test_no_zombies(image, server):
     """The first process of the container collects the children that it inherits. [your-algorithms-inference-code]"""
-    started = launch()
-    if started.sh("(sleep 0.1 &) ; true") is None:
+    if server.sh("(sleep 0.1 &) ; true") is None:
         not_offered("there is no shell in the image to leave an orphan behind")
 
     def zombies():
-        stats = started.sh("cat /proc/[0-9]*/stat 2>/dev/null; true") or ""
+        stats = server.sh("cat /proc/[0-9]*/stat 2>/dev/null; true") or ""
         return [line for line in stats.splitlines() if line.rpartition(") ")[2].startswith("Z")]
 
+    wait_until(lambda: False, 0.3)
     assert wait_until(lambda: not zombies(), 10), f"zombies: {zombies()}"
 
 
 @remedy("Keep no state between runs: temporary names per start, and clean up what is left behind.")
 def test_restarts(image, launch):
     """A container that was stopped and is started again serves again. [your-algorithms-inference-code]"""
-    from .targets import _published, docker
+    from .targets import docker, published
 
     started = launch()
     docker("stop", "-t", "30", started.id)
     docker("start", started.id)
-    started.port = _published(started, 8080)
+    started.port = published(started, 8080)
     started.wait_ready()
-
-
-@remedy("Take every setting from a default: SageMaker sets none of yours.")
-def test_logs_go_to_the_streams(launch, payload):
-    """The container logs to stdout and stderr, from where CloudWatch takes it; it has said something by the time it is ready. [inference-pipeline-troubleshoot]"""
-    started = launch()
-    assert wait_until(lambda: started.logs().strip(), 10), "not a word on stdout or stderr"
-
-
-@remedy("Leave /ping out of the access log: it comes every few seconds for the life of the endpoint.")
-def test_pings_are_not_logged(launch):
-    """Health checks, which come every few seconds for as long as the endpoint lives, do not fill the paid log. [sagemaker-inference-toolkit issue 70]"""
-    started = launch()
-    for _ in range(20):
-        started.get("/ping")
-    started.get("/a-marker-for-the-log")
-    wait_until(lambda: "/a-marker-for-the-log" in started.logs(), 2)
-    assert started.logs().count("/ping") < 10

@@ -6,6 +6,7 @@ import stat
 import pytest
 
 from .conftest import not_offered, training_tree
+from .targets import Image
 
 remedy = pytest.mark.remedy
 FAILURE = "Catch everything in train, write the reason to /opt/ml/output/failure, exit non-zero."
@@ -70,39 +71,73 @@ def test_without_input(target, tmp_path, trained):
     assert done.code == 0 or failure_of(base), f"exit code {done.code}: {done.output[-200:]}"
 
 
+CONFIGURATION = {
+    "hyperparameters.json": {"n_estimators": "100", "name": '"quoted"', "flag": "true", "nested": '{"a": [1]}'},
+    "inputdataconfig.json": {
+        "training": {
+            "ContentType": "text/csv",
+            "TrainingInputMode": "File",
+            "S3DistributionType": "FullyReplicated",
+            "RecordWrapperType": "None",
+        }
+    },
+    "resourceconfig.json": {
+        "current_host": "algo-1",
+        "current_instance_type": "ml.m5.large",
+        "hosts": ["algo-1", "algo-2"],
+        "network_interface_name": "eth0",
+    },
+}
+
+
+def configured(base):
+    for name, content in CONFIGURATION.items():
+        (base / "input/config").mkdir(exist_ok=True)
+        (base / "input/config" / name).write_text(json.dumps(content))
+    return base
+
+
+@pytest.fixture(scope="session")
+def attempt(target, training_input, tmp_path_factory):
+    """Trains under one condition and expects 0. What works under all conditions together is not tried one by one."""
+    base = configured(training_tree(tmp_path_factory.mktemp("strict"), training_input))
+    docker = isinstance(target, Image)
+    flags = ["--network", "none", "-v", f"{base / 'input'}:/opt/ml/input:ro"] if docker else []
+    together = target.train(base, flags).code == 0
+
+    def tried(tree, flags=()):
+        if not together:
+            done = target.train(tree, flags)
+            assert done.code == 0, f"exit code {done.code}: {done.output[-200:]}"
+
+    return tried
+
+
 @remedy("Read configuration files if they are there, and ignore keys that you do not know.")
-def test_all_configuration_files(target, tmp_path, training_input, succeeded):
+def test_all_configuration_files(tmp_path, training_input, succeeded, attempt):
     """With every configuration file that the platform writes, all hyperparameters strings, `train` works as before. [your-algorithms-training-algo-running-container]"""
+    attempt(configured(training_tree(tmp_path, training_input)))
+
+
+@remedy("Fetch nothing in train; data comes through channels.")
+def test_without_network(image, tmp_path, training_input, succeeded, attempt):
+    """With network isolation `train` works without any network. [mkt-algo-model-internet-free]"""
+    attempt(training_tree(tmp_path, training_input), ["--network", "none"])
+
+
+@remedy("Treat channels as read-only (FastFile mounts are).")
+def test_read_only_channels(image, tmp_path, training_input, succeeded, attempt):
+    """Channels are read-only in FastFile mode: `train` writes nothing to /opt/ml/input. [your-algorithms-training-algo-running-container]"""
     base = training_tree(tmp_path, training_input)
-    config = base / "input/config"
-    config.mkdir(exist_ok=True)
-    files = {
-        "hyperparameters.json": {"n_estimators": "100", "name": '"quoted"', "flag": "true", "nested": '{"a": [1]}'},
-        "inputdataconfig.json": {
-            "training": {
-                "ContentType": "text/csv",
-                "TrainingInputMode": "File",
-                "S3DistributionType": "FullyReplicated",
-                "RecordWrapperType": "None",
-            }
-        },
-        "resourceconfig.json": {
-            "current_host": "algo-1",
-            "current_instance_type": "ml.m5.large",
-            "hosts": ["algo-1", "algo-2"],
-            "network_interface_name": "eth0",
-        },
-    }
-    for name, content in files.items():
-        (config / name).write_text(json.dumps(content))
-    done = target.train(base)
-    assert done.code == 0, f"exit code {done.code}: {done.output[-200:]}"
+    attempt(base, ["-v", f"{base / 'input'}:/opt/ml/input:ro"])
 
 
-@pytest.fixture
-def failed(target, tmp_path, training_input, succeeded):
+@pytest.fixture(scope="module")
+def failed(target, tmp_path_factory, training_input, trained):
     """A job that cannot succeed: something that is no directory stands where the artifact must go."""
-    base = training_tree(tmp_path, training_input)
+    if trained.code != 0:
+        return trained
+    base = training_tree(tmp_path_factory.mktemp("failed"), training_input)
     (base / "model").rmdir()
     (base / "model").write_text("not a directory")
     done = target.train(base)
@@ -127,21 +162,6 @@ def test_failure_begins_with_the_cause(failed):
     """The reason stands in the first 1024 characters of the failure file. [your-algorithms-training-algo-output]"""
     start = failure_of(failed.base)[:1024]
     assert "rror" in start or "model" in start, f"it begins: {start[:120]!r}"
-
-
-@remedy("Fetch nothing in train; data comes through channels.")
-def test_without_network(image, target, tmp_path, training_input, succeeded):
-    """With network isolation `train` works without any network. [mkt-algo-model-internet-free]"""
-    done = target.train(training_tree(tmp_path, training_input), ["--network", "none"])
-    assert done.code == 0, f"exit code {done.code}: {done.output[-200:]}"
-
-
-@remedy("Treat channels as read-only (FastFile mounts are).")
-def test_read_only_channels(image, target, tmp_path, training_input, succeeded):
-    """Channels are read-only in FastFile mode: `train` writes nothing to /opt/ml/input. [your-algorithms-training-algo-running-container]"""
-    base = training_tree(tmp_path, training_input)
-    done = target.train(base, ["-v", f"{base / 'input'}:/opt/ml/input:ro"])
-    assert done.code == 0, f"exit code {done.code}: {done.output[-200:]}"
 
 
 @remedy("Handle SIGTERM in train and end; an exec-form entrypoint lets it arrive.")
