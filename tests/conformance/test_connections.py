@@ -2,7 +2,7 @@
 
 import pytest
 
-from .wire import InParallel, NoAnswer, connect_many, head, kept_busy, read_reply, send, wait_until
+from .wire import InParallel, NoAnswer, connect_many, head, kept_busy, pace, read_reply, send
 
 remedy = pytest.mark.remedy
 
@@ -132,7 +132,7 @@ def test_slow_sender_is_answered(answered, server, payload):
         step = max(1, len(payload.body) // 12)
         for start in range(0, len(payload.body), step):
             send(connection, payload.body[start : start + step])
-            wait_until(lambda: False, 0.2)
+            pace(0.2)
         assert read_reply(connection, "POST").body == answered.body
 
 

@@ -50,6 +50,11 @@ def wait_until(predicate: Callable[[], object], seconds: float, every: float = 0
         threading.Event().wait(every)
 
 
+def pace(seconds: float) -> None:
+    """The gap between two things that a slow caller sends. Nothing waits for it to be enough."""
+    threading.Event().wait(seconds)
+
+
 @dataclass
 class Wire:
     """One address and the ways to talk to it. Each call is a connection of its own unless `connection` is given."""

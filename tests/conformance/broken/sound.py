@@ -62,6 +62,11 @@ class Sound(BaseHTTPRequestHandler):
 
     # -- the steps of a prediction -------------------------------------------------------------------------------------
 
+    def handle_expect_100(self):
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
     def check_types(self):
         message = Message()
         message["Content-Type"] = self.headers.get("Content-Type", "application/octet-stream")

@@ -1,0 +1,14 @@
+"""Drops rows that it has seen before.
+
+Caught by: test_rows_alone_as_together test_answers_do_not_mix test_many_rows
+"""
+
+from sound import Sound, main
+
+
+class Broken(Sound):
+    def rows(self, body):
+        return list(dict.fromkeys(map(tuple, super().rows(body))))[:100]
+
+
+main(Broken)

@@ -1,0 +1,15 @@
+"""Sends a page with /ping.
+
+Caught by: test_body_is_empty test_any_caller
+"""
+
+from sound import Sound, main
+
+
+class Broken(Sound):
+    def ping(self):
+        self.body()
+        self.reply(200, b"pong")
+
+
+main(Broken)

@@ -1,0 +1,14 @@
+"""Answers in an order of its own.
+
+Caught by: test_order_is_kept
+"""
+
+from sound import Sound, main
+
+
+class Broken(Sound):
+    def rows(self, body):
+        return sorted(super().rows(body))
+
+
+main(Broken)

@@ -1,0 +1,120 @@
+"""The conformance suite on our own kit, on servers with one fault each, and on none.
+
+The suite itself is tests/conformance; here it is run as a person runs it, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+SUITE = Path(__file__).parent / "conformance"
+KIT = SUITE.parent.parent
+BROKEN = sorted(path for path in (SUITE / "broken").glob("*.py") if path.name != "sound.py")
+BROKEN_IMAGES = sorted((SUITE / "broken/images").glob("*.Dockerfile"))
+SETTLED_ELSEWHERE = ("test_25_mb", "test_default_sizes")
+"""Slow clauses that only the faults meant for them are tried on."""
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def run(report: Path, *arguments: str, keep: str = "") -> dict[str, str]:
+    """Runs the suite; the outcome of each clause by its function's name, the worst where there are several."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--confcutdir", str(SUITE), str(SUITE)]
+    command += [*arguments, "--report-json", str(report), *(["-k", keep] if keep else [])]
+    done = subprocess.run(command, cwd=KIT, capture_output=True, text=True, timeout=600)
+    assert report.is_file(), done.stdout[-2000:] + done.stderr[-2000:]
+    outcomes: dict[str, str] = {}
+    for row in json.loads(report.read_text())["rows"]:
+        name = row["name"].partition("[")[0]
+        outcomes[name] = "fail" if "fail" in (row["outcome"], outcomes.get(name)) else row["outcome"]
+    return outcomes
+
+
+def failed(outcomes: dict[str, str]) -> set[str]:
+    return {name for name, outcome in outcomes.items() if outcome == "fail"}
+
+
+def caught_by(path: Path) -> set[str]:
+    match = re.search(r"Caught by: (.*)", path.read_text())
+    assert match, f"{path.name} does not say which clause catches it"
+    return set(match[1].split())
+
+
+def test_our_image_conforms(image: str, tmp_path: Path) -> None:
+    """Our image keeps every clause that it offers."""
+    outcomes = run(tmp_path / "report.json", "--image", image)
+    assert not failed(outcomes)
+    assert len(outcomes) >= 80
+
+
+def test_our_program_conforms(nginx: None, tmp_path: Path) -> None:
+    """The same programs without Docker keep every clause that needs no container."""
+    assert not failed(run(tmp_path / "report.json", "--program", str(KIT / "model")))
+
+
+def test_a_sound_server_conforms(tmp_path: Path) -> None:
+    """The suite asks nothing that a small server cannot give: sound.py, a single file without packages, passes."""
+    assert not failed(run(tmp_path / "report.json", "--program", str(SUITE / "broken/sound.py")))
+
+
+def test_each_fault_is_caught_by_its_clause(tmp_path: Path) -> None:
+    """Each broken server fails the clauses that it names and, of those that any of them names, no other."""
+    named = set().union(*map(caught_by, BROKEN))
+
+    def verdict(path: Path) -> str | None:
+        clauses = named - {clause for clause in SETTLED_ELSEWHERE if clause not in caught_by(path)}
+        outcomes = run(tmp_path / f"{path.stem}.json", "--program", str(path), keep=" or ".join(sorted(clauses)))
+        seen = failed(outcomes) & clauses
+        return None if seen == caught_by(path) else f"{path.name}: caught by {sorted(seen)}, not {sorted(caught_by(path))}"
+
+    with ThreadPoolExecutor(2) as pool:
+        wrong = [line for line in pool.map(verdict, BROKEN) if line]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_each_faulty_image_is_caught_by_its_clause(engine: None, tmp_path: Path) -> None:
+    """Each faulty image fails the clause that it names and no other of those about images."""
+    wrong = []
+    for path in BROKEN_IMAGES:
+        tag = f"conf-broken-{path.stem.replace('_', '-')}-{os.getpid()}"
+        build = ["docker", "build", "-q", "-t", tag, "-f", str(path), str(SUITE / "broken")]
+        built = subprocess.run(build, capture_output=True, text=True)
+        assert built.returncode == 0, built.stderr
+        try:
+            seen = failed(run(tmp_path / f"{path.stem}.json", "--image", tag, keep="test_image"))
+        finally:
+            subprocess.run(["docker", "rmi", "-f", tag], capture_output=True)
+        if seen != caught_by(path):
+            wrong.append(f"{path.name}: caught by {sorted(seen)}, not {sorted(caught_by(path))}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_each_clause_names_its_source_and_remedy() -> None:
+    """Each clause is one sentence of the contract with its page, and says what to do when it fails."""
+    count = 0
+    for path in sorted(SUITE.glob("test_*.py")):
+        text = path.read_text()
+        for match in re.finditer(r'((?:^@.*\n(?:    .*\n|\)\n|[\])]*\n)*)+)def (test_\w+)\(.*\):\n    """(.*)"""', text, re.MULTILINE):
+            count += 1
+            assert re.fullmatch(r".*[^.]\. \[[\w .-]+\]", match[3]), f"{path.name}, {match[2]}: {match[3]}"
+            assert "@remedy(" in match[1], f"{path.name}, {match[2]} has no remedy"
+        assert len(re.findall(r"^def test_", text, re.MULTILINE)) == len(
+            re.findall(r'^def test_\w+\(.*\):\n    """', text, re.MULTILINE)
+        ), f"{path.name} has a clause without a sentence"
+    assert count >= 80
+
+
+def test_the_suite_imports_nothing_of_the_kit() -> None:
+    """The suite speaks HTTP and `docker run` only."""
+    ours = {"serving", "predictor", "wsgi", "running"}
+    for path in SUITE.rglob("*.py"):
+        imported = set(re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE))
+        assert not imported & ours, f"{path.name} imports {imported & ours}"
