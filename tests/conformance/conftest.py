@@ -194,9 +194,9 @@ def answered(invoke: Callable[..., Reply]) -> Reply:
 
 @pytest.fixture(scope="session")
 def long_body(server: Server, payload: Payload, invoke: Callable[..., Reply]) -> bytes:
-    """A body that takes about a second to answer, or the largest that is accepted up to 16 MB."""
+    """A body that takes about a second to answer, or the largest that is accepted up to 4 MB."""
     size, body = MEGABYTE // 8, payload.body
-    while size <= 16 * MEGABYTE:
+    while size <= 4 * MEGABYTE:
         larger = payload.of_size(size)
         if larger is None:
             break

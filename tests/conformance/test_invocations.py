@@ -124,8 +124,8 @@ def test_answers_do_not_mix(payload, invoke, answered):
     expected = by_record(answered)[: len(lines)]
     for line, prediction in zip(lines, expected, strict=True):
         rows = [line + b"\n"] * 3
+        others = InParallel(invoke, 4)
         replies = InParallel(lambda rows=rows: invoke(b"".join(rows)), 4).results()
-        others = InParallel(lambda: invoke(), 2)
         assert [by_record(reply) for reply in replies] == [[prediction] * 3] * 4
         assert all(reply.body == answered.body for reply in others.results())
 

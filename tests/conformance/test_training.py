@@ -165,7 +165,7 @@ def test_failure_begins_with_the_cause(failed):
 
 
 @remedy("Handle SIGTERM in train and end; an exec-form entrypoint lets it arrive.")
-def test_sigterm_ends_it(launch, dispatching, artifact):
+def test_sigterm_ends_training(launch, dispatching, artifact):
     """SIGTERM ends a training job within 120 s. [your-algorithms-training-algo-dockerfile]"""
     started = launch(ready=False, arguments=("train",), model=None)
     if started.exit_code() is None:

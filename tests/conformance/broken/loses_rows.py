@@ -1,6 +1,6 @@
 """Drops rows that it has seen before.
 
-Caught by: test_rows_alone_as_together test_answers_do_not_mix test_many_rows
+Caught by: test_many_rows test_answers_do_not_mix
 """
 
 from sound import Sound, main
