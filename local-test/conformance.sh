@@ -1,65 +1,62 @@
 #!/usr/bin/env bash
-# Usage: local-test/conformance.sh [IMAGE] [pytest options]
+# Usage: local-test/conformance.sh [IMAGE] [OPTION…]
 #
-# Checks an image against the SageMaker container contract: over HTTP and `docker run`, as SageMaker uses it. At the
-# end comes a table: clause, pass / fail / not offered, and what to do about each fail. IMAGE is any SageMaker image;
-# without one the kit's own is built. Without Docker: --program model (our programs, natively), or
-# --url http://127.0.0.1:8080 (a server that runs; only what needs no start and stop).
+# Checks an image against the SageMaker container contract, over HTTP and `docker run` as SageMaker uses it, and ends
+# with a table: clause, pass / fail / not offered, and what to do about each fail. IMAGE is any SageMaker image,
+# anyone's; without one the kit's own is built.
 #
-#   --payload FILE --content-type TYPE   a request that the model answers (default: local-test/payload.csv, text/csv)
-#   --model DIR     serve from this model directory (default: what the image's own `train` makes)
-#   --input DIR     what `train` finds in /opt/ml/input (default: local-test/test-dir/input)
-#   --env NAME=VALUE                     give the container a variable; may be repeated
-#   --heavy         also the clauses that take long: 100 MB, a quarter of a CPU
-#   --report-html FILE, --report-md FILE, --report-json FILE, --junitxml FILE     write the table
+#   --program model                      our programs natively, without Docker
+#   --url http://127.0.0.1:8080          a server that runs: only what needs no start and stop
+#   --payload FILE --content-type TYPE   a request that the model answers; default: local-test/payload.csv, text/csv
+#   --model DIR                          serve this model directory; default: what the image's own `train` makes
+#   --input DIR                          /opt/ml/input for `train`; default: local-test/test-dir/input
+#   --env NAME=VALUE                     a variable for the container; may be repeated
+#   --heavy                              also what takes long: a body of 100 MB, a quarter of a CPU
+#   --report-html FILE  --report-md FILE  --report-json FILE  --junitxml FILE      write the table too
 #
-# It ends with 0 when no clause fails, 1 when one does, 2 on wrong usage.
+# Other options go to pytest (-k ping, -x, …).
+# Exit codes: 0 no clause fails, 1 some do, 2 wrong usage or nothing to check.
 set -euo pipefail
+# shellcheck source=local-test/lib.sh
+. "$(dirname "$0")/lib.sh"
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-
-usage() {
-  sed -n '2,/^set -euo/ { /^set -euo/d; s/^# \{0,1\}//; p; }' "${BASH_SOURCE[0]}"
+# The suite needs pytest alone; where `make test` has made its environment, that one is taken.
+find_pytest() {
+  PYTEST_PYTHON="$KIT/.venv-test/bin/python"
+  [ -x "$PYTEST_PYTHON" ] && return
+  PYTEST_PYTHON="$KIT/.venv-conformance/bin/python"
+  "$PYTEST_PYTHON" -c 'import pytest' 2>/dev/null && return
+  say "installing pytest into .venv-conformance"
+  "$(find_python)" -m venv "$KIT/.venv-conformance" ||
+    fail "no virtual environment could be made. On Debian or Ubuntu: apt-get install python3-venv"
+  "$PYTEST_PYTHON" -m pip install --quiet --disable-pip-version-check pytest >&2 || fail "pytest could not be installed"
 }
 
-# The environment of the tests: pytest is all that the suite needs.
-environment() {
-  if [ ! -x .venv/bin/pytest ]; then
-    python3 -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check pytest
-  fi
+# Sets TARGET to the image to check, unless an option names a program or an address.
+choose_target() {
+  local image="$1" argument
+  shift
+  TARGET=()
+  for argument in "$@"; do
+    case "$argument" in --program* | --url* | --image*) return ;; esac
+  done
+  engine_answers ||
+    fail "no Docker engine answers. Start it, or check without: $0 --program model, $0 --url http://127.0.0.1:8080" 2
+  choose_mode docker "$image"
+  TARGET=(--image "$IMAGE")
 }
 
 main() {
-  local target=()
+  local image=""
   case "${1:-}" in
-    -h | --help)
-      usage
-      return 0
-      ;;
-    -*) ;;
-    "") ;;
-    *)
-      target=(--image "$1")
-      shift
-      ;;
+    -h | --help) usage && exit 0 ;;
+    "" | -*) ;;
+    *) image="$1" && shift ;;
   esac
-  case " $* " in
-    *" --program"* | *" --url"* | *" --image"*) ;;
-    *)
-      if [ "${#target[@]}" -eq 0 ]; then
-        docker info >/dev/null 2>&1 || {
-          echo "conformance: no Docker engine answers. Start it, or check our programs without one: $0 --program model" >&2
-          return 2
-        }
-        docker build --quiet --tag model-kit-local . >/dev/null
-        target=(--image model-kit-local)
-      fi
-      ;;
-  esac
-  environment
-  exec .venv/bin/python -m pytest --quiet --tb=no --no-summary --confcutdir tests/conformance tests/conformance \
-    ${target[@]+"${target[@]}"} "$@"
+  choose_target "$image" "$@"
+  find_pytest
+  exec "$PYTEST_PYTHON" -m pytest --quiet --tb=no --no-summary -p no:cacheprovider --confcutdir "$KIT/tests/conformance" \
+    "$KIT/tests/conformance" ${TARGET[@]+"${TARGET[@]}"} "$@"
 }
 
 main "$@"

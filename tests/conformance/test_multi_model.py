@@ -92,7 +92,7 @@ def test_list(loaded):
 
 
 @remedy("Answer modelName and modelUrl of the one model.")
-def test_get(loaded):
+def test_describe(loaded):
     """GET /models/NAME answers with its modelName and modelUrl. [mms-container-apis]"""
     found = json.loads(loaded.get("/models/first").body)
     found = found[0] if isinstance(found, list) else found

@@ -1,6 +1,6 @@
 """Says 200 to /ping while it still loads.
 
-Caught by: test_first_200_is_true
+Caught by: test_first_200_is_true (and by every clause that is asked early)
 """
 
 import time
