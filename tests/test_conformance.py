@@ -39,7 +39,7 @@ def failed(outcomes: dict[str, str]) -> set[str]:
 
 
 def caught_by(path: Path) -> set[str]:
-    named = set(re.findall(r"test_\w+", path.read_text().partition("Caught by: ")[2].partition("\n")[0]))
+    named = set(re.findall(r"test_\w+", re.split(r'"""|FROM', path.read_text().partition("Caught by: ")[2])[0]))
     assert named, f"{path.name} does not say which clause catches it"
     return named
 
@@ -69,7 +69,9 @@ def test_each_fault_is_caught_by_its_clause(tmp_path: Path) -> None:
         named = [f"{files[clause]}::{clause}" for clause in caught_by(path) if files[clause] not in ALWAYS]
         always = [] if "every clause" in path.read_text() else ALWAYS
         seen = failed(run(tmp_path / f"{path.stem}.json", "--program", str(path), clauses=[*always, *named]))
-        return None if seen == caught_by(path) else f"{path.name}: caught by {sorted(seen)}, not {sorted(caught_by(path))}"
+        return (
+            None if seen == caught_by(path) else f"{path.name}: caught by {sorted(seen)}, not {sorted(caught_by(path))}"
+        )
 
     with ThreadPoolExecutor(3) as pool:
         wrong = [line for line in pool.map(verdict, BROKEN) if line]
@@ -96,11 +98,15 @@ def test_each_faulty_image_is_caught_by_its_clause(engine: None, tmp_path: Path)
 def test_each_clause_names_its_source_and_remedy() -> None:
     """Each clause is one sentence of the contract with its page, and says what to do when it fails."""
     count = 0
-    names = [name for path in SUITE.glob("test_*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)]
+    names = [
+        name for path in SUITE.glob("test_*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
+    ]
     assert len(names) == len(set(names)), "two clauses have the same name"
     for path in sorted(SUITE.glob("test_*.py")):
         text = path.read_text()
-        for match in re.finditer(r'((?:^@.*\n(?:    .*\n|\)\n|[\])]*\n)*)+)def (test_\w+)\(.*\):\n    """(.*)"""', text, re.MULTILINE):
+        for match in re.finditer(
+            r'((?:^@.*\n(?:    .*\n|\)\n|[\])]*\n)*)+)def (test_\w+)\(.*\):\n    """(.*)"""', text, re.MULTILINE
+        ):
             count += 1
             assert re.fullmatch(r".*[^.]\. \[[\w .-]+\]", match[3]), f"{path.name}, {match[2]}: {match[3]}"
             assert "@remedy(" in match[1], f"{path.name}, {match[2]} has no remedy"

@@ -110,7 +110,9 @@ def training_input(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(target: Image | Program, training_input: Path, tmp_path_factory: pytest.TempPathFactory) -> targets.Finished:
+def trained(
+    target: Image | Program, training_input: Path, tmp_path_factory: pytest.TempPathFactory
+) -> targets.Finished:
     """`train` has run once, as a training job runs it; `base` is its /opt/ml."""
     base = training_tree(tmp_path_factory.mktemp("trained"), training_input)
     done = target.train(base)

@@ -1,6 +1,6 @@
 """The table at the end: clause, outcome, what to do about each fail. In the terminal, Markdown, HTML and JSON.
 
-    python -m conformance.report ours=ours.json classic=classic.json     compares tables (Markdown; run it in tests/)
+python -m conformance.report ours=ours.json classic=classic.json     compares tables (Markdown; run it in tests/)
 """
 
 from __future__ import annotations
@@ -16,10 +16,24 @@ import pytest
 
 PASS, FAIL, NOT_OFFERED = "pass", "fail", "not offered"
 OUTCOMES = {"passed": PASS, "failed": FAIL, "skipped": NOT_OFFERED}
-ORDER = (
-    "start_and_stop ping invocations media_types errors limits connections headers file_system batch multi_model "
-    "streaming ports metrics training image"
-).split()
+ORDER = [
+    "start_and_stop",
+    "ping",
+    "invocations",
+    "media_types",
+    "errors",
+    "limits",
+    "connections",
+    "headers",
+    "file_system",
+    "batch",
+    "multi_model",
+    "streaming",
+    "ports",
+    "metrics",
+    "training",
+    "image",
+]
 """The chapters, in the order of the table."""
 
 
@@ -92,7 +106,9 @@ class Table:
             if row.remedy:
                 terminalreporter.write_line(f"{'':15}do:   {row.remedy}")
         terminalreporter.write_line(f"\n{counted(rows)}")
-        title = str(next(self.config.getoption(o) for o in ("--image", "--program", "--url") if self.config.getoption(o)))
+        title = str(
+            next(self.config.getoption(o) for o in ("--image", "--program", "--url") if self.config.getoption(o))
+        )
         for option, render in (("--report-html", as_html), ("--report-md", as_markdown), ("--report-json", as_json)):
             if path := self.config.getoption(option):
                 Path(path).write_text(render(title, rows), encoding="utf-8")
@@ -102,7 +118,8 @@ class Table:
 def counted(rows: list[Row]) -> str:
     counts = Counter(row.outcome for row in rows)
     seconds = sum(row.seconds for row in rows)
-    return f"{len(rows)} clauses: {counts[PASS]} pass, {counts[FAIL]} fail, {counts[NOT_OFFERED]} not offered ({seconds:.0f} s)"
+    outcomes = ", ".join(f"{counts[outcome]} {outcome}" for outcome in (PASS, FAIL, NOT_OFFERED))
+    return f"{len(rows)} clauses: {outcomes} ({seconds:.0f} s)"
 
 
 def as_json(title: str, rows: list[Row]) -> str:
@@ -129,7 +146,9 @@ def as_html(title: str, rows: list[Row]) -> str:
             f"<tr><td>{html.escape(row.clause)} <small>{html.escape(row.source)}</small></td>"
             f'<td class="{row.outcome.replace(" ", "-")}">{row.outcome}</td><td>{advice}</td></tr>'
         )
-    return PAGE.replace("{title}", html.escape(title)).replace("{count}", counted(rows)).replace("{rows}", "\n".join(body))
+    return (
+        PAGE.replace("{title}", html.escape(title)).replace("{count}", counted(rows)).replace("{rows}", "\n".join(body))
+    )
 
 
 def compared(tables: dict[str, list[Row]]) -> str:
@@ -189,8 +208,10 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 70re
   color: #1b1f24; background: #fff; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; vertical-align: top; padding: .35rem .6rem;
   border-bottom: 1px solid #d8dee4; } th { padding-top: 1.2rem; } small, code { color: #57606a; overflow-wrap: anywhere; }
-.pass { color: #116329; } .fail { color: #b91c1c; font-weight: 700; } .not-offered { color: #6e5a00; } td + td { min-width: 6rem; }
-@media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #0d1117; } td, th { border-color: #30363d; }
+.pass { color: #116329; }
+.fail { color: #b91c1c; font-weight: 700; } .not-offered { color: #6e5a00; } td + td { min-width: 6rem; }
+@media (prefers-color-scheme: dark) {
+  body { color: #e6edf3; background: #0d1117; } td, th { border-color: #30363d; }
   small, code { color: #9da7b1; } .pass { color: #56d364; } .fail { color: #ff7b72; } .not-offered { color: #e3b341; } }
 </style></head><body>
 <h1>SageMaker conformance of {title}</h1>

@@ -19,6 +19,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from .wire import NoAnswer, Wire, wait_until
@@ -102,7 +103,9 @@ class Container(Server):
 
     def sh(self, script: str) -> str | None:
         """What a shell in the container prints; None when there is no shell in it."""
-        done = subprocess.run(["docker", "exec", "-u", "0", self.id, "sh", "-c", script], capture_output=True, text=True)
+        done = subprocess.run(
+            ["docker", "exec", "-u", "0", self.id, "sh", "-c", script], capture_output=True, text=True
+        )
         return done.stdout if done.returncode not in (126, 127) else None
 
     def children(self) -> dict[int, str]:
@@ -155,7 +158,7 @@ class Image:
         options = [*_env({**self.environ, **(env or {})}), *flags]
         if model is not None:
             options += ["-v", f"{model}:/opt/ml/model:ro"]
-        networked = ("--network", "none") not in zip(options, options[1:], strict=False)
+        networked = ("--network", "none") not in pairwise(options)
         if networked:
             options += ["-p", f"127.0.0.1:0:{port}"]
         began = time.monotonic()
@@ -291,7 +294,9 @@ class Program:
         environ = self._environ(base, {"SAGEMAKER_BIND_TO_PORT": str(port), **(env or {})})
         began = time.monotonic()
         with log.open("wb") as out:
-            popen = subprocess.Popen(self.command(*arguments), env=environ, stdout=out, stderr=out, start_new_session=True)
+            popen = subprocess.Popen(
+                self.command(*arguments), env=environ, stdout=out, stderr=out, start_new_session=True
+            )
         return Process("127.0.0.1", port, ("127.0.0.1", port), popen=popen, log=log, began=began)
 
     def train(
@@ -326,7 +331,9 @@ def free_port() -> int:
 
 def have_engine() -> bool:
     """Whether a Docker engine answers."""
-    return shutil.which("docker") is not None and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
+    return (
+        shutil.which("docker") is not None and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
+    )
 
 
 def running(url: str) -> Server:

@@ -20,7 +20,9 @@ def parameters(server):
     return json.loads(reply.body)
 
 
-@remedy("Answer GET /execution-parameters with a JSON object of MaxConcurrentTransforms, BatchStrategy, MaxPayloadInMB.")
+@remedy(
+    "Answer GET /execution-parameters with a JSON object of MaxConcurrentTransforms, BatchStrategy, MaxPayloadInMB."
+)
 def test_execution_parameters(parameters):
     """GET /execution-parameters is answered with a JSON object of known keys, or with 404. [your-algorithms-batch-code]"""
     known = {"MaxConcurrentTransforms", "BatchStrategy", "MaxPayloadInMB"}

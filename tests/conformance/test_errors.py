@@ -47,7 +47,9 @@ def is_clean(reply):
     assert 'File "/' not in text, "paths of the source"
 
 
-@remedy("Validate what comes and answer 400 with the reason; 5xx tells the caller to try again and alarms the operator.")
+@remedy(
+    "Validate what comes and answer 400 with the reason; 5xx tells the caller to try again and alarms the operator."
+)
 @pytest.mark.parametrize("kind", MALFORMED)
 def test_bad_rows_are_4xx(invoke, payload, kind):
     """A request that cannot be right is the caller's error, 4xx (400), never 5xx. [sagemaker-xgboost-container]"""
@@ -56,8 +58,8 @@ def test_bad_rows_are_4xx(invoke, payload, kind):
         if not_numeric:
             not_offered("the model takes words")
     reply = invoke(malformed(kind, payload))
-    if kind in ("empty", "white space") and reply.status == 204:
-        return
+    if kind in ("empty", "white space") and reply.status in (200, 204) and not reply.body:
+        return  # no rows, no predictions
     assert 400 <= reply.status < 500, str(reply)
 
 
@@ -86,7 +88,9 @@ def test_other_methods_are_405(server, method):
     assert reply.status == 405, str(reply)
 
 
-@remedy("Set errors' Content-Type to application/json and parse-able bodies, in nginx (error_page) and the application.")
+@remedy(
+    "Set errors' Content-Type to application/json and parse-able bodies, in nginx (error_page) and the application."
+)
 @pytest.mark.parametrize("case", ["404", "405", "415", "413"])
 def test_refusals_are_json(server, invoke, payload, case):
     """Every refusal has a JSON body, whichever part of the container refuses. [API_runtime_InvokeEndpoint]"""
@@ -114,7 +118,11 @@ def test_not_http(server):
     """What is no HTTP does no harm: the next request is answered. [your-algorithms-inference-code]"""
     from .wire import NoAnswer, read_reply, send
 
-    for noise in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 4, b"GET\r\n\r\n", b"POST /invocations HTTP/9.9\r\n\r\n"):
+    for noise in (
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 4,
+        b"GET\r\n\r\n",
+        b"POST /invocations HTTP/9.9\r\n\r\n",
+    ):
         with server.connect(10) as connection:
             send(connection, noise + b"\r\n\r\n")
             try:

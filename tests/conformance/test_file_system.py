@@ -75,7 +75,9 @@ def test_writes_only_to_tmp(image, answered, server):
     assert not bad, f"it wrote {', '.join(path for path in bad if path not in directories)[:300]}"
 
 
-@remedy("Make what must be read readable for all (chmod -R a+rX), write to /tmp only, and drop root only if you are root.")
+@remedy(
+    "Make what must be read readable for all (chmod -R a+rX), write to /tmp only, and drop root only if you are root."
+)
 def test_arbitrary_user(image, restricted):
     """The container runs as any user, without a name and a home: serverless inference does not run it as root. [serverless-endpoints]"""
     restricted(user=True)
@@ -126,7 +128,9 @@ print(urllib.request.urlopen(request, timeout=30).status)
 
     def status_of(path):
         for python in ("python3", "python"):
-            done = subprocess.run(["docker", "exec", started.id, python, "-c", script, path], capture_output=True, text=True)
+            done = subprocess.run(
+                ["docker", "exec", started.id, python, "-c", script, path], capture_output=True, text=True
+            )
             if done.returncode not in (126, 127):
                 return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
         if started.exit_code() is None:

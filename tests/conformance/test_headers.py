@@ -13,7 +13,9 @@ def same(reply, answered):
 @remedy(IGNORE)
 def test_unknown_headers(answered, invoke):
     """Headers that the container does not know are ignored: the platform might add some. [your-algorithms-inference-code]"""
-    same(invoke(X_Amzn_SageMaker_Not_Yet_Invented="1", X_Amzn_Trace_Id="Root=1-0-0", Via="1.1 x", Cookie="a=b"), answered)
+    same(
+        invoke(X_Amzn_SageMaker_Not_Yet_Invented="1", X_Amzn_Trace_Id="Root=1-0-0", Via="1.1 x", Cookie="a=b"), answered
+    )
 
 
 @remedy(IGNORE)
@@ -23,7 +25,9 @@ def test_custom_attributes(answered, invoke):
     same(invoke(X_Amzn_SageMaker_Custom_Attributes='k=v; {"a":[1]} <b>%n$ ' + "~" * 1003), answered)
 
 
-@remedy("Set X-Amzn-SageMaker-Custom-Attributes on a reply only when you mean to, at most 1024 visible ASCII characters.")
+@remedy(
+    "Set X-Amzn-SageMaker-Custom-Attributes on a reply only when you mean to, at most 1024 visible ASCII characters."
+)
 def test_custom_attributes_of_the_reply(invoke):
     """Custom attributes of a reply are at most 1024 visible ASCII characters. [API_runtime_InvokeEndpoint]"""
     reply = invoke(X_Amzn_SageMaker_Custom_Attributes="trace=1")

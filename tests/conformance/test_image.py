@@ -19,7 +19,7 @@ def created(image):
     subprocess.run(["docker", "rm", "-f", "-v", id], capture_output=True)
 
 
-@remedy("Use the exec form: ENTRYPOINT [\"program\", \"argument\"]; a shell in between swallows SIGTERM.")
+@remedy('Use the exec form: ENTRYPOINT ["program", "argument"]; a shell in between swallows SIGTERM.')
 def test_entrypoint_in_exec_form(image):
     """ENTRYPOINT is in exec form, so that SIGTERM reaches the program. [your-algorithms-inference-code]"""
     entrypoint = image.config.get("Entrypoint") or []

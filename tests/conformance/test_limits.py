@@ -4,6 +4,7 @@ import pytest
 
 from .conftest import not_offered
 from .payloads import MEGABYTE, records
+from .wire import InParallel
 
 remedy = pytest.mark.remedy
 LARGER = "Raise the body limit (nginx: client_max_body_size) and the time and memory that a request may take."
@@ -89,3 +90,13 @@ def test_large_after_large(invoke, payload, server):
     for _ in range(3):
         assert invoke(body).status == 200
     assert server.status_of_ping() == 200
+
+
+@remedy("Refuse for overload only what could not be answered in time; four bodies of 4 MB are no overload.")
+@pytest.mark.slow
+def test_several_large_at_once(invoke, payload):
+    """Several large requests at the same time are all answered within 60 s, as parallel mini-batches come. [hosting-faqs]"""
+    body = of_size(payload, 4)
+    replies = InParallel(lambda: invoke(body), 4).results()
+    bad = [str(reply) for reply in replies if getattr(reply, "status", None) != 200]
+    assert not bad, f"{len(bad)} of 4: {bad[0]}"

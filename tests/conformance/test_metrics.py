@@ -36,7 +36,7 @@ def test_type(server):
     assert reply.media_type in ("text/plain", "application/openmetrics-text"), reply.content_type
 
 
-@remedy("Write `name{label=\"value\"} number` lines; prometheus_client does.")
+@remedy('Write `name{label="value"} number` lines; prometheus_client does.')
 def test_lines(server):
     """Each line is a comment or a sample. [monitoring-detailed-observability-getting-started]"""
     text = scrape(server).body.decode()

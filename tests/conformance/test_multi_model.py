@@ -84,7 +84,7 @@ def test_load_again_is_409(loaded):
     assert load(loaded, "first").status == 409
 
 
-@remedy("List what is loaded: {\"models\": [{\"modelName\", \"modelUrl\"}]}.")
+@remedy('List what is loaded: {"models": [{"modelName", "modelUrl"}]}.')
 def test_list(loaded):
     """GET /models lists each loaded model with modelName and modelUrl. [mms-container-apis]"""
     listed = json.loads(loaded.get("/models").body)["models"]

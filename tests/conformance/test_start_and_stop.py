@@ -123,7 +123,9 @@ def test_pings_are_not_logged(life):
 
 
 @pytest.mark.slow
-@remedy("On SIGTERM stop accepting, answer what has begun, then exit: wait for nginx and gunicorn instead of exiting first.")
+@remedy(
+    "On SIGTERM stop accepting, answer what has begun, then exit: wait for nginx and gunicorn instead of exiting first."
+)
 def test_requests_in_flight_are_answered(launch, payload, long_body):
     """Every request that is in flight at SIGTERM is answered within the 30 s that are left. [your-algorithms-inference-code]"""
     started = launch()

@@ -1,6 +1,7 @@
 """Announces execution parameters as strings, and more than 100 MB.
 
-Caught by: test_concurrent_transforms test_payload_within_limits test_announced_payload_is_accepted test_announced_concurrency_is_served
+Caught by: test_concurrent_transforms test_payload_within_limits
+    test_announced_payload_is_accepted test_announced_concurrency_is_served
 """
 
 import json

@@ -135,7 +135,10 @@ class Sound(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     request_queue_size = 1024
     daemon_threads = False
-    in_flight = 0
+
+    def __init__(self, *arguments):
+        self.connections = set()
+        super().__init__(*arguments)
 
     def process_request_thread(self, request, client_address):
         request.settimeout(75)
@@ -147,8 +150,6 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         print("a caller has left", flush=True)
-
-    connections = set()
 
 
 def serve(handler, server_class=Server):

@@ -11,7 +11,7 @@ from sound import Refused, Sound, main
 class Broken(Sound):
     def check_types(self):
         if self.headers.get("Content-Type") == "application/octet-stream":
-            pickle.loads(self.body())  # noqa: S301 - this is the fault
+            pickle.loads(self.body())
             raise Refused(400, "no rows in it")
         super().check_types()
 
