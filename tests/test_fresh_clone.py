@@ -49,10 +49,3 @@ def test_the_first_screen_of_the_readme(clone: Path, tmp_path: Path) -> None:
     finally:
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(40) == 0
-
-
-def test_make_test_makes_its_own_environment(clone: Path) -> None:
-    """`make test` works in the copy, which has no git history: seen on one room of the tests."""
-    done = subprocess.run(["make", "test", "ARGS=tests/test_settings.py -q"], cwd=clone, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
