@@ -208,7 +208,8 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 70re
   color: #1b1f24; background: #fff; }
 table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; vertical-align: top; padding: .35rem .6rem;
-  border-bottom: 1px solid #d8dee4; } th { padding-top: 1.2rem; } small, code { color: #57606a; overflow-wrap: anywhere; }
+  border-bottom: 1px solid #d8dee4; } th { padding-top: 1.2rem; }
+small, code { color: #57606a; overflow-wrap: anywhere; }
 .pass { color: #116329; }
 .fail { color: #b91c1c; font-weight: 700; } .not-offered { color: #6e5a00; } td + td { min-width: 6rem; }
 @media (prefers-color-scheme: dark) {
