@@ -122,8 +122,8 @@ class Policy:
         expected, elapsed = self.expect(rows), now - since
         if elapsed <= expected:
             return ahead + expected - elapsed
-        # a call that is overdue is taken to last as long again, and is given up when it has taken the timeout
-        return ahead + min(elapsed, max(0.0, self.timeout - elapsed))
+        # a call that is overdue is taken to last half as long again, and is given up when it has taken the timeout
+        return ahead + min(elapsed / 2, max(0.0, self.timeout - elapsed))
 
     def admit(self, rows: int, now: float) -> int | None:
         """None: the rows are in. Else whole seconds after which it is worth to come again (Retry-After)."""
