@@ -101,10 +101,19 @@ def test_a_body_of_25_mb_is_answered(server: Running) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "content_type", "answer"),
+    [(b"\n\n", "text/csv", b""), (b"[]", "application/json", b'{"predictions":[]}')],
+)
+def test_zero_rows_get_zero_predictions(server: Running, body: bytes, content_type: str, answer: bytes) -> None:
+    """A batch client does not lose its file to a record without rows."""
+    reply = server.post(body, content_type)
+    assert (reply.status_code, reply.content) == (200, answer)
+
+
+@pytest.mark.parametrize(
     ("body", "content_type"),
     [
         (b"", "text/csv"),
-        (b"\n\n", "text/csv"),
         (b"1,2,3\n", "text/csv"),
         (b"1,2,3,4,5\n", "text/csv"),
         (b"a,b,c,d\n", "text/csv"),
@@ -113,7 +122,6 @@ def test_a_body_of_25_mb_is_answered(server: Running) -> None:
         (b"{", "application/json"),
         (b'"text"', "application/json"),
         (b"[[1,2,[3],4]]", "application/json"),
-        (b"[]", "application/json"),
         (b"null", "application/json"),
         (b'{"instances": 3}', "application/json"),
     ],
