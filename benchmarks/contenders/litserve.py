@@ -1,0 +1,15 @@
+from .base import ONE_THREAD, Contender, Protocol, Start, json_body, json_predictions
+
+
+class LitServe(Contender):
+    """LitServe with batching, two workers (served/litserve_app.py)."""
+
+    name, title, environment, package = "litserve-batching", "LitServe, batching", "litserve", "litserve"
+    ping = "/health"
+    protocols = {"json": Protocol(json_body("rows"), json_predictions("predictions"), path="/predict")}
+
+    def command(self, start: Start) -> list[str]:
+        return [start.python, "litserve_app.py", str(start.base / "model/model.pkl"), str(start.port), str(start.workers)]
+
+    def variables(self, start: Start) -> dict[str, str]:
+        return ONE_THREAD
