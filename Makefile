@@ -34,9 +34,15 @@ lock: .venv/tests ## pin every package, with hashes, for the requirements as the
 	@$(COMPILE) tests/requirements.txt --constraint model/requirements.lock > .venv/lock
 	@cp .venv/lock tests/requirements.lock
 
+bench-quick: ## this kit and the classic design under the same load, in two minutes (needs wrk and nginx)
+	@python3 benchmarks/run.py --quick $(ARGS)
+
+bench: ## the same with the peers, all models and requests, in twenty minutes; writes benchmarks/RESULTS.md
+	@python3 benchmarks/run.py $(ARGS)
+
 .venv/tests: tests/requirements.lock model/requirements.txt model/requirements.lock model/serving/requirements.txt
 	@bash -c 'set -e; . local-test/lib.sh && make_environment'
 	@$(PYTHON_BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.lock
 	@touch .venv/tests
 
-.PHONY: help serve predict test check image model lock
+.PHONY: help serve predict test check image model lock bench-quick bench

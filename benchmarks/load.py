@@ -38,7 +38,7 @@ class Work:
         """False as long as the server starts."""
         try:
             return self.right(server)
-        except (*UNREACHABLE, Failed, ValueError):
+        except (*UNREACHABLE, Failed, ValueError, LookupError):
             return False
 
     def check(self, server: Server) -> None:

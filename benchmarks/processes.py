@@ -18,7 +18,7 @@ import environments
 from contenders.base import Contender, Protocol, Start, free_port
 
 START_SECONDS, STOP_SECONDS = 90, 30
-SERVED = Path(__file__).resolve().parent / "served"
+LOGS = "benchmarks/.data/logs"
 
 
 class Failed(Exception):
@@ -63,21 +63,25 @@ def running(
     scratch = Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
     start = Start(python, base, scratch, free_port(), workers)
     environ = {**os.environ, **contender.variables(start)}
-    log = scratch / "log"
+    log = Path(__file__).parent / f".data/logs/{contender.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     try:
         if preparation := contender.prepare(start):
-            subprocess.run(preparation, cwd=SERVED, env=environ, check=True, capture_output=True, timeout=120)
+            subprocess.run(preparation, cwd=scratch, env=environ, check=True, capture_output=True, timeout=120)
         command = contender.command(start)
         began = time.perf_counter()
         with log.open("wb") as out:
             process = subprocess.Popen(
-                command, cwd=SERVED, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-            )
+                command, cwd=scratch, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                start_new_session=True,
+            )  # fmt: skip
         server = Server(contender, process.pid, start.port)
         try:
             while not right(server):
-                if process.poll() is not None or time.perf_counter() - began > START_SECONDS:
-                    raise Failed(f"did not start within {START_SECONDS} s (exit {process.poll()}): {_last_words(log)}")
+                if process.poll() is not None:
+                    raise Failed(f"ended with code {process.returncode} before it answered; {LOGS}/{contender.name}.log")
+                if time.perf_counter() - began > START_SECONDS:
+                    raise Failed(f"gave no right answer in {START_SECONDS} s; {LOGS}/{contender.name}.log")
                 time.sleep(0.01)
             server.cold_start = time.perf_counter() - began
             yield server
@@ -135,6 +139,3 @@ def _pss(pid: int) -> int:
         pass
     return 0
 
-
-def _last_words(log: Path) -> str:
-    return " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])[-400:]

@@ -26,7 +26,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a contender, in the directory served/."""
+    """One start of a contender. The working directory is `scratch`."""
 
     python: str
     """The interpreter of its environment."""
@@ -37,6 +37,15 @@ class Start:
     port: int
     workers: int = 2
     kit: Path = Path(__file__).resolve().parent.parent.parent
+
+    @property
+    def served(self) -> Path:
+        """Where the small programs are that make a server of a peer's library."""
+        return self.kit / "benchmarks/served"
+
+    @property
+    def model(self) -> str:
+        return str(self.base / "model/model.pkl")
 
     def program(self, name: str) -> str:
         """A program that is installed in the environment."""

@@ -1,5 +1,6 @@
-from .base import ONE_THREAD, Contender, Protocol, Start, json_body
 import json
+
+from .base import ONE_THREAD, Contender, Protocol, Start, json_body
 
 
 class BentoML(Contender):
@@ -8,16 +9,15 @@ class BentoML(Contender):
     name, title, environment, package = "bentoml", "BentoML", "bentoml", "bentoml"
     ping = "/livez"
     protocols = {"json": Protocol(json_body("rows"), json.loads, path="/predict")}
+    batching = ""
 
     def command(self, start: Start) -> list[str]:
         where = ["--host", "127.0.0.1", "--port", str(start.port)]
-        return [start.program("bentoml"), "serve", "bentoml_service:Model", *where]
+        return [start.program("bentoml"), "serve", "bentoml_service:Model", "--working-dir", str(start.served), *where]
 
     def variables(self, start: Start) -> dict[str, str]:
-        own = {"MODEL": str(start.base / "model/model.pkl"), "WORKERS": str(start.workers), "BATCHING": self.batching}
+        own = {"MODEL": start.model, "WORKERS": str(start.workers), "BATCHING": self.batching}
         return {**ONE_THREAD, **own, "BENTOML_DO_NOT_TRACK": "true", "BENTOML_HOME": str(start.scratch)}
-
-    batching = ""
 
 
 class BentoMLBatching(BentoML):

@@ -11,7 +11,7 @@ class FastAPI(Contender):
     def command(self, start: Start) -> list[str]:
         where = ["--host", "127.0.0.1", "--port", str(start.port), "--workers", str(start.workers)]
         how = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
-        return [start.program("uvicorn"), "fastapi_app:app", *where, *how]
+        return [start.program("uvicorn"), "fastapi_app:app", "--app-dir", str(start.served), *where, *how]
 
     def variables(self, start: Start) -> dict[str, str]:
-        return {**ONE_THREAD, "MODEL": str(start.base / "model/model.pkl")}
+        return {**ONE_THREAD, "MODEL": start.model}

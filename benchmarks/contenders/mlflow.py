@@ -12,7 +12,7 @@ class MLflow(Contender):
     protocols = {"csv": CSV_WITH_HEADER}
 
     def prepare(self, start: Start) -> list[str]:
-        return [start.python, "mlflow_save.py", str(start.base / "model/model.pkl"), str(start.scratch / "model")]
+        return [start.python, str(start.served / "mlflow_save.py"), start.model, str(start.scratch / "model")]
 
     def command(self, start: Start) -> list[str]:
         where = ["--host", "127.0.0.1", "--port", str(start.port), "--workers", str(start.workers)]

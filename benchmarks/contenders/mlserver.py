@@ -25,7 +25,7 @@ class MLServer(Contender):
         settings = {"host": "127.0.0.1", "http_port": start.port, "grpc_port": free_port(), "debug": False}
         settings |= {"metrics_port": free_port(), "parallel_workers": self.workers(start)}
         model = {"name": "model", "implementation": "mlserver_sklearn.SKLearnModel"}
-        model |= {"parameters": {"uri": str(start.base / "model/model.pkl")}, **self.batching}
+        model |= {"parameters": {"uri": start.model}, **self.batching}
         (start.scratch / "settings.json").write_text(json.dumps(settings))
         (start.scratch / "model-settings.json").write_text(json.dumps(model))
         return [start.program("mlserver"), "start", str(start.scratch)]

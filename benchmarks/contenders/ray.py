@@ -9,7 +9,7 @@ class RayServe(Contender):
     protocols = {"json": Protocol(json_body("rows"), json_predictions("predictions"), path="/predict")}
 
     def command(self, start: Start) -> list[str]:
-        return [start.python, "ray_app.py", str(start.base / "model/model.pkl"), str(start.port), str(start.workers)]
+        return [start.python, str(start.served / "ray_app.py"), start.model, str(start.port), str(start.workers)]
 
     def variables(self, start: Start) -> dict[str, str]:
         return {**ONE_THREAD, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": str(start.scratch)}

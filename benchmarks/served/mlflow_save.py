@@ -6,4 +6,4 @@ from pathlib import Path
 
 import mlflow.sklearn
 
-mlflow.sklearn.save_model(pickle.loads(Path(sys.argv[1]).read_bytes()), sys.argv[2])
+mlflow.sklearn.save_model(pickle.loads(Path(sys.argv[1]).read_bytes()), sys.argv[2], serialization_format="pickle")
