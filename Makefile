@@ -1,6 +1,6 @@
 # One line each: the work is done by the scripts. `make help` lists the words.
 .DEFAULT_GOAL := help
-PYTHON_BIN = .venv/bin
+PYTHON_BIN = .venv-test/bin
 COMPILE = $(PYTHON_BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 SCRIPTS = local-test/*.sh .ci/run .ci/prepare
 
@@ -13,10 +13,10 @@ serve: ## serve predictions on http://127.0.0.1:8080
 predict: ## send local-test/payload.csv to the server
 	@./local-test/predict.sh
 
-test: .venv/tests ## run the tests; those that need Docker or nginx are skipped where there is none
+test: .venv-test/ready ## run the tests; those that need Docker or nginx are skipped where there is none
 	@$(PYTHON_BIN)/python -m pytest $(ARGS)
 
-check: .venv/tests ## formatting, types, shell scripts, Dockerfile
+check: .venv-test/ready ## formatting, types, shell scripts, Dockerfile
 	@$(PYTHON_BIN)/ruff check . && $(PYTHON_BIN)/ruff format --check .
 	@$(PYTHON_BIN)/mypy
 	@$(PYTHON_BIN)/shellcheck -x $(SCRIPTS) && $(PYTHON_BIN)/shfmt -i 2 -ci -d $(SCRIPTS)
@@ -25,14 +25,14 @@ check: .venv/tests ## formatting, types, shell scripts, Dockerfile
 image: ## build the image model-kit-local
 	@docker build --tag model-kit-local .
 
-model: .venv/tests ## train the committed model again
+model: .venv-test/ready ## train the committed model again
 	@$(PYTHON_BIN)/python examples/train_model.py
 
-lock: .venv/tests ## pin every package, with hashes, for the requirements as they are now
-	@$(COMPILE) model/requirements.txt model/serving/requirements.txt > .venv/lock
-	@($(PYTHON_BIN)/python model/serving/install.py --stamp && cat .venv/lock) > model/requirements.lock
-	@$(COMPILE) tests/requirements.txt --constraint model/requirements.lock > .venv/lock
-	@cp .venv/lock tests/requirements.lock
+lock: .venv-test/ready ## pin every package, with hashes, for the requirements as they are now
+	@$(COMPILE) model/requirements.txt model/serving/requirements.txt > .venv-test/lock
+	@($(PYTHON_BIN)/python model/serving/install.py --stamp && cat .venv-test/lock) > model/requirements.lock
+	@$(COMPILE) tests/requirements.txt --constraint model/requirements.lock > .venv-test/lock
+	@cp .venv-test/lock tests/requirements.lock
 
 bench-quick: ## this kit and the classic design under the same load, in two minutes (needs wrk and nginx)
 	@python3 benchmarks/run.py --quick $(ARGS)
@@ -40,9 +40,9 @@ bench-quick: ## this kit and the classic design under the same load, in two minu
 bench: ## the same with the peers, all models and requests, in twenty minutes; writes benchmarks/RESULTS.md
 	@python3 benchmarks/run.py $(ARGS)
 
-.venv/tests: tests/requirements.lock model/requirements.txt model/requirements.lock model/serving/requirements.txt
-	@bash -c 'set -e; . local-test/lib.sh && make_environment'
+.venv-test/ready: tests/requirements.lock model/requirements.txt model/requirements.lock model/serving/requirements.txt
+	@bash -c 'set -e; . local-test/lib.sh && make_environment .venv-test' make
 	@$(PYTHON_BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.lock
-	@touch .venv/tests
+	@touch .venv-test/ready
 
 .PHONY: help serve predict test check image model lock bench-quick bench

@@ -71,10 +71,10 @@ find_python() {
   fail "no Python 3.11 or newer was found. Install one, or name it: PYTHON=/path/to/python3.12 $0"
 }
 
-# Makes .venv once, and installs into it whenever the requirements have changed.
+# Makes a virtual environment once, and installs into it whenever the requirements have changed. $1: its name.
 make_environment() {
   local python wanted
-  VENV="$KIT/.venv"
+  VENV="$KIT/${1:-.venv}"
   if [ ! -x "$VENV/bin/python" ]; then
     python="$(find_python)"
     "$python" -m venv "$VENV" || {
@@ -84,7 +84,7 @@ make_environment() {
   fi
   wanted="$("$VENV/bin/python" "$KIT/model/serving/install.py" --stamp)"
   if [ "$(cat "$VENV/installed" 2>/dev/null)" != "$wanted" ]; then
-    say "installing the model's packages into .venv (the first time takes a minute)"
+    say "installing the model's packages into $(basename "$VENV") (the first time takes a minute)"
     "$VENV/bin/python" "$KIT/model/serving/install.py" >&2 || exit 1
     printf '%s\n' "$wanted" >"$VENV/installed"
   fi

@@ -84,11 +84,12 @@ def prepare(model: LoadedModel, request: Request, max_bytes: int) -> Job:
 
 def compute(model: LoadedModel, jobs: Sequence[Job]) -> list[Any]:
     """One transformation call for the rows of all jobs: what it returned for each. Raises what the user's code does."""
-    if len(jobs) == 1:
-        job = jobs[0]
-        return [model.predict(job.decoded.rows) if job.count else []]
+    if not any(job.count for job in jobs):
+        return [[] for _ in jobs]
     counts = [job.count for job in jobs]
     predictions = model.predict(_joined([job.decoded for job in jobs]))
+    if len(jobs) == 1:
+        return [predictions if is_whole(predictions) else per_row(predictions, counts[0])]
     if is_whole(predictions):
         raise batching.Unsplittable(f"transformation returned one {type(predictions).__name__} for several requests")
     try:
@@ -101,6 +102,8 @@ def compute(model: LoadedModel, jobs: Sequence[Job]) -> list[Any]:
 def _joined(several: list[Decoded]) -> Any:
     """One object of rows out of several with the same batch_key."""
     first = several[0]
+    if len(several) == 1:
+        return first.rows
     if first.block is not None:
         return first.wrap(np.concatenate([decoded.block for decoded in several if decoded.block is not None]))
     rows = [decoded.rows for decoded in several]

@@ -81,8 +81,9 @@ WEIGHT = 0.2
 class Policy:
     """How long calls take, learnt per size, and what follows for those who come. Times in seconds, `now` monotonic."""
 
-    def __init__(self, limit: int, max_rows: int, max_seconds: float, inline_seconds: float = INLINE_SECONDS) -> None:
-        self.limit, self.max_rows, self.max_seconds = limit, max_rows, max_seconds
+    def __init__(self, limit: int, max_rows: int, timeout: float, inline_seconds: float = INLINE_SECONDS) -> None:
+        """At most `max_rows` wait, and nobody who would wait for more than half of `timeout`."""
+        self.limit, self.max_rows, self.timeout = limit, max_rows, timeout
         self.inline_seconds = inline_seconds
         self.waiting = 0
         """Rows admitted whose call has not begun."""
@@ -119,14 +120,16 @@ class Policy:
             return ahead
         rows, since = self._running
         expected, elapsed = self.expect(rows), now - since
-        # a call that is overdue is taken to last as long again: a stuck one closes the door by itself
-        return ahead + (expected - elapsed if elapsed <= expected else elapsed)
+        if elapsed <= expected:
+            return ahead + expected - elapsed
+        # a call that is overdue is taken to last as long again, and is given up when it has taken the timeout
+        return ahead + min(elapsed, max(0.0, self.timeout - elapsed))
 
     def admit(self, rows: int, now: float) -> int | None:
         """None: the rows are in. Else whole seconds after which it is worth to come again (Retry-After)."""
         delay = self.delay(now)
         # whoever finds the room empty gets in, however large or slow: else nothing could ever be learnt of it
-        if (self.waiting and self.waiting + rows > self.max_rows) or delay > self.max_seconds:
+        if (self.waiting and self.waiting + rows > self.max_rows) or delay > self.timeout / 2:
             return max(1, math.ceil(delay))
         self.waiting += rows
         return None
@@ -140,9 +143,9 @@ class Policy:
         self.leave(rows)
         self._running = rows, now
 
-    def end(self, now: float) -> None:
-        """The running call is over."""
-        if self._running is not None:
+    def end(self, now: float | None) -> None:
+        """The running call is over; None: it was given up, which says nothing of other calls."""
+        if self._running is not None and now is not None:
             rows, since = self._running
-            self._running = None
             self.learn(rows, now - since)
+        self._running = None

@@ -49,7 +49,7 @@ class Engine:
     def __init__(self, model: LoadedModel, config: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.model, self.config, self.clock = model, config, clock
         self.limit = config.batch_rows
-        self.policy = batching.Policy(self.limit, QUEUE_BATCHES * max(self.limit, 16), config.timeout / 2)
+        self.policy = batching.Policy(self.limit, QUEUE_BATCHES * max(self.limit, 16), config.timeout)
         self.not_ready: str | None = "the worker is starting"
         self.stuck = False
         self._queue: list[Waiting] = []
@@ -157,27 +157,32 @@ class Engine:
         inline = self.policy.inline(rows)
         self.policy.begin(rows, self.clock())
         call = functools.partial(self._call, [waiting.job for waiting in batch])
-        try:
-            results = call() if inline else self._in_thread(call)
-        finally:
-            self.policy.end(self.clock())
-            self._computing = []
-        for waiting, result in zip(batch, results, strict=True):
+        results = self._on_hub(call) if inline else self._in_thread(call)
+        self.policy.end(self.clock() if results else None)
+        self._computing = []
+        for waiting, result in zip(batch, results or [self._late()] * len(batch), strict=True):
             if not waiting.result.ready():
                 waiting.result.set(result)
 
     def _call(self, jobs: Sequence[Job]) -> list[Any]:
         return batching.answers(jobs, lambda some: answering.compute(self.model, some), self._switch_off)
 
-    def _in_thread(self, call: Callable[[], list[Any]]) -> list[Any]:
+    def _on_hub(self, call: Callable[[], list[Any]]) -> list[Any] | None:
+        """None: no result in time, which ends a call that waits for something (gevent makes time.sleep and the like
+        give way). One that blocks the hub itself is ended by gunicorn, with the worker."""
+        with gevent.Timeout(self.config.timeout, False):
+            return call()
+        return None
+
+    def _in_thread(self, call: Callable[[], list[Any]]) -> list[Any] | None:
+        """None: no result in time. The thread is given up and ends with the worker; the next call has a new one."""
         assert self._pool is not None
         running = self._pool.spawn(call)
-        try:
-            return running.get(timeout=self.config.timeout)  # type: ignore[no-any-return]
-        except gevent.Timeout:
-            self._pool = ThreadPool(1)  # the old thread is given up; it ends with the worker
-            self._be_stuck()
-            return [self._late()] * len(self._computing)
+        with gevent.Timeout(self.config.timeout, False):
+            return running.get()  # type: ignore[no-any-return]
+        self._pool = ThreadPool(1)
+        self._be_stuck()
+        return None
 
     def _be_stuck(self) -> None:
         if not self.stuck:
