@@ -20,7 +20,7 @@ def python(name: str) -> str:
     directory, wanted = HERE / ".envs" / name, hashlib.sha256(requirements.read_bytes()).hexdigest()
     stamp = directory / "installed"
     if not stamp.exists() or stamp.read_text() != wanted:
-        print(f"installing {requirements.relative_to(HERE.parent)} into {directory.relative_to(HERE.parent)}", flush=True)
+        print(f"installing {requirements.relative_to(HERE.parent)} into benchmarks/.envs/{name}", flush=True)
         shutil.rmtree(directory, ignore_errors=True)
         venv.create(directory, with_pip=True)
         command = [str(directory / "bin/python"), "-m", "pip", "install", "-q", "-r", str(requirements)]

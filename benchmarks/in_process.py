@@ -12,8 +12,8 @@ from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
+import numpy as np
+import pandas as pd
 
 base, seconds = Path(sys.argv[1]), float(sys.argv[2])
 model = pickle.loads((base / "model/model.pkl").read_bytes())

@@ -51,11 +51,14 @@ def run(server: Server, work: Work, clients: int, seconds: int) -> dict:
     """Requests per second, latencies, errors, and what the probes saw. Milliseconds."""
     probes = Probes(server, work)
     command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s", "-s", "load.lua"]
-    command += [f"http://127.0.0.1:{server.port}{work.protocol.path}", "--", work.protocol.content_type]
+    command += [
+        f"http://127.0.0.1:{server.port}{work.protocol.path}",
+        "--",
+        work.protocol.content_type,
+        *map(str, work.files),
+    ]
     with probes:
-        done = subprocess.run(
-            [*command, *map(str, work.files)], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=seconds + 60
-        )
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=seconds + 60)
     if done.returncode:
         raise Failed(f"wrk: {done.stderr.strip()}")
     seen = json.loads(done.stdout.strip().splitlines()[-1])

@@ -55,12 +55,11 @@ class Server:
 
 
 @contextmanager
-def running(
-    contender: Contender, base: Path, workers: int, right: Callable[[Server], bool]
-) -> Iterator[Server]:
+def running(contender: Contender, base: Path, workers: int, right: Callable[[Server], bool]) -> Iterator[Server]:
     """A server that has given its first right answer."""
     python = environments.python(contender.environment) if contender.environment else ""
     scratch = Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
+    scratch.chmod(0o755)  # nginx's workers may be another user's
     start = Start(python, base, scratch, free_port(), workers)
     environ = {**os.environ, **contender.variables(start)}
     log = Path(__file__).parent / f".data/logs/{contender.name}.log"
@@ -79,9 +78,9 @@ def running(
         try:
             while not right(server):
                 if process.poll() is not None:
-                    raise Failed(f"ended with code {process.returncode} before it answered; {LOGS}/{contender.name}.log")
+                    raise Failed(f"ended with code {process.returncode}; see {LOGS}/{contender.name}.log")
                 if time.perf_counter() - began > START_SECONDS:
-                    raise Failed(f"gave no right answer in {START_SECONDS} s; {LOGS}/{contender.name}.log")
+                    raise Failed(f"gave no right answer in {START_SECONDS} s; see {LOGS}/{contender.name}.log")
                 time.sleep(0.01)
             server.cold_start = time.perf_counter() - began
             yield server
@@ -138,4 +137,3 @@ def _pss(pid: int) -> int:
     except OSError:
         pass
     return 0
-

@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("svg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 MODELS = {
     "rf": "RandomForest of 100 trees",
@@ -19,6 +19,7 @@ MODELS = {
     "hgb": "HistGradientBoosting",
     "mixed": "a pipeline on named, mixed columns",
 }
+CELL = ("contender", "model", "rows", "kind", "clients")
 SHORT = 2
 """Rounds of fewer seconds are too short for figures to be quoted."""
 
@@ -28,18 +29,15 @@ class Results:
         data = json.loads(path.read_text())
         self.facts, self.growth, self.problems = data["facts"], data["growth"], data["problems"]
         self.titles: dict[str, str] = self.facts["titles"]
-        self.loads = {
-            (r["contender"], r["model"], r["rows"], r["protocol"] == "json" and r["contender"] == "ours", r["clients"]): r
-            for r in data["loads"]
-        }
+        self.loads = {tuple(row[name] for name in CELL): row for row in data["loads"]}
         self.starts = {(r["contender"], r["model"]): r for r in data["starts"]}
 
-    def load(self, contender: str, model: str, rows: int = 1, clients: int = 64, json: bool = False) -> dict:
-        return self.loads.get((contender, model, rows, json, clients), {})
+    def load(self, contender: str, model: str, rows: int = 1, clients: int = 64, kind: str = "own") -> dict:
+        return self.loads.get((contender, model, rows, kind, clients), {})
 
-    def contenders(self, model: str, rows: int = 1, clients: int = 64, json: bool = False) -> list[str]:
+    def contenders(self, model: str, rows: int = 1, clients: int = 64, kind: str = "own") -> list[str]:
         """Those measured in this cell, in the order of the titles."""
-        return [name for name in self.titles if self.load(name, model, rows, clients, json)]
+        return [name for name in self.titles if self.load(name, model, rows, clients, kind)]
 
 
 def middle(row: dict, name: str) -> float | None:
@@ -66,15 +64,22 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def comparison(results: Results, model: str) -> str:
     """One row of CSV (or the contender's own form of it) a request."""
-    heads = ["1 row a request", *(f"{n} clients, requests/s" if n > 1 else "1 client" for n in (1, 8, 64))]
-    heads += ["p50 ms, 1 client", "p99 ms, 64", "/ping max ms, 64", "memory MB", "first answer s"]
+    heads = [
+        "1 row a request",
+        "requests/s, 1 client",
+        "8 clients",
+        "64 clients",
+        "p50 ms, 1 client",
+        "p99 ms, 64 clients",
+    ]
+    heads += ["/ping p99 ms, 64 clients", "memory MB", "first answer s"]
     rows = []
     for name in results.contenders(model, clients=1):
         loads = {clients: results.load(name, model, clients=clients) for clients in (1, 8, 64)}
         start = results.starts.get((name, model), {})
         rows.append(
             [results.titles[name], *(cell(row, "rps", spread=clients == 64) for clients, row in loads.items()),
-             cell(loads[1], "p50_ms"), cell(loads[64], "p99_ms", spread=True), cell(loads[64], "ping_max_ms"),
+             cell(loads[1], "p50_ms"), cell(loads[64], "p99_ms", spread=True), cell(loads[64], "ping_p99_ms"),
              cell(start, "pss_mb"), cell(start, "cold_start_s")]
         )  # fmt: skip
     return table(heads, rows) if rows else ""
@@ -82,15 +87,16 @@ def comparison(results: Results, model: str) -> str:
 
 def other_requests(results: Results) -> str:
     """Larger requests and JSON."""
-    kinds = (("100 rows, 64 clients", 100, 64, False), ("10 000 rows, 1 client", 10_000, 1, False),
-             ("1 row of JSON instances, 64 clients", 1, 64, True))  # fmt: skip
+    kinds = (("100 rows, 64 clients", 100, 64, "own"), ("10 000 rows, 1 client", 10_000, 1, "own"),
+             ("1 row of JSON, 64 clients", 1, 64, "json"))  # fmt: skip
     rows = [
-        [f"{what}: {MODELS[model]}", results.titles[name], cell(row, "rps", True), cell(row, "p50_ms", True), cell(row, "p99_ms")]
-        for what, size, clients, json in kinds
+        [f"{what}: {MODELS[model]}", results.titles[name],
+         cell(row, "rps", True), cell(row, "p50_ms", True), cell(row, "p99_ms")]
+        for what, size, clients, kind in kinds
         for model in MODELS
-        for name in results.contenders(model, size, clients, json)
-        for row in [results.load(name, model, size, clients, json)]
-    ]
+        for name in results.contenders(model, size, clients, kind)
+        for row in [results.load(name, model, size, clients, kind)]
+    ]  # fmt: skip
     return table(["request", "server", "requests/s", "p50 ms", "p99 ms"], rows) if rows else ""
 
 
@@ -99,18 +105,20 @@ def growth(results: Results) -> str:
         [f"{row['to']} {row['of']}", *(cell(row, n) for n in ("rps", "p50_ms", "p99_ms", "ping_p99_ms", "ping_max_ms"))]
         for row in results.growth
     ]
-    return table(["this kit with", "requests/s", "p50 ms", "p99 ms", "/ping p99 ms", "/ping max ms"], rows) if rows else ""
+    heads = ["this kit with", "requests/s", "p50 ms", "p99 ms", "/ping p99 ms", "/ping max ms"]
+    return table(heads, rows) if rows else ""
 
 
 def text(results: Results) -> str:
     facts = results.facts
-    rounds = f"{facts['rounds']} interleaved rounds of {facts['seconds_per_round']} s"
+    machine = f"{facts['cpus']} CPUs ({facts['cpu']}), Python {facts['python']}"
     parts = [
         "# What was measured\n",
-        f"{facts['date']}, commit {facts['commit']}, {facts['cpus']} CPUs ({facts['cpu']}), Python {facts['python']}, {rounds}: "
-        "medians, in brackets the lowest and the highest round. Two workers each; wrk runs on the same CPUs. "
-        "Memory is proportional (PSS) of all processes after the load. Every answer was compared with the model's own "
-        "before each load, and a sample of them during it. Made by `make bench`; the raw figures are in results.json.\n",
+        f"{facts['date']}, commit {facts['commit']}, {machine}; {facts['rounds']} interleaved rounds of "
+        f"{facts['seconds_per_round']} s (with one client {max(1, facts['seconds_per_round'] // 2)} s): medians, in brackets "
+        "the lowest and the highest round. Two workers each; wrk runs on the same CPUs. Memory is proportional (PSS), of "
+        "all processes, after the load. Every answer was compared with the model's own before each load, and a sample of "
+        "them during it. Made by `make bench`; the raw figures are in results.json.\n",
     ]
     if not facts["finished"] or facts["seconds_per_round"] < SHORT or facts["load_average_before"] > 1:
         parts.append(
@@ -123,10 +131,8 @@ def text(results: Results) -> str:
     if body := other_requests(results):
         parts += ["## Larger requests, and JSON\n", body]
     if body := growth(results):
-        parts += [
-            "## Growth\n",
-            "RandomForest; 1 row a request where rows do not vary, 8 clients where they do, 64 where workers do.\n", body,
-        ]  # fmt: skip
+        fixed = "RandomForest; 1 row a request unless rows vary; 8 clients when they do, 64 when workers do."
+        parts += ["## Growth\n", fixed + "\n", body]
     if results.problems:
         parts += ["## Left out\n", *(f"- {who}: {why}" for who, why in results.problems.items()), ""]
     return "\n".join(parts)
@@ -155,18 +161,21 @@ def plots(results: Results, directory: Path) -> None:
     def against_clients(measure: str, label: str) -> Callable:
         def draw(axis, title: str) -> None:
             for name in results.contenders(shown[title]):
-                points = [(c, middle(results.load(name, shown[title], clients=c), measure)) for c in (1, 8, 64)]
-                axis.plot(*zip(*[(x, y) for x, y in points if y], strict=True), "o-", color=colours[name],
-                          label=results.titles[name], linewidth=2.5 if name == "ours" else 1.2, markersize=4)  # fmt: skip
-            axis.set(xscale="log", yscale="log", xticks=(1, 8, 64), xticklabels=(1, 8, 64), xlabel="clients", ylabel=label)
+                found = {c: middle(results.load(name, shown[title], clients=c), measure) for c in (1, 8, 64)}
+                found = {clients: value for clients, value in found.items() if value}
+                style = {"color": colours[name], "linewidth": 2.5 if name == "ours" else 1.2, "markersize": 4}
+                axis.plot([*found], [*found.values()], "o-", label=results.titles[name], **style)
+            axis.set(xscale="log", yscale="log", xlabel="clients", ylabel=label)
+            axis.set_xticks((1, 8, 64), (1, 8, 64))
             axis.minorticks_off()
 
         return draw
 
     def bars(measure: str, label: str) -> Callable:
         def draw(axis, title: str) -> None:
-            names = [n for n in reversed(results.titles) if measure in results.starts.get((n, shown[title]), {}) and n != "nginx"]
-            values = [middle(results.starts[name, shown[title]], measure) for name in names]
+            every = {n: middle(results.starts.get((n, shown[title]), {}), measure) for n in reversed(results.titles)}
+            names = [name for name, value in every.items() if value and name != "nginx"]
+            values = [every[name] for name in names]
             drawn = axis.barh([results.titles[n] for n in names], values, color=[colours[n] for n in names])
             axis.bar_label(drawn, [number(value) for value in values], padding=3)
             axis.set(xlabel=label)

@@ -36,7 +36,7 @@ CLIENTS = (1, 8, 64)
 IN_FULL = ("ours", "classic")
 GROWTH = {"clients": (1, 2, 4, 8, 16, 32, 64, 128, 256), "rows": (1, 10, 100, 1000, 10_000), "workers": (1, 2, 4, 8)}
 COLUMNS = {
-    "loads": ("contender", "model", "rows", "protocol", "clients"),
+    "loads": ("contender", "model", "rows", "kind", "clients"),
     "growth": ("contender", "of", "to"),
     "starts": ("contender", "model"),
 }
@@ -45,20 +45,19 @@ WARM_UP_CLIENTS, WARM_UP_SECONDS = 8, 1
 
 
 def cells(contender: Contender, model: str) -> list[tuple[int, str, int]]:
-    """What is measured: rows of a request, protocol, clients."""
-    own = next(iter(contender.protocols))
-    found = [(1, own, clients) for clients in CLIENTS]
+    """What is measured: rows of a request, kind of protocol, clients."""
+    found = [(1, "own", clients) for clients in CLIENTS]
     if contender.name in IN_FULL or (model == "rf" and contender.answers):
-        found.append((100, own, 64))
+        found.append((100, "own", 64))
     if contender.name in IN_FULL or model == "lr":
-        found.append((10_000, own, 1))
+        found.append((10_000, "own", 1))
     if contender.name in IN_FULL and "json" in contender.protocols:
         found.append((1, "json", 64))
     return found
 
 
 class Bench:
-    """One run: what was asked for, and the results so far. Keys and values of the tables become rows of results.json."""
+    """One run: what was asked for, and the results so far. A key and its values become a row of results.json."""
 
     def __init__(self, options: argparse.Namespace, directory: Path) -> None:
         self.options, self.directory, self.data = options, directory, HERE / ".data"
@@ -94,9 +93,9 @@ class Bench:
     def compare(self, contender: Contender, model: str) -> None:
         with self.started(contender, model) as server:
             self.note("starts", contender.name, model, cold_start_s=server.cold_start)
-            for rows, protocol, clients in cells(contender, model):
-                self.measure("loads", server, self.work(contender, model, rows, protocol), clients, model, rows, protocol)
-                if (rows, clients) == (1, max(CLIENTS)):
+            for rows, kind, clients in cells(contender, model):
+                self.measure("loads", server, self.work(contender, model, rows, kind), clients, model, rows, kind)
+                if (rows, kind, clients) == (1, "own", max(CLIENTS)):
                     self.note("starts", contender.name, model, pss_mb=server.megabytes())
 
     def grow(self, contender: Contender, model: str) -> None:
@@ -111,9 +110,8 @@ class Bench:
             with self.started(contender, model, workers) as server:
                 self.measure("growth", server, one, 64, "workers", workers)
 
-    def work(self, contender: Contender, model: str, rows: int, protocol: str | None = None) -> Work:
-        chosen = contender.protocols[protocol or next(iter(contender.protocols))]
-        return Work(self.data / model, rows, chosen, self.directory)
+    def work(self, contender: Contender, model: str, rows: int, kind: str = "own") -> Work:
+        return Work(self.data / model, rows, contender.protocols[kind], self.directory)
 
     @contextmanager
     def started(self, contender: Contender, model: str, workers: int = 2) -> Iterator[Server]:
@@ -137,7 +135,7 @@ class Bench:
         command = [environments.python("bench"), "in_process.py", self.data / model, str(self.options.seconds / 2)]
         rates = json.loads(subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout)
         for name, rate in rates.items():
-            self.note("loads", f"in-process-{name}", model, 1, "none", 1, rps=rate)
+            self.note("loads", f"in-process-{name}", model, 1, "own", 1, rps=rate)
 
     def note(self, table: str, *key: object, **values: float) -> None:
         row = self.tables[table].setdefault(key, {})
@@ -150,8 +148,15 @@ class Bench:
             name: [dict(zip(COLUMNS[name], key, strict=True)) | values for key, values in table.items()]
             for name, table in self.tables.items()
         }
-        results = {"facts": self.facts | {"finished": finished}, **tables, "problems": self.problems}
-        self.options.results.write_text(json.dumps(results, indent=1) + "\n")
+        results = {"facts": self.facts | {"finished": finished}, "problems": self.problems, **tables}
+        text = (
+            json.dumps(results)
+            .replace('}, {"', '},\n{"')
+            .replace('": [{', '":\n[{')
+            .replace(', "problems"', ',\n"problems"')
+        )
+        self.options.results.parent.mkdir(exist_ok=True)
+        self.options.results.write_text(text + "\n")
 
 
 def facts(options: argparse.Namespace) -> dict:

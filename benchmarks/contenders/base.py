@@ -61,7 +61,7 @@ class Contender:
     ping = "/ping"
     models: tuple[str, ...] = ("rf", "lr")
     protocols: dict[str, Protocol]
-    """The first is its own; "json" is one row of JSON, for those that speak CSV too."""
+    """"own" is what it speaks best; "json" is JSON, for those that speak CSV as well."""
     answers = True
     """False: its answers are not predictions."""
 
@@ -102,4 +102,3 @@ def lines(answer: bytes) -> list:
 
 CSV = Protocol(csv_body, lines, "text/csv")
 INSTANCES = Protocol(json_body("instances"), json_predictions("predictions"))
-

@@ -8,7 +8,7 @@ class BentoML(Contender):
 
     name, title, environment, package = "bentoml", "BentoML", "bentoml", "bentoml"
     ping = "/livez"
-    protocols = {"json": Protocol(json_body("rows"), json.loads, path="/predict")}
+    protocols = {"own": Protocol(json_body("rows"), json.loads, path="/predict")}
     batching = ""
 
     def command(self, start: Start) -> list[str]:

@@ -6,7 +6,7 @@ class FastAPI(Contender):
 
     name, title, environment, package = "fastapi", "FastAPI, tuned by hand", "fastapi", "fastapi"
     models = ("rf", "lr", "hgb", "mixed")
-    protocols = {"json": INSTANCES}
+    protocols = {"own": INSTANCES}
 
     def command(self, start: Start) -> list[str]:
         where = ["--host", "127.0.0.1", "--port", str(start.port), "--workers", str(start.workers)]

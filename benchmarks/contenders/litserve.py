@@ -6,7 +6,7 @@ class LitServe(Contender):
 
     name, title, environment, package = "litserve-batching", "LitServe, batching", "litserve", "litserve"
     ping = "/health"
-    protocols = {"json": Protocol(json_body("rows"), json_predictions("predictions"), path="/predict")}
+    protocols = {"own": Protocol(json_body("rows"), json_predictions("predictions"), path="/predict")}
 
     def command(self, start: Start) -> list[str]:
         return [start.python, str(start.served / "litserve_app.py"), start.model, str(start.port), str(start.workers)]

@@ -9,7 +9,7 @@ class MLflow(Contender):
     """MLflow's scoring server, as `mlflow models serve` starts it."""
 
     name, title, environment, package = "mlflow", "MLflow scoring server", "mlflow", "mlflow"
-    protocols = {"csv": CSV_WITH_HEADER}
+    protocols = {"own": CSV_WITH_HEADER}
 
     def prepare(self, start: Start) -> list[str]:
         return [start.python, str(start.served / "mlflow_save.py"), start.model, str(start.scratch / "model")]

@@ -18,7 +18,7 @@ class MLServer(Contender):
 
     name, title, environment, package = "mlserver", "MLServer", "mlserver", "mlserver"
     ping = "/v2/health/live"
-    protocols = {"v2": Protocol(body, parse, path="/v2/models/model/infer")}
+    protocols = {"own": Protocol(body, parse, path="/v2/models/model/infer")}
     batching: dict = {}
 
     def command(self, start: Start) -> list[str]:

@@ -12,7 +12,7 @@ class Nginx(Contender):
     """The limit of the machine: nginx answering a constant, whatever is asked."""
 
     name, title, environment, models, answers = "nginx", "nginx, a constant", None, ("rf",), False
-    protocols = {"csv": CSV}
+    protocols = {"own": CSV}
 
     def command(self, start: Start) -> list[str]:
         (start.scratch / "nginx.conf").write_text(CONF % start.port)

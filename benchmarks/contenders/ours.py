@@ -6,7 +6,7 @@ class Ours(Contender):
 
     name, title, environment = "ours", "this kit", "ours"
     models = ("rf", "lr", "hgb", "mixed")
-    protocols = {"csv": CSV, "json": INSTANCES}
+    protocols = {"own": CSV, "json": INSTANCES}
 
     def command(self, start: Start) -> list[str]:
         return [start.python, str(start.kit / "model/serve")]

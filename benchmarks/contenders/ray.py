@@ -6,7 +6,7 @@ class RayServe(Contender):
 
     name, title, environment, package = "ray-batching", "Ray Serve, batching", "ray", "ray"
     ping, models = "/-/healthz", ("rf",)
-    protocols = {"json": Protocol(json_body("rows"), json_predictions("predictions"), path="/predict")}
+    protocols = {"own": Protocol(json_body("rows"), json_predictions("predictions"), path="/predict")}
 
     def command(self, start: Start) -> list[str]:
         return [start.python, str(start.served / "ray_app.py"), start.model, str(start.port), str(start.workers)]
