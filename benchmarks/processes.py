@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import environments
@@ -31,6 +31,7 @@ class Server:
     pid: int
     port: int
     cold_start: float = 0.0
+    checked: set[int] = field(default_factory=set)
 
     def ask(self, path: str, body: bytes | None = None, content_type: str = "", seconds: float = 60) -> bytes:
         """The answer to a request on a connection of its own. Raises OSError, HTTPException, or Failed when not 200."""

@@ -64,15 +64,8 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def comparison(results: Results, model: str) -> str:
     """One row of CSV (or the contender's own form of it) a request."""
-    heads = [
-        "1 row a request",
-        "requests/s, 1 client",
-        "8 clients",
-        "64 clients",
-        "p50 ms, 1 client",
-        "p99 ms, 64 clients",
-    ]
-    heads += ["/ping p99 ms, 64 clients", "memory MB", "first answer s"]
+    heads = ["1 row a request", "requests/s, 1 client", "8 clients", "64 clients"]
+    heads += ["p50 ms, 1 client", "p99 ms, 64 clients", "/ping p99 ms, 64 clients", "memory MB", "first answer s"]
     rows = []
     for name in results.contenders(model, clients=1):
         loads = {clients: results.load(name, model, clients=clients) for clients in (1, 8, 64)}
@@ -114,11 +107,11 @@ def text(results: Results) -> str:
     machine = f"{facts['cpus']} CPUs ({facts['cpu']}), Python {facts['python']}"
     parts = [
         "# What was measured\n",
-        f"{facts['date']}, commit {facts['commit']}, {machine}; {facts['rounds']} interleaved rounds of "
-        f"{facts['seconds_per_round']} s (with one client {max(1, facts['seconds_per_round'] // 2)} s): medians, in brackets "
-        "the lowest and the highest round. Two workers each; wrk runs on the same CPUs. Memory is proportional (PSS), of "
-        "all processes, after the load. Every answer was compared with the model's own before each load, and a sample of "
-        "them during it. Made by `make bench`; the raw figures are in results.json.\n",
+        f"{facts['date']}, commit {facts['commit']}, {machine}. {facts['rounds']} interleaved rounds of "
+        f"{facts['seconds_per_round']} s, with one client {max(1, facts['seconds_per_round'] // 2)} s: medians, in "
+        "brackets the lowest and the highest round. Two workers each; wrk runs on the same CPUs. Memory is the "
+        "proportional share (PSS) of all processes, after the load. Every answer was compared with the model's own before each load, and "
+        "a sample of them during it. Made by `make bench`; the raw figures are in results.json.\n",
     ]
     if not facts["finished"] or facts["seconds_per_round"] < SHORT or facts["load_average_before"] > 1:
         parts.append(
@@ -212,7 +205,7 @@ def main() -> None:
     results = Results(path)
     (path.parent / "RESULTS.md").write_text(text(results))
     plots(results, path.parent / "plots")
-    print(f"wrote {path.parent}/RESULTS.md and plots/")
+    print(f"\n{text(results)}\nwrote {path.parent}/RESULTS.md and plots/")
 
 
 if __name__ == "__main__":

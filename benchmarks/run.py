@@ -4,7 +4,7 @@
 
 Each contender is started in turn in its own environment (.envs/), its answers are checked, and wrk sends it the same
 rows through its own protocol. Rounds are interleaved: whatever else the machine does strikes all. `--only` takes
-names of contenders and of models (rf, lr, hgb, mixed). Writes results.json, RESULTS.md and plots/; all keep to
+names of contenders and of models (rf, lr, hgb, mixed). Writes results.json, RESULTS.md and plots/. All keeps to
 127.0.0.1. Needs wrk and nginx (Debian has both) and Python 3.11 or newer.
 """
 
@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,8 +63,9 @@ class Bench:
     def __init__(self, options: argparse.Namespace, directory: Path) -> None:
         self.options, self.directory, self.data = options, directory, HERE / ".data"
         self.tables: dict[str, dict[tuple, dict[str, list]]] = {name: {} for name in COLUMNS}
+        self.works: dict[tuple, Work] = {}
         self.problems: dict[str, str] = {}
-        self.facts = facts(options)
+        self.facts, self.began = facts(options), time.monotonic()
 
     def run(self) -> None:
         subprocess.run([environments.python("bench"), HERE / "models.py", self.data], check=True)
@@ -72,12 +74,15 @@ class Bench:
                 self.in_process(model)
                 for contender in self.options.contenders:
                     if model in contender.models:
-                        print(f"round {number + 1}/{self.options.rounds}  {model:6}{contender.name}", flush=True)
+                        self.say(f"round {number + 1}/{self.options.rounds}  {model:6}{contender.name}")
                         self.attempt(self.compare, contender, model)
         if self.options.growth:
-            print("growth", flush=True)
+            self.say("growth")
             self.attempt(self.grow, CONTENDERS["ours"], "rf")
         self.write(finished=True)
+
+    def say(self, what: str) -> None:
+        print(f"{time.monotonic() - self.began:5.0f} s  {what}", flush=True)
 
     def attempt(self, what: Callable, contender: Contender, model: str) -> None:
         """A failure is noted, and the contender is left out from then on."""
@@ -111,7 +116,10 @@ class Bench:
                 self.measure("growth", server, one, 64, "workers", workers)
 
     def work(self, contender: Contender, model: str, rows: int, kind: str = "own") -> Work:
-        return Work(self.data / model, rows, contender.protocols[kind], self.directory)
+        key = (model, rows, contender.protocols[kind])
+        if key not in self.works:
+            self.works[key] = Work(self.data / model, rows, contender.protocols[kind], self.directory)
+        return self.works[key]
 
     @contextmanager
     def started(self, contender: Contender, model: str, workers: int = 2) -> Iterator[Server]:
@@ -149,13 +157,10 @@ class Bench:
             for name, table in self.tables.items()
         }
         results = {"facts": self.facts | {"finished": finished}, "problems": self.problems, **tables}
-        text = (
-            json.dumps(results)
-            .replace('}, {"', '},\n{"')
-            .replace('": [{', '":\n[{')
-            .replace(', "problems"', ',\n"problems"')
-        )
-        self.options.results.parent.mkdir(exist_ok=True)
+        text = json.dumps(results)
+        for before in ('{"contender"', '"problems"', '"loads"', '"growth"', '"starts"'):
+            text = text.replace(before, "\n" + before)
+        self.options.results.parent.mkdir(parents=True, exist_ok=True)
         self.options.results.write_text(text + "\n")
 
 
@@ -183,7 +188,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--seconds", type=int, default=0, help="of each load; half of it with one client")
     parser.add_argument("--skip-growth", dest="growth", action="store_false")
-    parser.add_argument("--results", type=Path, default=HERE / "results.json")
+    parser.add_argument("--results", type=Path, help="benchmarks/results.json, or one in .data/quick/ with --quick")
     options = parser.parse_args(arguments)
     words = set(filter(None, options.only.split(",")))
     if unknown := words - set(CONTENDERS) - set(MODELS):
@@ -192,7 +197,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     options.contenders = [CONTENDERS[name] for name in names]
     options.models = [m for m in MODELS if m in words] or (MODELS[:2] if options.quick else MODELS)
     options.growth = options.growth and not options.quick and "ours" in names
-    options.rounds, options.seconds = options.rounds or (2 if options.quick else 3), options.seconds or 2
+    options.rounds = options.rounds or (2 if options.quick else 3)
+    options.seconds = options.seconds or (1 if options.quick else 2)
+    options.results = options.results or HERE / (".data/quick/results.json" if options.quick else "results.json")
     return options
 
 
