@@ -110,8 +110,9 @@ def text(results: Results) -> str:
         f"{facts['date']}, commit {facts['commit']}, {machine}. {facts['rounds']} interleaved rounds of "
         f"{facts['seconds_per_round']} s, with one client {max(1, facts['seconds_per_round'] // 2)} s: medians, in "
         "brackets the lowest and the highest round. Two workers each; wrk runs on the same CPUs. Memory is the "
-        "proportional share (PSS) of all processes, after the load. Every answer was compared with the model's own before each load, and "
-        "a sample of them during it. Made by `make bench`; the raw figures are in results.json.\n",
+        "proportional share (PSS) of all processes, after the load. Every answer was compared with the "
+        "model's own before each load, and a sample of them during it. Made by `make bench`; the raw figures are in "
+        "results.json.\n",
     ]
     if not facts["finished"] or facts["seconds_per_round"] < SHORT or facts["load_average_before"] > 1:
         parts.append(
