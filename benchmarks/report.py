@@ -105,14 +105,15 @@ def growth(results: Results) -> str:
 def text(results: Results) -> str:
     facts = results.facts
     machine = f"{facts['cpus']} CPUs ({facts['cpu']}), Python {facts['python']}"
+    versions = ", ".join(f"{package} {number}" for package, number in facts["versions"].items())
     parts = [
         "# What was measured\n",
-        f"{facts['date']}, commit {facts['commit']}, {machine}. {facts['rounds']} interleaved rounds of "
-        f"{facts['seconds_per_round']} s, with one client {max(1, facts['seconds_per_round'] // 2)} s: medians, in "
-        "brackets the lowest and the highest round. Two workers each; wrk runs on the same CPUs. Memory is the "
-        "proportional share (PSS) of all processes, after the load. Every answer was compared with the "
-        "model's own before each load, and a sample of them during it. Made by `make bench`; the raw figures are in "
-        "results.json.\n",
+        f"{facts['date']}, commit {facts['commit']}, {machine}, {versions or 'no peers'}.\n",
+        f"{facts['rounds']} interleaved rounds ({facts['peer_rounds']} for the peers) of {facts['seconds_per_round']} "
+        f"s, with one client {max(1, facts['seconds_per_round'] // 2)} s: medians, in brackets the lowest and the highest "
+        "round. Two workers each; wrk runs on the same CPUs. Memory is the proportional share (PSS) of all processes, "
+        "after the load. Every answer was compared with the model's own before the load, and a sample of them during "
+        "it. Made by `make bench`; the raw figures are in results.json.\n",
     ]
     if not facts["finished"] or facts["seconds_per_round"] < SHORT or facts["load_average_before"] > 1:
         parts.append(

@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,7 @@ COLUMNS = {
     "starts": ("contender", "model"),
 }
 IN_PROCESS = {"in-process-loop": "model.predict in a loop, no server", "in-process-batches": "the same, 64 rows a call"}
+PEER_ROUNDS = 2  # of three: all of it in twenty minutes
 WARM_UP_CLIENTS, WARM_UP_SECONDS = 8, 1
 
 
@@ -73,7 +75,8 @@ class Bench:
             for model in self.options.models:
                 self.in_process(model)
                 for contender in self.options.contenders:
-                    if model in contender.models:
+                    rounds = self.options.rounds if contender.name in IN_FULL else self.options.peer_rounds
+                    if model in contender.models and number < rounds:
                         self.say(f"round {number + 1}/{self.options.rounds}  {model:6}{contender.name}")
                         self.attempt(self.compare, contender, model)
         if self.options.growth:
@@ -97,6 +100,9 @@ class Bench:
 
     def compare(self, contender: Contender, model: str) -> None:
         with self.started(contender, model) as server:
+            if contender.package:
+                number = environments.version(contender.environment, contender.package)
+                self.facts["versions"][contender.package] = number
             self.note("starts", contender.name, model, cold_start_s=server.cold_start)
             for rows, kind, clients in cells(contender, model):
                 self.measure("loads", server, self.work(contender, model, rows, kind), clients, model, rows, kind)
@@ -176,7 +182,9 @@ def facts(options: argparse.Namespace) -> dict:
         "python": platform.python_version(),
         "load_average_before": round(os.getloadavg()[0], 2),
         "rounds": options.rounds,
+        "peer_rounds": options.peer_rounds,
         "seconds_per_round": options.seconds,
+        "versions": {},
         "titles": {name: contender.title for name, contender in CONTENDERS.items()} | IN_PROCESS,
     }
 
@@ -197,6 +205,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     options.contenders = [CONTENDERS[name] for name in names]
     options.models = [m for m in MODELS if m in words] or (MODELS[:2] if options.quick else MODELS)
     options.growth = options.growth and not options.quick and "ours" in names
+    options.peer_rounds = options.rounds or PEER_ROUNDS
     options.rounds = options.rounds or (2 if options.quick else 3)
     options.seconds = options.seconds or (1 if options.quick else 2)
     options.results = options.results or HERE / (".data/quick/results.json" if options.quick else "results.json")
@@ -205,6 +214,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 
 def main() -> int:
     options = parsed(sys.argv[1:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through `finally`: what was started is ended
     for tool in ("wrk", "nginx"):
         if not shutil.which(tool):
             print(f"{tool} is not installed. On Debian or Ubuntu: apt-get install {tool}", file=sys.stderr)
