@@ -7,7 +7,7 @@ monkey.patch_all()  # first of all: a lock that is made before it would block th
 import gc  # noqa: E402
 import logging  # noqa: E402
 
-from serving import settings  # noqa: E402
+from serving import loaded_models, settings  # noqa: E402
 
 chosen = settings.load()
 logging.basicConfig(level=chosen.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", force=True)
@@ -15,7 +15,8 @@ logging.basicConfig(level=chosen.log_level.upper(), format="%(levelname)s %(name
 wsgi_app = "wsgi:app"
 worker_class = "gevent"
 workers = chosen.workers
-preload_app = chosen.preload != "off"
+shy = loaded_models.shy_of_fork(loaded_models.find(chosen)) if chosen.preload == "auto" else None
+preload_app = chosen.preload != "off" and shy is None
 user = group = chosen.user or None
 umask = 0o007 if chosen.user else 0o077  # the socket is for nginx's workers, which run as the same user
 timeout = chosen.timeout + 5  # a worker whose hub is blocked; the engine and nginx answer before that
@@ -26,6 +27,11 @@ loglevel = chosen.log_level
 accesslog = None  # nginx writes it
 control_socket_disable = True  # it would be made in $HOME, which may be read-only
 limit_request_line = 8190
+
+
+def on_starting(server):
+    if shy:
+        logging.getLogger("serving").info("%s does not survive a fork: each worker loads the model itself", shy)
 
 
 def when_ready(server):

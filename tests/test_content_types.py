@@ -849,3 +849,10 @@ def test_short_cut_imports_nothing():
     code = NO_PANDAS.replace('sys.modules["pandas"] = sys.modules["pyarrow"] = None', "").replace("60_000", "100")
     code += 'assert not {"pandas", "pyarrow", "scipy"} & set(sys.modules), sorted(sys.modules)'
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+
+
+@pytest.mark.parametrize("body", [b"[" + b"[]," * 2_100_000 + b"[]]", b"[[" + b"1," * 26_000_000 + b"1]]"])
+def test_json_that_would_swell_in_memory_is_refused(body):
+    """Millions of lists, or tens of millions of values: a 413 before they are parsed."""
+    with pytest.raises(PayloadTooLarge):
+        decode(body, "application/json", None, Signature(), 10**9)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
+from collections.abc import Callable
 
 import httpx
 import pandas as pd
 import pytest
 
-from running import KIT, PAYLOAD, Running
+from running import KIT, PAYLOAD, Native, Running
 
 MODEL = pickle.loads((KIT / "model/model.pkl").read_bytes())
 ROWS = pd.read_csv(KIT / "local-test/payload.csv", header=None, names=list(MODEL.feature_names_in_))
@@ -121,3 +123,33 @@ def test_a_malformed_body_is_a_400_in_json(server: Running, body: bytes, content
     answer = server.post(body, content_type)
     assert answer.status_code == 400, answer.text
     assert error_of(answer)["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (PAYLOAD, {"Content-Type": "text/csv"}),
+        (PAYLOAD, {"Content-Type": "text/csv", "Accept": "application/json"}),
+        (gzip.compress(PAYLOAD), {"Content-Type": "text/csv", "Content-Encoding": "gzip"}),
+        (PAYLOAD, {"Accept": "image/png"}),
+        (b"1,2\n", {"Content-Type": "text/csv"}),
+        (b"<rows/>", {"Content-Type": "application/xml"}),
+    ],
+)
+def test_the_short_cut_gives_the_bytes_that_flask_gives(
+    nginx: None, serve: Callable[..., Native], body: bytes, headers: dict[str, str]
+) -> None:
+    """A body with a length goes past Flask, one in chunks through it: status, headers and body are the same."""
+    running = serve(nginx=False, MODEL_SERVER_WORKERS="1").until_ready()
+    headers |= {"X-Request-Id": "0" * 32}
+    url = f"{running.url}/invocations"
+    past, through = (httpx.post(url, content=content, headers=headers) for content in (body, iter([body])))
+    assert (past.status_code, past.reason_phrase, past.content) == (
+        through.status_code,
+        through.reason_phrase,
+        through.content,
+    )
+    ignored = {"date"}
+    assert {k: v for k, v in past.headers.items() if k not in ignored} == {
+        k: v for k, v in through.headers.items() if k not in ignored
+    }

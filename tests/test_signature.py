@@ -30,6 +30,7 @@ from serving import signature
 from serving.content_types import decode, encode
 from serving.errors import BadRequest, ModelNotUsable
 from serving.signature import Signature, load_sample, of, save_sample
+from serving.table import sample_rows
 
 RNG = np.random.default_rng(0)
 N = 80
@@ -90,7 +91,7 @@ def test_numeric_models(name, named):
             warnings.simplefilter("error")
             answer = model.predict(rows(body, found, media_type))
         assert np.array_equal(answer, model.predict(original))
-    assert len(model.predict(found.sample_rows(4))) == 4
+    assert len(model.predict(sample_rows(found, 4))) == 4
 
 
 @pytest.mark.parametrize("name", [n for n in ARRAY_MODELS if n != "forest of labels"])
@@ -124,7 +125,7 @@ def test_mixed_columns():
         assert np.array_equal(model.predict_proba(rows(body, found)), model.predict_proba(PEOPLE))
     records = PEOPLE.to_json(orient="records").encode()
     assert np.array_equal(model.predict(rows(records, found, "application/json")), model.predict(PEOPLE))
-    assert len(model.predict(found.sample_rows(3))) == 3
+    assert len(model.predict(sample_rows(found, 3))) == 3
 
 
 def test_integers_as_texts():
@@ -180,7 +181,7 @@ def test_texts(vectorizer):
     model = make_pipeline(vectorizer, LinearSVC()).fit(TEXTS, [1, 0, 1, 0] * 4)
     found = of(model)
     assert found.form == "texts"
-    assert found.sample_rows(2) == ["a sample text"] * 2
+    assert sample_rows(found, 2) == ["a sample text"] * 2
     assert model.predict(rows(b"good film\nbad film\n", found, "text/plain")).tolist() == [1, 0]
 
 
@@ -254,7 +255,7 @@ def test_missing_values_taken(model):
 def test_own_faults_are_not_the_callers():
     """An error that good rows cause is not blamed on the caller."""
     found = of(LogisticRegression().fit(FRAME, Y))
-    assert found.explain(found.sample_rows(2), ValueError("whatever")) is None
+    assert found.explain(sample_rows(found, 2), ValueError("whatever")) is None
     assert found.explain(rows(b"1,,3", found), ZeroDivisionError()) is None
 
 
@@ -338,7 +339,7 @@ class Odd:
 def test_silent_models(model):
     """A model that says nothing gets what the request holds: an array of numbers, else a DataFrame."""
     found = of(model[0])
-    assert (found.form, found.count, found.sample_rows(1)) == ("unknown", None, None)
+    assert (found.form, found.count, sample_rows(found, 1)) == ("unknown", None, None)
     assert rows(b"1,2\n3,4\n", found).tolist() == [[1, 2], [3, 4]]
     frame = rows(b"x,2\n007,\n", found)
     assert frame.equals(pd.DataFrame([["x", 2.0], ["007", np.nan]]))
@@ -350,7 +351,7 @@ def test_opaque_first_step():
     model = make_pipeline(FunctionTransformer(np.asarray), LogisticRegression()).fit(FRAME, Y)
     found = of(model)
     assert {c.kind for c in found.columns} == {"any"}
-    assert found.sample_rows(1) is None
+    assert sample_rows(found, 1) is None
     assert rows(b"1,x,2.5\n", found).dtypes.astype(str).tolist() in (
         ["int64", "str", "float64"],
         ["int64", "object", "float64"],
@@ -381,8 +382,8 @@ def test_sample_file_keeps_types(tmp_path):
     ):
         got = rows(body, found, media_type)
         pd.testing.assert_frame_equal(got, KEPT, check_dtype=True)
-    pd.testing.assert_frame_equal(found.sample_rows(3), KEPT)
-    assert len(found.sample_rows(5)) == 5
+    pd.testing.assert_frame_equal(sample_rows(found, 3), KEPT)
+    assert len(sample_rows(found, 5)) == 5
 
 
 def test_sample_file_of_arrays_and_texts(tmp_path):
@@ -390,12 +391,12 @@ def test_sample_file_of_arrays_and_texts(tmp_path):
     found = load_sample(save_sample(X.astype("float32"), tmp_path / "model.sample.json", n=2))
     assert found.form == "array"
     assert rows(b"1,2,3", found).dtype == np.float32
-    assert found.sample_rows(2).tolist() == X[:2].astype("float32").tolist()
-    assert load_sample(save_sample(TEXTS, tmp_path)).sample_rows(2) == TEXTS[:2]
+    assert sample_rows(found, 2).tolist() == X[:2].astype("float32").tolist()
+    assert sample_rows(load_sample(save_sample(TEXTS, tmp_path)), 2) == TEXTS[:2]
     assert load_sample(save_sample(pd.Series(TEXTS), tmp_path, n=0)).form == "texts"
     path = save_sample(PEOPLE, tmp_path, n=0)
     assert json.loads(path.read_text())["rows"] == []
-    assert load_sample(path).sample_rows(2) is not None
+    assert sample_rows(load_sample(path), 2) is not None
 
 
 def test_sample_file_decides(tmp_path):

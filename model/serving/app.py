@@ -6,13 +6,18 @@ POST     /invocations  predictions for the rows of the body
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from . import answering, errors
 from .answering import Reply, Request
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 MEGABYTE = 2**20
 
@@ -53,6 +58,38 @@ def create_app(answer: Callable[[Request], Reply], not_ready: Callable[[], str |
     return app
 
 
+def with_short_cut(app: Flask, answer: Callable[[Request], Reply], max_body_mb: int) -> WSGIApplication:
+    """POST /invocations straight to `answer`, everything else to Flask, whose own work is a third of a fast prediction.
+
+    Both ways give the same bytes (a test holds that). Bodies without a length, or over the limit, are Flask's.
+    """
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        length = environ.get("CONTENT_LENGTH", "")
+        if (
+            environ["REQUEST_METHOD"] != "POST"
+            or environ["PATH_INFO"] != "/invocations"
+            or not (length.isascii() and length.isdigit() and int(length) <= max_body_mb * MEGABYTE)
+        ):
+            return app(environ, start_response)
+        reply = answer(
+            Request(
+                environ["wsgi.input"].read(int(length)),
+                environ.get("CONTENT_TYPE"),
+                environ.get("HTTP_CONTENT_ENCODING"),
+                environ.get("HTTP_ACCEPT"),
+                environ.get("HTTP_X_REQUEST_ID") or Request(b"").request_id,
+            )
+        )
+        headers = _headers(reply)
+        if isinstance(reply.body, bytes):
+            headers.append(("Content-Length", str(len(reply.body))))
+        start_response(f"{reply.status} {HTTPStatus(reply.status).phrase.upper()}", headers)
+        return [reply.body] if isinstance(reply.body, bytes) else reply.body
+
+    return application
+
+
 def _translated(exc: Exception, app: Flask, max_body_mb: int) -> Exception:
     """Werkzeug's exceptions in our words."""
     match exc:
@@ -83,8 +120,12 @@ def _request_id() -> str:
 
 
 def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, _headers(reply))
+
+
+def _headers(reply: Reply) -> list[tuple[str, str]]:
     """A stream must not be gathered by nginx: each piece is the caller's as soon as it is there."""
     headers = [("Content-Type", reply.content_type), *reply.headers]
     if not isinstance(reply.body, bytes):
         headers.append(("X-Accel-Buffering", "no"))
-    return Response(reply.body, reply.status, headers)
+    return headers

@@ -74,7 +74,7 @@ class Engine:
 
     def _warm_up(self) -> None:
         self.model.warm_up()
-        samples = [rows for n in (1, 3) if (rows := self.model.signature.sample_rows(n)) is not None]
+        samples = [rows for n in (1, 3) if (rows := self.model.sample_rows(n)) is not None]
         if self.config.fast_paths == "on":
             log.info(fast_paths.accelerate(self.model.model, samples).description)
         for rows in samples:  # the policy's first expectation: the first call of all is slower than those that follow

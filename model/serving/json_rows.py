@@ -13,19 +13,26 @@ from typing import Any
 import numpy as np
 import orjson
 
-from .errors import BadRequest
+from .errors import BadRequest, PayloadTooLarge
 from .signature import Signature
 from .table import Table, align, takes_block
 
 SHAPES = '[[…], […]] or {"instances": [[…], …]} or [{"name": value, …}, …]'
 
 
+MOST_LISTS = 2_000_000
+MOST_VALUES = 25_000_000
+"""Parsed, an empty list takes thirty times the bytes that it has in the body; so the worker's memory bounds the count."""
+
+
 def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, max_bytes: int = 0) -> Any:
+    _refuse_what_would_swell(body)
     return align(_table(_document(_parsed(body, "The body"), signature), signature), signature)
 
 
 def decode_lines(body: bytes, parameters: Mapping[str, str], signature: Signature, max_bytes: int = 0) -> Any:
     """One row per line; a line may be anything that is one row in JSON. Blank lines are skipped."""
+    _refuse_what_would_swell(body)
     lines = [line for line in body.splitlines() if line.strip()]
     try:
         rows = orjson.loads(b"[" + b",".join(lines) + b"]")
@@ -34,6 +41,17 @@ def decode_lines(body: bytes, parameters: Mapping[str, str], signature: Signatur
     except orjson.JSONDecodeError:  # once more, to learn which line it is
         rows = [_parsed(line, f"Row {number}", number) for number, line in enumerate(lines, 1)]
     return align(_table([_line(row, signature) for row in rows], signature), signature)
+
+
+def _refuse_what_would_swell(body: bytes) -> None:
+    if len(body) < 2 * MOST_LISTS:
+        return
+    lists, values = body.count(b"[") + body.count(b"{"), body.count(b",")
+    if lists > MOST_LISTS or values > MOST_VALUES:
+        raise PayloadTooLarge(
+            f"The body holds {lists} lists and objects and {values} values; at most {MOST_LISTS} and {MOST_VALUES} are "
+            "taken in one request. Send fewer rows, or send them as text/csv.",
+        )
 
 
 def _line(value: Any, signature: Signature) -> Any:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import mmap
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -16,13 +18,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import diagnosis, signature
+from . import diagnosis, signature, table
 from .errors import ModelNotUsable
 from .settings import PROGRAM_DIR, Settings
 from .signature import Signature
 
-SHY_OF_FORK = ("tensorflow", "onnxruntime", "jax", "h2o", "pyspark")
-"""Libraries whose threads or devices are lost in a forked process."""
+SHY_OF_FORK = b"xgboost|lightgbm|catboost|tensorflow|onnxruntime|torch|pyspark"
+"""Libraries that start threads while a model is loaded. A forked process lacks them and waits for them for ever."""
+WHERE_NAMED = {
+    ".py": rb"(?m)^\s*(?:import|from)\s+(%s)\b",
+    ".txt": rb"(?mi)^\s*(%s)\b",
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), rb"(%s)"),
+}
+"""How a source file, a list of requirements and a pickle name a library."""
 PICKLES = (".pkl", ".pickle", ".joblib")
 log = logging.getLogger(__name__)
 
@@ -36,13 +44,17 @@ class LoadedModel:
     signature: Signature
     source: Path
 
+    def sample_rows(self, n: int) -> Any:
+        """`n` rows that the model should take, in the form that transformation gets; None if none can be made up."""
+        return table.sample_rows(self.signature, n)
+
     def predict(self, rows: Any) -> Any:
         """The user's transformation on `rows`: one prediction per row."""
         return self.transformation(self.model, rows)
 
     def warm_up(self) -> None:
         """Predicts a sample row. Raises ModelNotUsable when that fails; does nothing when no plausible row is known."""
-        rows = self.signature.sample_rows(1)
+        rows = self.sample_rows(1)
         if rows is None:
             log.info("no warm-up prediction: the model does not tell which rows it expects")
             return
@@ -61,9 +73,16 @@ def find(settings: Settings) -> Path:
     return PROGRAM_DIR
 
 
-def shy_of_fork() -> str | None:
-    """A library that the model has brought along and that must not be loaded before a fork."""
-    return next((name for name in SHY_OF_FORK if name in sys.modules), None)
+def shy_of_fork(model_dir: Path, program_dir: Path = PROGRAM_DIR) -> str | None:
+    """The library for which each worker must load the model itself, if the model, predictor.py or the requirements
+    name one. Looked up before anything is loaded: afterwards it is too late."""
+    for path in (program_dir / "predictor.py", program_dir / "requirements.txt", *_artifacts(model_dir)):
+        pattern = WHERE_NAMED.get(path.suffix)
+        if pattern and path.is_file() and path.stat().st_size:
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                if match := re.search(pattern % SHY_OF_FORK, content):
+                    return bytes(match[1]).decode().lower()
+    return None
 
 
 def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR) -> LoadedModel:

@@ -96,22 +96,6 @@ class Signature:
         """A float block (rows, count) → rows, in the form that transformation gets."""
         return self.frame(block) if self.form == "frame" else block
 
-    def sample_rows(self, n: int) -> Any:
-        """`n` plausible rows in the form that transformation gets; None when too little is known to make them up.
-
-        From the sample file if there is one. Else made up from what the model says, so a transformation that
-        expects more than the model does may refuse them: a failure proves something only if `self.sample` is there.
-        """
-        from .table import Table, align
-
-        if self.form == "texts":
-            return [str(row[0]) for row in _cycled(self.sample or (("a sample text",),), n)]
-        if not self.columns or (not self.sample and any(c.kind == "any" and c.used for c in self.columns)):
-            return None
-        rows = _cycled(self.sample or [[_plausible(c, i) for c in self.columns] for i in range(3)], n)
-        aligned = align(Table.of_rows(rows, len(self.columns)), self)
-        return self.wrap(aligned) if isinstance(aligned, np.ndarray) else aligned
-
     def describe(self) -> str:
         """For the log and for error messages: `4 columns: a, b, c, d`."""
         if self.form == "texts":
@@ -137,20 +121,6 @@ def listed(names: Sequence[object] | None, most: int = 12) -> str:
     names = names or ()
     shown = ", ".join(str(name)[:80] for name in names[:most])
     return shown if len(names) <= most else f"{shown} … ({len(names)} in all)"
-
-
-def _cycled(rows: Sequence[Any], n: int) -> list[Any]:
-    return [rows[i % len(rows)] for i in range(n)]
-
-
-def _plausible(column: Column, row: int) -> Any:
-    if column.categories:
-        known = [c for c in column.categories if c is not None and c == c] or ["a"]
-        value = known[row % len(known)]
-        return value.item() if isinstance(value, np.generic) else value
-    return {"text": "a", "boolean": row % 2 == 0, "integer": row + 1, "datetime": "2024-01-01"}.get(
-        column.kind, (1.0, 0.5, 2.0)[row % 3]
-    )
 
 
 def _blame(rows: Any, signature: Signature, message: str) -> BadRequest | None:
