@@ -35,9 +35,15 @@ lock: .venv-test/ready ## pin every package, with hashes, for the requirements a
 	@$(COMPILE) tests/requirements.txt --constraint .venv-test/constraints > .venv-test/lock
 	@cp .venv-test/lock tests/requirements.lock
 
+bench-quick: ## this kit and the classic design under the same load, in two minutes (needs wrk and nginx)
+	@python3 benchmarks/run.py --quick $(ARGS)
+
+bench: ## the same with the peers, all models and requests, in twenty minutes; writes benchmarks/RESULTS.md
+	@python3 benchmarks/run.py $(ARGS)
+
 .venv-test/ready: tests/requirements.lock model/requirements.txt model/requirements.lock model/serving/requirements.txt
 	@bash -c 'set -e; . local-test/lib.sh && make_environment .venv-test' make
 	@$(PYTHON_BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.lock
 	@touch .venv-test/ready
 
-.PHONY: help serve predict test check image model lock
+.PHONY: help serve predict test check image model lock bench-quick bench

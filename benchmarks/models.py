@@ -1,0 +1,91 @@
+"""Makes what is measured: the pickled models, and rows with the predictions that are right for them.
+
+    python benchmarks/models.py DIRECTORY
+
+DIRECTORY/MODEL/model/model.pkl and DIRECTORY/MODEL/rows-N.json ({"columns", "bodies": [{"rows", "predictions"}]}; a
+missing cell is null). The same on every machine: data that scikit-learn ships, fixed seeds. Rows know no protocol.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import sklearn
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+BODIES = {1: 64, 10: 32, 100: 8, 1000: 4, 10_000: 2}
+"""Rows of a body: how many different bodies. No answer can be guessed from the one before."""
+
+
+def patients() -> tuple[pd.DataFrame, pd.Series]:
+    """Named columns of numbers (some missing) and texts, in the manner of the Titanic's passenger list."""
+    data = load_diabetes(as_frame=True, scaled=False)
+    frame = data.data[["age", "bmi", "bp", "s1", "s5"]].round(2)
+    frame.loc[::9, "age"] = np.nan
+    frame["sex"] = np.where(data.data["sex"] == 1, "male", "female")
+    frame["ward"] = pd.qcut(data.data["s2"], 3, labels=["north", "south", "west"]).astype(str)
+    frame["class"] = pd.qcut(data.data["s6"], 3, labels=["first", "second", "third"]).astype(str)
+    return frame, (data.target > 140).astype(int)
+
+
+def mixed_pipeline() -> object:
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    texts = OneHotEncoder(handle_unknown="ignore")
+    columns = make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")), (texts, make_column_selector(dtype_exclude="number"))
+    )
+    return make_pipeline(columns, LogisticRegression())
+
+
+def models() -> dict:
+    cancer = load_breast_cancer()
+    frame, target = pd.DataFrame(cancer.data, columns=[str(name) for name in cancer.feature_names]), cancer.target
+    fitted_on_arrays = {
+        "rf": RandomForestClassifier(100, random_state=0),
+        "lr": LogisticRegression(max_iter=10_000),
+        "hgb": HistGradientBoostingClassifier(random_state=0),
+    }
+    found = {name: (model.fit(cancer.data, target), frame) for name, model in fitted_on_arrays.items()}
+    people, outcome = patients()
+    return found | {"mixed": (mixed_pipeline().fit(people, outcome), people)}
+
+
+def write(directory: Path, model, frame: pd.DataFrame) -> None:
+    (directory / "model").mkdir(parents=True, exist_ok=True)
+    (directory / "model/model.pkl").write_bytes(pickle.dumps(model))
+    rng = np.random.default_rng(0)
+    for size, count in BODIES.items():
+        bodies = []
+        for _ in range(count):
+            rows = frame.iloc[rng.integers(len(frame), size=size)]
+            predictions = model.predict(rows if hasattr(model, "feature_names_in_") else rows.to_numpy())
+            cells = rows.astype(object).where(rows.notna(), None).to_numpy().tolist()
+            bodies.append({"rows": cells, "predictions": predictions.tolist()})
+        (directory / f"rows-{size}.json").write_text(json.dumps({"columns": list(frame.columns), "bodies": bodies}))
+
+
+def main() -> None:
+    """Does nothing when they are there already, made by this file and this scikit-learn."""
+    stamp = Path(sys.argv[1]) / "stamp"
+    wanted = hashlib.sha256(Path(__file__).read_bytes() + sklearn.__version__.encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    for name, (model, frame) in models().items():
+        write(Path(sys.argv[1]) / name, model, frame)
+    stamp.write_text(wanted)
+
+
+if __name__ == "__main__":
+    main()
