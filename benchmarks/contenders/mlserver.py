@@ -36,7 +36,7 @@ class MLServer(Contender):
 
 
 class MLServerBatching(MLServer):
-    """The same with adaptive batching, in one process: with a pool of workers it answered half as much (RandomForest)."""
+    """The same with adaptive batching, in one process: with a pool it answered half as much (RandomForest)."""
 
     name, title = "mlserver-batching", "MLServer, adaptive batching"
     batching = {"max_batch_size": 64, "max_batch_time": 0.005}
