@@ -48,8 +48,9 @@ choose_mode() {
     return
   fi
   IMAGE="$LOCAL_IMAGE"
-  say "building the image $IMAGE (the first time takes some minutes)"
+  say "building the image $IMAGE (the first time takes some minutes; see local-test/test-dir/output/build.log)"
   if docker build --tag "$IMAGE" "$KIT" >"$TEST_DIR/output/build.log" 2>&1; then
+    grep "^requirements.txt has changed" "$TEST_DIR/output/build.log" >&2 || true
     MODE=docker
     return
   fi

@@ -103,3 +103,19 @@ def test_a_class_that_the_installed_version_lacks_is_told(tmp_path: Path) -> Non
     )
     done = check(make_program(tmp_path, model=pickled_elsewhere(code, "m.Forest()")))
     assert "needs sklearn.ensemble.forest, which scikit-learn" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def transformation(model):\n    return 1\n", "transformation(model) in predictor.py is called as"),
+        ("def transformation(model, rows):\n    return model.predict(rows)[0]\n", "for 2 rows; expected one for each"),
+        ("def transformation(model, rows):\n    return [1]\n", "returned 1 predictions (list) for 2 rows"),
+        ("def transformation(model, rows):\n    pass\n", "returned NoneType"),
+    ],
+)
+def test_a_transformation_that_would_fail_every_request_is_told(tmp_path: Path, code: str, said: str) -> None:
+    """Wrong parameters and wrong results are found before anything is served."""
+    done = check(make_program(tmp_path, files={"predictor.py": code}))
+    assert done.returncode == 1
+    assert said in done.stderr

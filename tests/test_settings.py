@@ -52,6 +52,12 @@ def test_all_wrong_values_are_told_at_once() -> None:
     assert "MODEL_SERVER_TIMEOUT" in str(caught.value)
 
 
+def test_a_misspelt_name_is_told() -> None:
+    """A name with our prefix that is no setting is refused, with the nearest that is."""
+    with pytest.raises(SettingError, match=r"MODEL_SERVER_WORKER is no setting; did you mean MODEL_SERVER_WORKERS?"):
+        settings.load({"MODEL_SERVER_WORKER": "3"})
+
+
 def test_settings_are_frozen() -> None:
     """Nobody changes a setting after the start."""
     with pytest.raises(FrozenInstanceError):

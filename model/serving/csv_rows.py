@@ -181,14 +181,18 @@ def _first_row(text: str) -> list[str] | None:
 def is_header(row: list[str] | None, signature: Signature) -> bool:
     """A first line is a header if it names a column of the model and none of its cells looks like a value.
 
+    With all the names there, an empty cell is no value: DataFrame.to_csv leaves one above its index.
     A cell that is one of its own column's categories is a value even if some column has that name.
     """
     if not row or not signature.position:
         return False
     cells = [cell.strip() for cell in row]
-    if not any(cell in signature.position for cell in cells) or any(_looks_like_a_value(cell) for cell in cells):
+    complete = all(name in cells for name in signature.position)
+    if not any(cell in signature.position for cell in cells):
         return False
-    if all(name in cells for name in signature.position):
+    if any(_looks_like_a_value(cell) for cell in cells if cell or not complete):
+        return False
+    if complete:
         return True
     columns = signature.columns or ()
     return not any(c.categories and cell in c.categories for c, cell in zip(columns, cells, strict=False))

@@ -6,13 +6,15 @@ The same line is seen at image build, in `train`'s failure file, in the log at b
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
 import traceback
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from .errors import ModelNotUsable
+from .errors import ModelNotUsable, ServingError
 from .signature import Signature
 
 PACKAGES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
@@ -36,6 +38,10 @@ def of_missing_artifact(directory: Path, names: list[str]) -> str:
 def of_missing_function(predictor: ModuleType) -> str:
     functions = [n for n, v in vars(predictor).items() if callable(v) and not n.startswith("_")]
     return f"predictor.py has no function `transformation`. Found: {', '.join(functions) or 'no function'}."
+
+
+def of_wrong_parameters(function: Callable[..., object]) -> str:
+    return f"transformation{inspect.signature(function)} in predictor.py is called as transformation(model, rows)."
 
 
 def of_missing_method(model: object, method: str) -> str:
@@ -94,6 +100,8 @@ def of_loading(exc: Exception, path: Path) -> str:
 
 def of_warm_up(exc: Exception, expected: Signature) -> str:
     """The model loaded, and a prediction on a sample row failed. Without the user's own sample the row was made up."""
+    if isinstance(exc, ServingError):
+        return exc.message
     remedy = (
         ""
         if expected.sample

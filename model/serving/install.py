@@ -43,8 +43,8 @@ def main() -> int:
     code = subprocess.call([*command, *pip_arguments()])
     if code:
         print(
-            "The packages could not be installed (pip's reason stands above). Correct model/requirements.txt: a "
-            "version that has no wheel for this Python needs a compiler, which the image does not have.",
+            "The packages could not be installed; pip's reason stands above. Correct model/requirements.txt. (If pip "
+            "tried to build a package: that version has no wheel for this Python, and the image has no compiler.)",
             file=sys.stderr,
         )
     return code

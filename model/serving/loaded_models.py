@@ -7,6 +7,7 @@ serves. Whatever goes wrong becomes ModelNotUsable: one line with cause and reme
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import mmap
 import re
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import diagnosis, signature, table
+from . import diagnosis, predictions, signature, table
 from .errors import ModelNotUsable
 from .settings import PROGRAM_DIR, Settings
 from .signature import Signature
@@ -56,17 +57,17 @@ class LoadedModel:
             raise RuntimeError("transformation called sys.exit()") from exc
 
     def warm_up(self) -> None:
-        """Predicts a sample row. Raises ModelNotUsable when that fails; does nothing when no plausible row is known."""
-        rows = self.sample_rows(1)
+        """Predicts two sample rows. Raises ModelNotUsable when that fails; nothing if no plausible row is known."""
+        rows = self.sample_rows(2)
         if rows is None:
             log.info("no warm-up prediction: the model does not tell which rows it expects")
             return
         try:
-            predictions = self.predict(rows)
+            result = self.predict(rows)
+            if not predictions.is_whole(result):
+                predictions.per_row(result, 2)
         except Exception as exc:
             raise ModelNotUsable(diagnosis.of_warm_up(exc, self.signature)) from exc
-        if predictions is None:
-            raise ModelNotUsable("transformation in predictor.py returned None. It must return one prediction per row.")
 
 
 def find(settings: Settings) -> Path:
@@ -165,4 +166,8 @@ def _import_predictor(program_dir: Path) -> ModuleType:
         raise ModelNotUsable(diagnosis.of_predictor(exc)) from exc
     if not callable(getattr(predictor, "transformation", None)):
         raise ModelNotUsable(diagnosis.of_missing_function(predictor))
+    try:
+        inspect.signature(predictor.transformation).bind(None, None)
+    except TypeError:
+        raise ModelNotUsable(diagnosis.of_wrong_parameters(predictor.transformation)) from None
     return predictor

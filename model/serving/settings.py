@@ -5,6 +5,7 @@ A wrong value stops the start with its name, its value and the form expected. Th
 
 from __future__ import annotations
 
+import difflib
 import os
 import pwd
 from collections.abc import Callable, Mapping
@@ -141,9 +142,18 @@ class Settings:
         return max(1, cpus.available()[0] // self.workers)
 
 
+NAMES = tuple(row.metadata["name"] for row in fields(Settings))
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, NAMES, 1)
+    return f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else f"; there are {', '.join(NAMES)}")
+
+
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Reads the environment. Raises SettingError that lists every wrong value. An empty value means the default."""
-    values, complaints = {}, []
+    values: dict[str, Any] = {}
+    complaints = [_unknown(name) for name in environ if name.startswith("MODEL_SERVER_") and name not in NAMES]
     for row in fields(Settings):
         name, text = row.metadata["name"], environ.get(row.metadata["name"])
         if text is None or (text == "" and row.name != "user"):

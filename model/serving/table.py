@@ -80,7 +80,7 @@ def align(table: Table, signature: Signature) -> Any:
     columns = [table.columns[i] if i is not None else _absent(table) for i in order]
     expected = signature.columns or (ANY,) * len(columns)
     pairs = zip(columns, expected, strict=True)
-    arrays = [_column(values, table, column, i) for i, (values, column) in enumerate(pairs)]
+    arrays = [_column(values, table, column, i, signature) for i, (values, column) in enumerate(pairs)]
     if signature.form == "frame" or (signature.form == "unknown" and not _all_numbers(arrays, table)):
         return np.column_stack(arrays) if signature.numeric and signature.columns else _frame(arrays, table, signature)
     return _array(arrays, table, expected)
@@ -123,7 +123,7 @@ def by_name(given: Sequence[str], signature: Signature) -> list[int | None]:
     return [places.get(name) for name in names]
 
 
-def _column(values: Any, table: Table, column: Column, position: int) -> Any:
+def _column(values: Any, table: Table, column: Column, position: int, signature: Signature) -> Any:
     try:
         array = KINDS[column.kind](values, column, table.null)
         if column.dtype is not None and str(array.dtype) != column.dtype:
@@ -133,7 +133,8 @@ def _column(values: Any, table: Table, column: Column, position: int) -> Any:
         name = column.name if column.name is not None else table.names[position] if table.names else position + 1
         hint = ""
         if exc.index == 0 and not table.null and table.names is None:
-            hint = " If the first line is a header, send Content-Type: text/csv; header=present."
+            hint = " If the first line is a header, its names must be the model's"
+            hint += f": {listed(signature.names)}." if signature.names else "; send text/csv; header=present."
         raise BadRequest(
             f"Row {exc.index + 1}, column {name!r}: {exc}.{hint}",
             row=exc.index + 1, column=name, expected=exc.expected, got=str(exc.got)[:80],
