@@ -112,14 +112,18 @@ class Policy:
         """Whether the call may run on the hub. Unknown calls may not: they could take for ever."""
         return bool(self._seen) and self.expect(rows) <= self.inline_seconds
 
+    def _seen_of(self, rows: int) -> float:
+        """Seconds of a call, never more than the largest that was seen: a guess must not turn anybody away."""
+        return self.expect(min(rows, 2 ** max(self._seen, default=0) - 1))
+
     def delay(self, now: float) -> float:
         """Seconds until rows that come now would begin: the rest of the running call and all that waits."""
         full, rest = divmod(self.waiting, self.limit)
-        ahead = full * self.expect(self.limit) + (self.expect(rest) if rest else 0.0)
+        ahead = full * self._seen_of(self.limit) + (self._seen_of(rest) if rest else 0.0)
         if self._running is None:
             return ahead
         rows, since = self._running
-        expected, elapsed = self.expect(rows), now - since
+        expected, elapsed = self._seen_of(rows), now - since
         if elapsed <= expected:
             return ahead + expected - elapsed
         # a call that is overdue is taken to last half as long again, and is given up when it has taken the timeout

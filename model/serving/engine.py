@@ -27,8 +27,8 @@ from .loaded_models import LoadedModel
 from .settings import Settings
 
 MEGABYTE = 2**20
-QUEUE_BATCHES = 64
-"""Rows that may wait, in full batches; what could not be answered within half the timeout is refused before that."""
+QUEUE_ROWS = 4_000_000
+"""Rows that may wait: some large requests. What would wait for more than half the timeout is refused before that."""
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +49,7 @@ class Engine:
     def __init__(self, model: LoadedModel, config: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.model, self.config, self.clock = model, config, clock
         self.limit = config.batch_rows
-        self.policy = batching.Policy(self.limit, QUEUE_BATCHES * max(self.limit, 16), config.timeout)
+        self.policy = batching.Policy(self.limit, QUEUE_ROWS, config.timeout)
         self.not_ready: str | None = "the worker is starting"
         self.stuck = False
         self._queue: list[Waiting] = []
