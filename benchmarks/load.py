@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import subprocess
 import threading
 import time
@@ -21,7 +22,7 @@ class Work:
 
     def __init__(self, source: Path, size: int, protocol: Protocol, directory: Path) -> None:
         data = json.loads((source / f"rows-{size}.json").read_text())
-        self.protocol = protocol
+        self.size, self.protocol = size, protocol
         self.bodies = [protocol.body(data["columns"], body["rows"]) for body in data["bodies"]]
         self.expected = [body["predictions"] for body in data["bodies"]]
         self.files = []
@@ -113,8 +114,9 @@ class Probes:
         pings = sorted(self.pings)
         return {
             "ping_p50_ms": pings[len(pings) // 2],
-            "ping_p99_ms": pings[int(0.99 * (len(pings) - 1))],
+            "ping_p99_ms": pings[math.ceil(0.99 * len(pings)) - 1],
             "ping_max_ms": pings[-1],
+            "pings": len(pings),
             "pings_failed": self.pings_failed,
             "checked": self.checked,
             "wrong": self.wrong,

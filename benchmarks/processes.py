@@ -17,7 +17,7 @@ from pathlib import Path
 import environments
 from contenders.base import Contender, Protocol, Start, free_port
 
-START_SECONDS, STOP_SECONDS = 90, 30
+START_SECONDS, STOP_SECONDS = 90, 15
 LOGS = "benchmarks/.data/logs"
 
 
@@ -62,7 +62,8 @@ def running(contender: Contender, base: Path, workers: int, right: Callable[[Ser
     scratch = Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
     scratch.chmod(0o755)  # nginx's workers may be another user's
     start = Start(python, base, scratch, free_port(), workers)
-    environ = {**os.environ, **contender.variables(start)}
+    path = f"{Path(python).parent}:{os.environ['PATH']}" if python else os.environ["PATH"]
+    environ = {**os.environ, "PATH": path, **contender.variables(start)}
     log = Path(__file__).parent / f".data/logs/{contender.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
