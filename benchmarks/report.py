@@ -109,8 +109,9 @@ def text(results: Results) -> str:
     parts = [
         "# What was measured\n",
         f"{facts['date']}, commit {facts['commit']}, {machine}, {versions or 'no peers'}.\n",
-        f"{facts['rounds']} interleaved rounds ({facts.get('peer_rounds', facts['rounds'])} for the peers) of {facts['seconds_per_round']} "
-        f"s, with one client {max(1, facts['seconds_per_round'] // 2)} s: medians, in brackets the lowest and highest "
+        f"{facts['rounds']} interleaved rounds ({facts.get('peer_rounds', facts['rounds'])} for the peers) of "
+        f"{facts['seconds_per_round']} s, with one client and one row {max(1, facts['seconds_per_round'] // 2)} s: "
+        "medians, in brackets the lowest and highest "
         "round. Two workers each (MLServer: one process); wrk runs on the same CPUs. Memory is the proportional share "
         "(PSS) of all processes, after the load. Every answer was compared with the model's own before the load, and a "
         "sample of them during it. wrk counts only what was answered within a round: a latency near its length is a "
