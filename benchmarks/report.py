@@ -196,7 +196,7 @@ def plots(results: Results, directory: Path) -> None:
             axis.set(xscale="log", yscale="log", xlabel=of, ylabel="rows/s")
             pings = axis.twinx()
             pings.plot(ticks, [middle(row, "ping_p99_ms") for row in rows], "s--", color="C3")
-            pings.set_yscale("log")
+            pings.set_ylim(0)
             pings.set_ylabel("/ping, 99th percentile, ms", color="C3")
             axis.set_xticks(ticks, ticks)
             axis.minorticks_off()
