@@ -105,15 +105,17 @@ def growth(results: Results) -> str:
 def text(results: Results) -> str:
     facts = results.facts
     machine = f"{facts['cpus']} CPUs ({facts['cpu']}), Python {facts['python']}"
-    versions = ", ".join(f"{package} {number}" for package, number in facts["versions"].items())
+    versions = ", ".join(f"{package} {number}" for package, number in facts.get("versions", {}).items())
     parts = [
         "# What was measured\n",
         f"{facts['date']}, commit {facts['commit']}, {machine}, {versions or 'no peers'}.\n",
-        f"{facts['rounds']} interleaved rounds ({facts['peer_rounds']} for the peers) of {facts['seconds_per_round']} "
-        f"s, with one client {max(1, facts['seconds_per_round'] // 2)} s: medians, in brackets the lowest and highest "
-        "round. Two workers each; wrk runs on the same CPUs. Memory is the proportional share (PSS) of all processes, "
-        "after the load. Every answer was compared with the model's own before the load, and a sample of them during "
-        "it. Made by `make bench`; the raw figures are in results.json.\n",
+        f"{facts['rounds']} interleaved rounds ({facts.get('peer_rounds', facts['rounds'])} for the peers) of "
+        f"{facts['seconds_per_round']} s, with one client and one row {max(1, facts['seconds_per_round'] // 2)} s: "
+        "medians, in brackets the lowest and highest "
+        "round. Two workers each (MLServer: one process); wrk runs on the same CPUs. Memory is the proportional share "
+        "(PSS) of all processes, after the load. Every answer was compared with the model's own before the load, and a "
+        "sample of them during it. wrk counts only what was answered within a round: a latency near its length is a "
+        "lower bound. Made by `make bench`; the raw figures are in results.json.\n",
     ]
     if not facts["finished"] or facts["seconds_per_round"] < SHORT or facts["load_average_before"] > 1:
         parts.append(
@@ -194,7 +196,7 @@ def plots(results: Results, directory: Path) -> None:
             axis.set(xscale="log", yscale="log", xlabel=of, ylabel="rows/s")
             pings = axis.twinx()
             pings.plot(ticks, [middle(row, "ping_p99_ms") for row in rows], "s--", color="C3")
-            pings.set_yscale("log")
+            pings.set_ylim(0)
             pings.set_ylabel("/ping, 99th percentile, ms", color="C3")
             axis.set_xticks(ticks, ticks)
             axis.minorticks_off()

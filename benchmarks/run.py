@@ -139,7 +139,7 @@ class Bench:
     def measure(self, table: str, server: Server, work: Work, clients: int, *key: object) -> None:
         """One round of one cell, unless an answer is wrong."""
         work.check(server)
-        seen = load.run(server, work, clients, max(1, self.options.seconds // (2 if clients == 1 else 1)))
+        seen = load.run(server, work, clients, max(1, self.options.seconds // (2 if clients == work.size == 1 else 1)))
         if seen["wrong"]:
             raise Failed(f"{seen['wrong']} of {seen['checked']} answers were wrong under load")
         key = (*key, clients) if table == "loads" else key

@@ -181,7 +181,7 @@ def test_a_stuck_call_is_waited_for_until_it_is_given_up():
 
 
 def test_a_size_never_seen_turns_nobody_away():
-    policy = taught((1, 0.001), (3, 0.002), max_rows=10**7)
+    policy = taught((1, 0.0005), (3, 0.0005), limit=1024, max_rows=10**7)
     assert [policy.admit(300_000, 0.0) for _ in range(4)] == [None] * 4
     assert not policy.inline(300_000)
 

@@ -77,7 +77,7 @@ def test_overload_is_refused_at_once(nginx: None, serve: Serve, tmp_path: Path) 
         MODEL_SERVER_BATCH_ROWS="1",
     ).until_ready()  # fmt: skip
     running.post(GOOD)
-    answers = call_many(running, [GOOD] * 400)
+    answers = call_many(running, [GOOD] * 120)
     codes = Counter(answer.status_code for answer in answers)
     assert set(codes) == {200, 503}, codes
     refused = next(answer for answer in answers if answer.status_code == 503)
