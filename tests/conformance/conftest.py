@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("conformance", "SageMaker conformance")
     group.addoption("--image", help="Docker image to test")
     group.addoption("--program", help="directory with the programs serve and train (or one file that takes them)")
+    group.addoption("--python", default=sys.executable, help="the Python that runs --program (default: this one)")
     group.addoption("--url", help="address of a server that runs")
     group.addoption("--payload", help="file with a body that the model predicts for (default: local-test/payload.csv)")
     group.addoption("--content-type", default="text/csv", help="its Content-Type (default: text/csv)")
@@ -94,7 +96,7 @@ def target(pytestconfig: pytest.Config) -> Image | Program | None:
             pytest.exit("no Docker engine answers: start it, or test without one (--program DIR, --url URL)", 2)
         return Image(name, environ)
     if path := pytestconfig.getoption("--program"):
-        return Program(Path(path).resolve(), environ)
+        return Program(Path(path).resolve(), environ, pytestconfig.getoption("--python"))
     return None
 
 
@@ -138,6 +140,9 @@ def server(request: pytest.FixtureRequest, target: Image | Program | None) -> It
     running = target.serve(model=request.getfixturevalue("artifact"))
     try:
         yield running.wait_ready()
+    except targets.NotStarted:
+        request.session.shouldfail = "it does not start: what asks a running server was not tried"
+        raise
     finally:
         running.close()
 

@@ -133,7 +133,6 @@ class Container(Server):
 class Image:
     name: str
     environ: dict[str, str] = field(default_factory=dict)
-    offers_dispatch = True
 
     @property
     def config(self) -> dict[str, object]:
@@ -263,19 +262,12 @@ class Process(Server):
 class Program:
     path: Path
     environ: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def offers_dispatch(self) -> bool:
-        return self.path.is_file()
-
-    @property
-    def offers_train(self) -> bool:
-        return self.path.is_file() or (self.path / "train").is_file()
+    python: str = sys.executable
 
     def command(self, *arguments: str) -> list[str]:
         if self.path.is_file():
-            return [sys.executable, str(self.path), *arguments]
-        return [sys.executable, str(self.path / arguments[0]), *arguments[1:]]
+            return [self.python, str(self.path), *arguments]
+        return [self.python, str(self.path / arguments[0]), *arguments[1:]]
 
     def serve(
         self,
