@@ -40,7 +40,7 @@ choose_target() {
   for argument in "$@"; do
     case "$argument" in
       --program*)
-        make_environment
+        make_environment .venv
         TARGET=(--python "$VENV/bin/python")
         return
         ;;

@@ -23,6 +23,9 @@ from .payloads import MEGABYTE, Payload
 from .targets import Image, Program, Server
 from .wire import Reply
 
+OF_THOSE_WE_START = {"launch", "image", "dispatching", "trained", "artifact", "life", "models"}
+"""Fixtures that a server which somebody else has started cannot give."""
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
@@ -61,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     target = _target(config)
     if not target:
         return
-    refused = {"--url": {"launch", "image", "dispatching", "trained"}, "--program": {"image"}, "--image": set()}[target]
+    refused = {"--url": OF_THOSE_WE_START, "--program": {"image"}, "--image": set()}[target].copy()
     program = config.getoption("--program")
     if program and not Path(program).is_file():
         refused.add("dispatching")
@@ -137,14 +140,17 @@ def server(request: pytest.FixtureRequest, target: Image | Program | None) -> It
     if target is None:
         yield targets.running(request.config.getoption("--url"))
         return
-    running = target.serve(model=request.getfixturevalue("artifact"))
+    running = None
     try:
-        yield running.wait_ready()
+        running = target.serve(model=request.getfixturevalue("artifact"))
+        running.wait_ready()
     except targets.NotStarted:
-        request.session.shouldfail = "it does not start: what asks a running server was not tried"
+        request.session.shouldfail = "it does not start: no other clause was tried"
+        if running is not None:
+            running.close()
         raise
-    finally:
-        running.close()
+    yield running
+    running.close()
 
 
 @pytest.fixture

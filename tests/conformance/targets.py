@@ -161,7 +161,12 @@ class Image:
         if networked:
             options += ["-p", f"127.0.0.1:0:{port}"]
         began = time.monotonic()
-        id = docker("run", "-d", "--name", f"conf-{uuid.uuid4().hex[:12]}", *options, self.name, *arguments).strip()
+        name = f"conf-{uuid.uuid4().hex[:12]}"
+        try:
+            id = docker("run", "-d", "--name", name, *options, self.name, *arguments).strip()
+        except AssertionError as exc:
+            subprocess.run(["docker", "rm", "-f", "-v", name], capture_output=True)
+            raise NotStarted(str(exc)) from exc
         container = Container("127.0.0.1", 0, id=id, began=began)
         if networked:
             container.port = published(container, port)
