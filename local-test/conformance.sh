@@ -32,13 +32,20 @@ find_pytest() {
   "$PYTEST_PYTHON" -m pip install --quiet --disable-pip-version-check pytest >&2 || fail "pytest could not be installed"
 }
 
-# Sets TARGET to the image to check, unless an option names a program or an address.
+# Sets TARGET to the image to check, unless an option names an address or a program, which needs the model's packages.
 choose_target() {
   local image="$1" argument
   shift
   TARGET=()
   for argument in "$@"; do
-    case "$argument" in --program* | --url* | --image*) return ;; esac
+    case "$argument" in
+      --program*)
+        make_environment .venv
+        TARGET=(--python "$VENV/bin/python")
+        return
+        ;;
+      --url* | --image*) return ;;
+    esac
   done
   engine_answers ||
     fail "no Docker engine answers. Start it, or check without: $0 --program model, $0 --url http://127.0.0.1:8080" 2
@@ -56,7 +63,7 @@ main() {
   choose_target "$image" "$@"
   find_pytest
   exec "$PYTEST_PYTHON" -m pytest --quiet --tb=no --no-summary -p no:cacheprovider --confcutdir "$KIT/tests/conformance" \
-    "$KIT/tests/conformance" ${TARGET[@]+"${TARGET[@]}"} "$@"
+    "$KIT/tests/conformance" ${TARGET[@]+"${TARGET[@]}"} "$@" # an empty array is unset to bash 3.2
 }
 
 main "$@"

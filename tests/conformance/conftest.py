@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from .payloads import MEGABYTE, Payload
 from .targets import Image, Program, Server
 from .wire import Reply
 
+OF_THOSE_WE_START = {"launch", "image", "dispatching", "trained", "artifact", "life", "models"}
+"""Fixtures that a server which somebody else has started cannot give."""
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
@@ -29,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("conformance", "SageMaker conformance")
     group.addoption("--image", help="Docker image to test")
     group.addoption("--program", help="directory with the programs serve and train (or one file that takes them)")
+    group.addoption("--python", default=sys.executable, help="the Python that runs --program (default: this one)")
     group.addoption("--url", help="address of a server that runs")
     group.addoption("--payload", help="file with a body that the model predicts for (default: local-test/payload.csv)")
     group.addoption("--content-type", default="text/csv", help="its Content-Type (default: text/csv)")
@@ -59,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     target = _target(config)
     if not target:
         return
-    refused = {"--url": {"launch", "image", "dispatching", "trained"}, "--program": {"image"}, "--image": set()}[target]
+    refused = {"--url": OF_THOSE_WE_START, "--program": {"image"}, "--image": set()}[target].copy()
     program = config.getoption("--program")
     if program and not Path(program).is_file():
         refused.add("dispatching")
@@ -94,7 +99,7 @@ def target(pytestconfig: pytest.Config) -> Image | Program | None:
             pytest.exit("no Docker engine answers: start it, or test without one (--program DIR, --url URL)", 2)
         return Image(name, environ)
     if path := pytestconfig.getoption("--program"):
-        return Program(Path(path).resolve(), environ)
+        return Program(Path(path).resolve(), environ, pytestconfig.getoption("--python"))
     return None
 
 
@@ -135,11 +140,17 @@ def server(request: pytest.FixtureRequest, target: Image | Program | None) -> It
     if target is None:
         yield targets.running(request.config.getoption("--url"))
         return
-    running = target.serve(model=request.getfixturevalue("artifact"))
+    running = None
     try:
-        yield running.wait_ready()
-    finally:
-        running.close()
+        running = target.serve(model=request.getfixturevalue("artifact"))
+        running.wait_ready()
+    except targets.NotStarted:
+        request.session.shouldfail = "it does not start: no other clause was tried"
+        if running is not None:
+            running.close()
+        raise
+    yield running
+    running.close()
 
 
 @pytest.fixture

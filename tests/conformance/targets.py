@@ -133,7 +133,6 @@ class Container(Server):
 class Image:
     name: str
     environ: dict[str, str] = field(default_factory=dict)
-    offers_dispatch = True
 
     @property
     def config(self) -> dict[str, object]:
@@ -162,7 +161,12 @@ class Image:
         if networked:
             options += ["-p", f"127.0.0.1:0:{port}"]
         began = time.monotonic()
-        id = docker("run", "-d", "--name", f"conf-{uuid.uuid4().hex[:12]}", *options, self.name, *arguments).strip()
+        name = f"conf-{uuid.uuid4().hex[:12]}"
+        try:
+            id = docker("run", "-d", "--name", name, *options, self.name, *arguments).strip()
+        except AssertionError as exc:
+            subprocess.run(["docker", "rm", "-f", "-v", name], capture_output=True)
+            raise NotStarted(str(exc)) from exc
         container = Container("127.0.0.1", 0, id=id, began=began)
         if networked:
             container.port = published(container, port)
@@ -263,19 +267,12 @@ class Process(Server):
 class Program:
     path: Path
     environ: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def offers_dispatch(self) -> bool:
-        return self.path.is_file()
-
-    @property
-    def offers_train(self) -> bool:
-        return self.path.is_file() or (self.path / "train").is_file()
+    python: str = sys.executable
 
     def command(self, *arguments: str) -> list[str]:
         if self.path.is_file():
-            return [sys.executable, str(self.path), *arguments]
-        return [sys.executable, str(self.path / arguments[0]), *arguments[1:]]
+            return [self.python, str(self.path), *arguments]
+        return [self.python, str(self.path / arguments[0]), *arguments[1:]]
 
     def serve(
         self,

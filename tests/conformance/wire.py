@@ -200,6 +200,8 @@ def kept_busy(call: Callable[[], Reply], concurrency: int) -> Iterator[None]:
             reply = call()
             if over.is_set():
                 return reply
+            if reply.status == 503:
+                pace(0.1)  # refused for overload: who comes back at once only loads the machine of the tests
 
     threads = InParallel(again, concurrency)
     try:

@@ -1,6 +1,6 @@
 """Sends a page with /ping.
 
-Caught by: test_body_is_empty test_any_caller
+Caught by: test_body_is_empty
 """
 
 from sound import Sound, main
