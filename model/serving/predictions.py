@@ -210,6 +210,8 @@ def to_csv(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes
             if rows.ndim == 1:
                 return _lines(text, b",")
             return text[2:-2].replace(b"],[", b"\n") + b"\n" if len(text) > 4 else b""
+    if isinstance(rows, np.ndarray) and rows.ndim == 1 and (plain := _plain_labels(rows)) is not None:
+        return plain
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     items: Iterable[Any] = rows.tolist() if isinstance(rows, np.ndarray) and rows.dtype.kind != "M" else rows
@@ -219,6 +221,19 @@ def to_csv(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes
         cells = row.values() if isinstance(row, dict) else row if isinstance(row, list | tuple | np.ndarray) else [row]
         writer.writerow([_cell(cell) for cell in cells])
     return stream.getvalue().encode()
+
+
+def _plain_labels(rows: np.ndarray) -> bytes | None:
+    """Texts that need no quotes, one a line; None if some do. Labels are most of what classifiers answer."""
+    if rows.dtype.kind not in "UO":
+        return None
+    labels = rows.tolist()
+    if not labels or not all(isinstance(label, str) and label for label in labels):
+        return None
+    text = "\n".join(labels)
+    if text.count("\n") != len(labels) - 1 or any(mark in text for mark in ',"\r'):
+        return None
+    return text.encode() + b"\n"
 
 
 def _cell(value: Any) -> Any:
