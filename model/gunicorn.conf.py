@@ -51,5 +51,5 @@ def worker_exit(server, worker):
 
     import wsgi
 
-    if wsgi.engine.stuck:
+    if wsgi.worker.stuck:
         os._exit(0)

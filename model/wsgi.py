@@ -13,6 +13,7 @@ from serving import loaded_models, settings
 from serving.app import create_app, with_short_cut
 from serving.engine import Engine
 from serving.errors import ModelNotUsable
+from serving.worker import Worker
 
 config = settings.load()
 log = logging.getLogger("serving")
@@ -26,12 +27,13 @@ except ModelNotUsable as exc:
     sys.exit(1)
 
 engine = Engine(model, config)
+worker = Worker([engine])
 
 
-def start(worker) -> None:
+def start(of_gunicorn) -> None:
     """Called by gunicorn.conf.py in each worker, after the fork."""
-    engine.start(Path(worker.cfg.worker_tmp_dir), retire=lambda: setattr(worker, "alive", False))
+    worker.start(Path(of_gunicorn.cfg.worker_tmp_dir), retire=lambda: setattr(of_gunicorn, "alive", False))
 
 
-flask_app = create_app(engine.answer, lambda: engine.not_ready, config.max_body_mb)
+flask_app = create_app(engine.answer, lambda: worker.not_ready, config.max_body_mb)
 app = with_short_cut(flask_app, engine.answer, config.max_body_mb)

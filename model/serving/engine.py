@@ -1,26 +1,24 @@
-"""One per worker: gathers the requests that wait, makes the calls, and keeps timeouts and health honest.
+"""One per model and worker: gathers the requests that wait, makes the calls, and keeps timeouts honest.
 
 Whatever waits when the predictor is free goes into one call; nothing waits for a timer. A call that is expected to be
-short runs on gevent's hub (a hop to a thread costs more), a long one in the worker's one predictor thread, so that
-the hub goes on reading and answering. A call that does not return costs the worker: its requests get a 504, all
-others are computed in a new thread, and gunicorn replaces the worker.
+short runs on gevent's hub (a hop to a thread costs more), a long one in the engine's one predictor thread, so that
+the hub goes on reading and answering. A call that does not return costs the worker (worker.py): its requests get a
+504, all others are computed in a new thread.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import gevent
 from gevent.event import AsyncResult, Event
 from gevent.threadpool import ThreadPool
 
-from . import answering, batching, fast_paths, health
+from . import answering, batching, fast_paths
 from .answering import Job, Reply, Request
 from .errors import ModelNotUsable, NotReady, Overloaded, PredictionTimeout
 from .loaded_models import LoadedModel
@@ -44,61 +42,61 @@ class Waiting:
 
 
 class Engine:
-    """`start` after the fork, then `answer` from as many greenlets as there are requests."""
+    """`start` after the fork, then `answer` from as many greenlets as there are requests; `tick` twice a second."""
 
     def __init__(self, model: LoadedModel, config: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.model, self.config, self.clock = model, config, clock
         self.limit = config.batch_rows
         self.policy = batching.Policy(self.limit, QUEUE_ROWS, config.timeout)
         self.not_ready: str | None = "the worker is starting"
-        self.stuck = False
+        """Why predictions would fail; None when the warm-up prediction has worked."""
         self._queue: list[Waiting] = []
         self._computing: list[Waiting] = []
         self._arrived = Event()
         self._pool: ThreadPool | None = None
 
-    # ---- life: warm up, compute, beat --------------------------------------------------------------------------------
+    # ---- life: warm up, prove, compute -------------------------------------------------------------------------------
 
-    def start(self, runtime_dir: Path, retire: Callable[[], None]) -> None:
-        """Predicts a sample row, proves the fast paths, and begins to compute. `retire` asks for a new worker."""
-        self._runtime_dir, self._retire = runtime_dir, retire
+    def start(self, stuck: Callable[[str], None]) -> None:
+        """Predicts a sample row, proves the fast paths, and begins to compute; `not_ready` says how the first went.
+
+        `stuck` is told the reason when a call has not returned in time.
+        """
+        self._stuck = stuck
         self._pool = ThreadPool(1)
         try:
             self._warm_up()
-            self._set_not_ready(None)
+            self._prove_fast_paths()
+            self._learn()
+            self.not_ready = None
         except ModelNotUsable as exc:
-            self._set_not_ready(str(exc))
-            log.error("not ready: %s", exc)
+            self.not_ready = str(exc)
         gevent.spawn(self._compute_for_ever)
-        gevent.spawn(self._beat_for_ever)
 
     def _warm_up(self) -> None:
         self.model.warm_up()
-        samples = [rows for n in (1, 3) if (rows := self.model.sample_rows(n)) is not None]
+
+    def _prove_fast_paths(self) -> None:
         if self.config.fast_paths == "on":
-            log.info(fast_paths.accelerate(self.model.model, samples).description)
-        for rows in samples:  # the policy's first expectation: the first call of all is slower than those that follow
+            log.info(fast_paths.accelerate(self.model.model, self._samples()).description)
+
+    def _learn(self) -> None:
+        """The policy's first expectation: the first call of all is slower than those that follow."""
+        for rows in self._samples():
             self.model.warm_up()
             began = self.clock()
             self.model.predict(rows)
             self.policy.learn(len(rows), self.clock() - began)
 
-    def _set_not_ready(self, reason: str | None) -> None:
-        self.not_ready = reason
-        health.report(self._runtime_dir, os.getpid(), reason)
-
-    def _beat_for_ever(self) -> None:
-        while True:
-            health.beat(self._runtime_dir, os.getpid())
-            self._give_up_on_the_late()
-            gevent.sleep(health.BEAT_SECONDS)
+    def _samples(self) -> list[Any]:
+        return [rows for n in (1, 3) if (rows := self.model.sample_rows(n)) is not None]
 
     # ---- a request ---------------------------------------------------------------------------------------------------
 
     def answer(self, request: Request) -> Reply:
         """The reply; waits for it in the calling greenlet. Raises nothing."""
         try:
-            if self.not_ready is not None and not self.stuck:
+            if self.not_ready is not None:
                 raise NotReady(self.not_ready)
             job = answering.prepare(self.model, request, self.config.max_body_mb * MEGABYTE)
             return answering.finish(self.model, job, self._predicted(job))
@@ -116,7 +114,7 @@ class Engine:
         self._arrived.set()
         return waiting.result.get()
 
-    def _give_up_on_the_late(self) -> None:
+    def tick(self) -> None:
         """A 504 for who has waited for MODEL_SERVER_TIMEOUT, computing or not."""
         latest = self.clock() - self.config.timeout
         for waiting in [w for w in self._queue if w.arrived <= latest]:
@@ -184,15 +182,8 @@ class Engine:
         with gevent.Timeout(self.config.timeout, False):
             return running.get()  # type: ignore[no-any-return]
         self._pool = ThreadPool(1)
-        self._be_stuck()
+        self._stuck(f"a prediction has not returned for {self.config.timeout} s")
         return None
-
-    def _be_stuck(self) -> None:
-        if not self.stuck:
-            self.stuck = True
-            self._set_not_ready(f"a prediction has not returned for {self.config.timeout} s")
-            log.error("%s: the worker is replaced", self.not_ready)
-            self._retire()
 
     def _switch_off(self, reason: str) -> None:
         self.limit = 1

@@ -1,0 +1,56 @@
+"""What a gunicorn worker is besides its engines: it says whether it is ready, beats, and asks to be replaced.
+
+A worker is ready when each of its engines is. One with a prediction that does not return goes on answering, but is
+ready no more: gunicorn stops it when its requests are answered, and starts another.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import gevent
+
+from . import health
+from .engine import Engine
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """`start` after the fork."""
+
+    def __init__(self, engines: Collection[Engine]) -> None:
+        self.engines = engines
+        self.not_ready: str | None = "the worker is starting"
+        self.stuck = False
+
+    def start(self, runtime_dir: Path, retire: Callable[[], None]) -> None:
+        """Starts the engines and reports how that went. `retire` asks for a new worker."""
+        self._runtime_dir, self._retire = runtime_dir, retire
+        for engine in self.engines:
+            engine.start(self.be_stuck)
+        self._report(next((engine.not_ready for engine in self.engines if engine.not_ready), None))
+        gevent.spawn(self._beat_for_ever)
+
+    def be_stuck(self, reason: str) -> None:
+        """A call of one of the engines does not return."""
+        if not self.stuck:
+            self.stuck = True
+            self._report(f"{reason}: the worker is replaced")
+            self._retire()
+
+    def _report(self, not_ready: str | None) -> None:
+        self.not_ready = not_ready
+        health.report(self._runtime_dir, os.getpid(), not_ready)
+        if not_ready:
+            log.error("not ready: %s", not_ready)
+
+    def _beat_for_ever(self) -> None:
+        while True:
+            health.beat(self._runtime_dir, os.getpid())
+            for engine in self.engines:
+                engine.tick()
+            gevent.sleep(health.BEAT_SECONDS)
