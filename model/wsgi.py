@@ -35,5 +35,5 @@ def start(of_gunicorn) -> None:
     worker.start(Path(of_gunicorn.cfg.worker_tmp_dir), retire=lambda: setattr(of_gunicorn, "alive", False))
 
 
-flask_app = create_app(engine.answer, lambda: worker.not_ready, config.max_body_mb)
+flask_app = create_app(engine.answer, lambda: worker.not_ready, config.max_body_mb, config.execution_parameters)
 app = with_short_cut(flask_app, engine.answer, config.max_body_mb)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from running import KIT, PAYLOAD, Native, Running
+from serving import settings
 
 MODEL = pickle.loads((KIT / "model/model.pkl").read_bytes())
 ROWS = pd.read_csv(KIT / "local-test/payload.csv", header=None, names=list(MODEL.feature_names_in_))
@@ -60,6 +61,35 @@ def test_a_content_type_is_read_as_a_media_type(server: Running, content_type: s
 def test_line_ends_and_byte_order_marks_do_not_matter(server: Running, body: bytes) -> None:
     """CRLF, a BOM and trailing blank lines leave the predictions as they are."""
     assert server.post(body).text.split() == EXPECTED
+
+
+def test_execution_parameters_are_the_same_everywhere(server: Running) -> None:
+    """GET /execution-parameters gives the settings' JSON, byte for byte with nginx and without; POST is a 405."""
+    answer = httpx.get(f"{server.url}/execution-parameters")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.text == settings.load({}).execution_parameters
+    assert answer.headers["content-length"] == str(len(answer.content))
+    refused = httpx.post(f"{server.url}/execution-parameters")
+    assert refused.status_code == 405
+    assert "GET" in refused.headers["allow"]
+    assert error_of(refused)["code"] == "method_not_allowed"
+
+
+def test_bidirectional_streaming_is_refused_in_words(server: Running) -> None:
+    """/invocations-bidirectional-stream is a 404 that says what is not offered."""
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    answer = httpx.get(f"{server.url}/invocations-bidirectional-stream", headers=headers)
+    assert answer.status_code == 404
+    assert "not offered" in error_of(answer)["message"]
+
+
+@pytest.mark.parametrize("session", ["NEW_SESSION", "3f6c"])
+def test_a_session_is_neither_kept_nor_promised(server: Running, session: str) -> None:
+    """Rows are predicted one like the other: the answer is the usual one, and no header says that a session began."""
+    answer = server.post(X_Amzn_SageMaker_Session_Id=session)
+    assert answer.status_code == 200
+    assert answer.content == server.post().content
+    assert not [name for name in answer.headers if "session" in name.lower()]
 
 
 def test_an_unknown_path_is_a_404_in_json(server: Running) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
@@ -35,6 +36,13 @@ def test_an_empty_value_means_the_default() -> None:
         ("MODEL_SERVER_LOG_LEVEL", "loud", "one of debug, info, warning, error"),
         ("SAGEMAKER_BASE_DIR", "opt/ml", "an absolute path"),
         ("MODEL_SERVER_USER", "no-such-user", "the name of a user"),
+        ("MODEL_SERVER_BAD_RECORDS", "skip", "one of refuse, mark"),
+        ("SAGEMAKER_BATCH", "yes", "one of true, false"),
+        ("SAGEMAKER_BATCH_STRATEGY", "ALL", "MULTI_RECORD or SINGLE_RECORD"),
+        ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "101", "a whole number from 0 to 100"),
+        ("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", "-1", "a whole number from 0 to"),
+        ("SAGEMAKER_SAFE_PORT_RANGE", "23000", "two ports as in 23000-23999"),
+        ("SAGEMAKER_SAFE_PORT_RANGE", "23999-23000", "two ports as in 23000-23999"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str, expected: str) -> None:
@@ -56,6 +64,53 @@ def test_a_misspelt_name_is_told() -> None:
     """A name with our prefix that is no setting is refused, with the nearest that is."""
     with pytest.raises(SettingError, match=r"MODEL_SERVER_WORKER is no setting; did you mean MODEL_SERVER_WORKERS?"):
         settings.load({"MODEL_SERVER_WORKER": "3"})
+
+
+@pytest.mark.parametrize("word", ["true", "True", "TRUE"])
+def test_a_transform_job_moves_the_defaults(word: str) -> None:
+    """In a transform job a request has the job's time, a bad record is marked; what is set holds."""
+    config = settings.load({"SAGEMAKER_BATCH": word})
+    assert (config.batch, config.timeout, config.bad_records) == (True, 3600, "mark")
+    told = {"SAGEMAKER_BATCH": word, "MODEL_SERVER_TIMEOUT": "9", "MODEL_SERVER_BAD_RECORDS": "refuse"}
+    assert (settings.load(told).timeout, settings.load(told).bad_records) == (9, "refuse")
+    assert settings.load({"SAGEMAKER_BATCH": "false"}) == settings.load({})
+
+
+@pytest.mark.parametrize(
+    ("payload", "body", "limit"),
+    [("6", "", 100), ("50", "10", 50), ("100", "200", 200), ("0", "10", settings.ANY_SIZE_MB)],
+)
+def test_the_jobs_payload_is_within_the_body_limit(payload: str, body: str, limit: int) -> None:
+    """SAGEMAKER_MAX_PAYLOAD_IN_MB raises the limit where it must, and never lowers it."""
+    told = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": payload, "MODEL_SERVER_MAX_BODY_MB": body}
+    assert settings.load(told).max_body_mb == limit
+
+
+JOB = {"SAGEMAKER_BATCH": "True", "MODEL_SERVER_WORKERS": "2"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "transforms", "strategy", "payload"),
+    [
+        ({"MODEL_SERVER_WORKERS": "1"}, 1, "MULTI_RECORD", 100),
+        ({"MODEL_SERVER_WORKERS": "8"}, 8, "MULTI_RECORD", 12),
+        ({"MODEL_SERVER_WORKERS": "300"}, 100, "MULTI_RECORD", 1),
+        ({"MODEL_SERVER_WORKERS": "4", "MODEL_SERVER_MAX_BODY_MB": "5"}, 4, "MULTI_RECORD", 5),
+        ({"MODEL_SERVER_WORKERS": "4", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "40"}, 2, "MULTI_RECORD", 40),
+        ({"MODEL_SERVER_WORKERS": "4", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}, 4, "MULTI_RECORD", 0),
+        ({"SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "3"}, 3, "MULTI_RECORD", 33),
+        ({"MODEL_SERVER_WORKERS": "1", "SAGEMAKER_BATCH_STRATEGY": "SingleRecord"}, 1, "SINGLE_RECORD", 100),
+        ({"SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "0", "MODEL_SERVER_WORKERS": "2"}, 2, "MULTI_RECORD", 50),
+        ({**JOB, "SAGEMAKER_BATCH_STRATEGY": "MULTI_RECORD"}, 2, "MULTI_RECORD", 50),
+        (JOB, 2, None, 50),
+    ],
+)  # fmt: skip
+def test_the_execution_parameters(environ: dict[str, str], transforms: int, strategy: str | None, payload: int) -> None:
+    """The job's own values, else the workers and what the platform's 100 MB leave to each; no word of a strategy to a
+    job that names none."""
+    expected = {"MaxConcurrentTransforms": transforms, "BatchStrategy": strategy, "MaxPayloadInMB": payload}
+    parameters = json.loads(settings.load(environ).execution_parameters)
+    assert parameters == {name: value for name, value in expected.items() if value is not None}
 
 
 def test_settings_are_frozen() -> None:

@@ -2,6 +2,7 @@
 
 GET|POST /ping         200 with an empty body when a prediction has worked in this worker, else 503 with the reason
 POST     /invocations  predictions for the rows of the body
+GET      /execution-parameters  what a transform job should send
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 MEGABYTE = 2**20
 
 
-def create_app(answer: Callable[[Request], Reply], not_ready: Callable[[], str | None], max_body_mb: int) -> Flask:
+def create_app(
+    answer: Callable[[Request], Reply],
+    not_ready: Callable[[], str | None],
+    max_body_mb: int,
+    execution_parameters: str,
+) -> Flask:
     """`answer` replies to a request; `not_ready` gives the reason why predictions would fail, or None."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_body_mb * MEGABYTE
@@ -47,6 +53,10 @@ def create_app(answer: Callable[[Request], Reply], not_ready: Callable[[], str |
                 )
             )
         )
+
+    @app.get("/execution-parameters")
+    def parameters() -> Response:
+        return _response(Reply(200, execution_parameters.encode()))
 
     @app.errorhandler(Exception)
     def error(exc: Exception) -> Response:
@@ -93,6 +103,8 @@ def with_short_cut(app: Flask, answer: Callable[[Request], Reply], max_body_mb: 
 def _translated(exc: Exception, app: Flask, max_body_mb: int) -> Exception:
     """Werkzeug's exceptions in our words."""
     match exc:
+        case NotFound() if request.path == "/invocations-bidirectional-stream":
+            return errors.NotFound("Bidirectional streaming is not offered; POST /invocations can stream its answer.")
         case NotFound():
             routes = ", ".join(sorted(rule.rule for rule in app.url_map.iter_rules()))
             return errors.NotFound(f"There is nothing at {request.path}. There is: {routes}.")

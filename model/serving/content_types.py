@@ -76,9 +76,7 @@ def decode(
         body = inflated(body, content_encoding, max_bytes)
     if not body:
         raise BadRequest("The request has no body. Send one row per prediction.", expected=signature.describe())
-    media_type, parameters = parse(content_type or "")
-    if media_type in UNSPECIFIC:
-        media_type = sniffed(body)
+    media_type, parameters = type_of(content_type, body)
     kind = CONTENT_TYPES.get(media_type)
     if kind is None or kind.decode is None:
         raise UnsupportedMediaType(_unknown(media_type), expected=", ".join(READABLE), got=media_type)
@@ -126,6 +124,12 @@ def parse(media_type: str) -> tuple[str, Mapping[str, str]]:
         if key.strip():
             parameters[key.strip().lower()] = value.strip().strip('"').lower()
     return name.strip().lower(), MappingProxyType(parameters)
+
+
+def type_of(content_type: str | None, body: bytes) -> tuple[str, Mapping[str, str]]:
+    """The media type and its parameters, as it is said or, where nothing is said, as the body looks."""
+    media_type, parameters = parse(content_type or "")
+    return (sniffed(body) if media_type in UNSPECIFIC else media_type), parameters
 
 
 def sniffed(body: bytes) -> str:
@@ -196,7 +200,7 @@ def negotiate(accept: str | None, media_type: str) -> tuple[str, str, Mapping[st
 
     By quality, then by how exactly it is named, then by the caller's order. 406 lists what is offered.
     """
-    usual = media_type if media_type in LIKE_FOR_LIKE else "application/json"
+    usual = media_type if media_type in BY_LINE else "application/json"
     if accept is None or not accept.strip():
         return _answer(usual, {})
     offered = [usual, *(name for name in WRITABLE if name != usual)]
@@ -299,5 +303,5 @@ CONTENT_TYPES: dict[str, ContentType] = {
 READABLE = tuple(name for name, kind in CONTENT_TYPES.items() if kind.decode)
 WRITABLE = tuple(name for name, kind in CONTENT_TYPES.items() if kind.encode)
 STREAMABLE = tuple(name for name in WRITABLE if name != "application/x-npy")
-LIKE_FOR_LIKE = ("text/csv", "application/jsonlines", "application/x-ndjson", "application/jsonl")
-"""Requests that are answered in their own type when Accept does not say; all others in JSON."""
+BY_LINE = ("text/csv", "application/jsonlines", "application/x-ndjson", "application/jsonl")
+"""A record a line. Such a request is answered in its own type when Accept does not say; all others in JSON."""

@@ -18,7 +18,7 @@ import gevent
 from gevent.event import AsyncResult, Event
 from gevent.threadpool import ThreadPool
 
-from . import answering, batching, fast_paths
+from . import answering, bad_records, batching, fast_paths
 from .answering import Job, Reply, Request
 from .errors import ModelNotUsable, NotReady, Overloaded, PredictionTimeout
 from .loaded_models import LoadedModel
@@ -46,7 +46,7 @@ class Engine:
 
     def __init__(self, model: LoadedModel, config: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.model, self.config, self.clock = model, config, clock
-        self.limit = config.batch_rows
+        self.limit, self.max_bytes = config.batch_rows, config.max_body_mb * MEGABYTE
         self.policy = batching.Policy(self.limit, QUEUE_ROWS, config.timeout)
         self.not_ready: str | None = "the worker is starting"
         """Why predictions would fail; None when the warm-up prediction has worked."""
@@ -95,10 +95,19 @@ class Engine:
 
     def answer(self, request: Request) -> Reply:
         """The reply; waits for it in the calling greenlet. Raises nothing."""
+        reply = self._answered(request)
+        if reply.status != 400 or self.config.bad_records == "refuse":
+            return reply
+        try:
+            return bad_records.marked(request, reply, self._answered, self.model.signature, self.max_bytes)
+        except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
+            return answering.refuse(exc, request.request_id)
+
+    def _answered(self, request: Request) -> Reply:
         try:
             if self.not_ready is not None:
                 raise NotReady(self.not_ready)
-            job = answering.prepare(self.model, request, self.config.max_body_mb * MEGABYTE)
+            job = answering.prepare(self.model, request, self.max_bytes)
             return answering.finish(self.model, job, self._predicted(job))
         except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
             return answering.refuse(exc, request.request_id)

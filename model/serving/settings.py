@@ -6,6 +6,7 @@ A wrong value stops the start with its name, its value and the form expected. Th
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import pwd
 from collections.abc import Callable, Mapping
@@ -21,6 +22,13 @@ PROGRAM_DIR = Path(__file__).resolve().parent.parent
 
 UNPRIVILEGED_USER = "model-server"
 """The image has this user; a laptop has not, and there nothing runs as root anyway."""
+
+
+ANY_SIZE_MB = 2**20
+"""A terabyte: a transform job with MaxPayloadInMB=0 sends bodies of any size, and memory is the limit."""
+
+PLATFORM_MB = 100
+"""MaxPayloadInMB, and its product with MaxConcurrentTransforms, may not be more (CreateTransformJob)."""
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
@@ -39,6 +47,31 @@ def _choice(*choices: str) -> Callable[[str], str]:
         return text.strip().lower()
 
     return cast
+
+
+def _truth(text: str) -> bool:
+    """SageMaker writes true, its SDK's local mode True."""
+    return _choice("true", "false")(text) == "true"
+
+
+def _strategy(text: str) -> str:
+    """The environment has MULTI_RECORD, the API MultiRecord: both are taken, the first is what is answered."""
+    known = {"multirecord": "MULTI_RECORD", "singlerecord": "SINGLE_RECORD"}
+    strategy = known.get(text.strip().lower().replace("_", ""))
+    if strategy is None:
+        raise ValueError("MULTI_RECORD or SINGLE_RECORD")
+    return strategy
+
+
+def _port_range(text: str) -> tuple[int, int]:
+    low, _, high = text.strip().partition("-")
+    try:
+        ports = _integer(1, 65535)(low), _integer(1, 65535)(high)
+    except ValueError:
+        ports = (1, 0)
+    if ports[0] > ports[1]:
+        raise ValueError("two ports as in 23000-23999")
+    return ports
 
 
 def _method(text: str) -> str:
@@ -92,6 +125,7 @@ class Settings:
     timeout: int = _setting(
         "MODEL_SERVER_TIMEOUT", 60, _integer(1, 3600),
         "seconds a request may take; SageMaker itself gives up after 60 (real time) or up to 3600 (async, batch)",
+        "60; 3600 in a transform job",
     )  # fmt: skip
     port: int = _setting(
         "SAGEMAKER_BIND_TO_PORT", 8080, _integer(1, 65535),
@@ -104,6 +138,11 @@ class Settings:
     max_body_mb: int = _setting(
         "MODEL_SERVER_MAX_BODY_MB", 100, _integer(1, 2048),
         "largest request body in MB; above the platform's 25 (real time) and 100 (batch); raise to 1024 for async",
+    )  # fmt: skip
+    bad_records: str = _setting(
+        "MODEL_SERVER_BAD_RECORDS", "refuse", _choice("refuse", "mark"),
+        "what one bad record does to a CSV or JSON Lines request: a 400 for all, or a mark in its place",
+        "refuse; mark in a transform job",
     )  # fmt: skip
     log_level: str = _setting(
         "MODEL_SERVER_LOG_LEVEL", "info", _choice("debug", "info", "warning", "error"),
@@ -130,6 +169,45 @@ class Settings:
         "user that nginx's and gunicorn's workers run as when the server starts as root; empty: root",
         UNPRIVILEGED_USER + " in the image",
     )  # fmt: skip
+
+    batch: bool = _setting(
+        "SAGEMAKER_BATCH", False, _truth,
+        "SageMaker sets it in a transform job", "false",
+    )  # fmt: skip
+    batch_strategy: str = _setting(
+        "SAGEMAKER_BATCH_STRATEGY", "", _strategy,
+        "the job's BatchStrategy", "MULTI_RECORD",
+    )  # fmt: skip
+    max_payload_mb: int | None = _setting(
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB", None, _integer(0, PLATFORM_MB),
+        "the job's MaxPayloadInMB, which the body limit then covers; 0: bodies of any size",
+        "100 ÷ transforms",
+    )  # fmt: skip
+    max_transforms: int = _setting(
+        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", 0, _integer(0, 512),
+        "the job's MaxConcurrentTransforms; 0: not said", "the workers",
+    )  # fmt: skip
+    safe_ports: tuple[int, int] | None = _setting(
+        "SAGEMAKER_SAFE_PORT_RANGE", None, _port_range,
+        "ports that SageMaker leaves to this container in a pipeline; none of them is used", "none",
+    )  # fmt: skip
+
+    @property
+    def execution_parameters(self) -> str:
+        """The JSON that GET /execution-parameters answers: what the job said, else what suits this server.
+
+        A job that names no strategy gets none: the platform's default is MULTI_RECORD, and the SDK's local mode
+        hands on the container's word, of which it does not know the spelling (it takes MultiRecord alone).
+        """
+        payload, transforms = self.max_payload_mb, self.max_transforms
+        if not transforms:
+            transforms = min(self.workers, PLATFORM_MB // (payload or 1))
+        if payload is None:
+            payload = max(1, min(self.max_body_mb, PLATFORM_MB // transforms))
+        strategy = {"BatchStrategy": self.batch_strategy or "MULTI_RECORD"}
+        if self.batch and not self.batch_strategy:
+            strategy = {}
+        return json.dumps({"MaxConcurrentTransforms": transforms, **strategy, "MaxPayloadInMB": payload})
 
     @property
     def model_dir(self) -> Path:
@@ -164,4 +242,15 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
             complaints.append(f"{name}={text!r}: expected {exc}")
     if complaints:
         raise SettingError("; ".join(complaints))
-    return Settings(**values)
+    return Settings(**_in_a_job(values))
+
+
+def _in_a_job(values: dict[str, Any]) -> dict[str, Any]:
+    """A transform job moves defaults: its own timeout ends a request, a bad record is marked, its payload fits in."""
+    if values.get("batch"):
+        values = {"timeout": 3600, "bad_records": "mark"} | values
+    payload = values.get("max_payload_mb")
+    if payload is not None:
+        limit = values.get("max_body_mb", 0)
+        values["max_body_mb"] = ANY_SIZE_MB if payload == 0 else max(limit or PLATFORM_MB, payload)
+    return values

@@ -86,10 +86,13 @@ def run(config: Settings, runtime_dir: Path) -> int:
 def announcement(config: Settings) -> str:
     """What was derived, and from what, in one line."""
     count, source = cpus.available()
+    body = "body of any size" if config.max_body_mb == settings.ANY_SIZE_MB else f"body up to {config.max_body_mb} MB"
     return (
         f"{_counted(config.workers, 'worker')} x {_counted(config.threads, 'thread')} "
-        f"({_counted(count, 'CPU')} by the {source}), timeout {config.timeout} s, body up to {config.max_body_mb} MB, "
-        f"port {config.port}, " + (f"workers run as {config.user}" if config.user else f"uid {os.geteuid()}")
+        f"({_counted(count, 'CPU')} by the {source}), timeout {config.timeout} s, {body}, "
+        f"port {config.port}, "
+        + (f"workers run as {config.user}" if config.user else f"uid {os.geteuid()}")
+        + (f", transform job, bad records: {config.bad_records}" if config.batch else "")
     )
 
 
@@ -121,9 +124,11 @@ def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str
         port=config.port,
         max_body_mb=config.max_body_mb,
         proxy_timeout=config.timeout + 2,
-        error_level={"debug": "info", "info": "warn", "warning": "warn", "error": "error"}[config.log_level],
+        # nginx warns of each body and reply that it keeps in a file, as it is meant to
+        error_level="info" if config.log_level == "debug" else "error",
         access_log="off" if quiet else "/dev/stdout access buffer=16k flush=1s",
         user_line=_user_line(config),
+        execution_parameters=config.execution_parameters,
         error_pages=_error_pages(config),
     )
 

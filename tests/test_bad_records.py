@@ -1,0 +1,212 @@
+"""Bad records among good ones: each gets a mark in its place, order and count are kept."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from running import PAYLOAD, Native
+from serving import bad_records
+from serving.answering import Reply, Request, answer
+from serving.errors import BadRequest
+from serving.loaded_models import LoadedModel
+from serving.signature import Column, Signature
+
+ARRAY = Signature("array", (Column(kind="number"), Column(kind="number")))
+MIXED = Signature("frame", (Column("a", "number"), Column("b", "text")))
+MAX_BYTES = 10**7
+
+
+class Asked:
+    """A model that answers its first column, and counts the requests that the marking takes."""
+
+    def __init__(self, signature: Signature = ARRAY, transformation: Callable[[Any], Any] | None = None) -> None:
+        self.model = LoadedModel(
+            None, lambda _, rows: (transformation or self.first)(rows), signature, Path("model.pkl")
+        )
+        self.calls = 0
+
+    @staticmethod
+    def first(rows: Any) -> Any:
+        return np.asarray(rows)[:, 0] if isinstance(rows, np.ndarray) else rows.iloc[:, 0]
+
+    def answer(self, request: Request) -> Reply:
+        self.calls += 1
+        return answer(self.model, [request], MAX_BYTES)[0]
+
+    def __call__(self, body: bytes, content_type: str | None = "text/csv", **options: Any) -> Reply:
+        request = Request(body, content_type, **options)
+        refused = self.answer(request)
+        assert refused.status == 400, refused
+        return bad_records.marked(request, refused, self.answer, self.model.signature, MAX_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"1,2\nx,2\n3,4\n", "1.0 ERROR 3.0"),
+        (b"1,2\n3\n5,6", "1.0 ERROR 5.0"),
+        (b"1,2,3\n4,5\n", "ERROR 4.0"),
+        (b"x\n", "ERROR"),
+        (b"x\ny\n", "ERROR ERROR"),
+        (b"1,2\r\nx,2\r\n3,4\r\n", "1.0 ERROR 3.0"),
+        (b"\xef\xbb\xbf1,2\n\n\nx,2\n \n3,4\n\n", "1.0 ERROR 3.0"),
+        (b'1,2\n3,"4\n5,6\n7,8\n', "1.0 ERROR 5.0 7.0"),
+        (b'1,2\n3,"4\n5,6\n7,"8\n9,10\n', "1.0 ERROR 5.0 ERROR 9.0"),
+        (b"1,2\n\xff,4\n5,6\n", "1.0 ERROR 5.0"),
+    ],
+)
+def test_each_bad_csv_record_becomes_a_mark(body: bytes, expected: str) -> None:
+    """A word, a short or long row, a broken quote, a byte that is no UTF-8: ERROR on its line, and a line each."""
+    reply = Asked()(body)
+    assert (reply.status, reply.content_type) == (200, "text/csv; charset=utf-8")
+    assert reply.body == "".join(f"{word}\n" for word in expected.split()).encode()
+
+
+def test_a_text_of_several_lines_is_one_record() -> None:
+    """A line end inside quotes ends no record; a quote that is not closed spoils its own line alone."""
+    body = b'1,"two\nlines"\nx,"a, b"\n3,"""open\n4,"5"" screen"\n5,"three\n\nlines"\n'
+    assert Asked(MIXED)(body).body == b"1.0\nERROR\nERROR\n4.0\n5.0\n"
+
+
+@pytest.mark.parametrize("content_type", ["text/csv", "text/csv; header=present"])
+def test_the_header_goes_with_each_part(content_type: str) -> None:
+    """Columns are matched by name in every part, and the header gets no line."""
+    assert Asked(MIXED)(b"b,a\nt,1\nt,x\nt,3\nt,4\n", content_type).body == b"1.0\nERROR\n3.0\n4.0\n"
+
+
+def test_a_bad_header_is_no_bad_record() -> None:
+    """A header without one of the columns spoils the request, not its rows: it stays a 400."""
+    asked = Asked(MIXED)
+    reply = asked(b"a,c\n1,t\n2,t\n")
+    assert (reply.status, asked.calls) == (400, 2)
+
+
+def test_json_lines_say_what_was_wrong() -> None:
+    """The mark is an error object with the record's number in the request."""
+    reply = Asked()(b'[1, 2]\n\n[3]\n{"a": \n[5, 6]\n', "application/jsonlines")
+    first, second, third, fourth = map(json.loads, reply.body.splitlines())
+    assert (first, fourth) == (1.0, 5.0)
+    assert second["error"]["code"] == third["error"]["code"] == "bad_request"
+    assert (second["error"]["row"], third["error"]["row"]) == (2, 3)
+    assert "Row 3 is not valid JSON" in third["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"accept": "application/jsonlines"}, b'1.0\n{"error":'),
+        ({"content_type": None}, b"1.0\nERROR\n"),
+        ({"content_type": "text/csv; charset=cp1252"}, b"1.0\nERROR\n"),
+    ],
+)
+def test_the_answers_type_decides_the_mark(options: dict[str, Any], expected: bytes) -> None:
+    """CSV that asks for JSON Lines gets JSON's marks; a body without a type is looked at as ever."""
+    assert Asked()(b"1,2\nx,2\n", **options).body.startswith(expected)
+
+
+def test_gzip_is_marked_too() -> None:
+    """The records are those of the inflated body."""
+    assert Asked()(gzip.compress(b"1,2\nx,2\n"), content_encoding="gzip").body == b"1.0\nERROR\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "options"),
+    [
+        (b"", {}),
+        (b"[[1, 2], [3]]", {"content_type": "application/json"}),
+        (b"1,2\nx,2\n", {"accept": "application/json"}),
+        (b"1,2\nx,2\n", {"accept": "text/csv; header=present"}),
+        ("1,2\nx,2\n".encode("utf-16"), {"content_type": "text/csv; charset=utf-16"}),
+        (b"no gzip", {"content_encoding": "gzip"}),
+    ],
+)
+def test_everything_else_stays_refused(body: bytes, options: dict[str, Any]) -> None:
+    """No records, no line format on the way in or out: the 400 stays."""
+    assert Asked()(body, **options).status == 400
+
+
+def test_a_model_of_any_width_is_left_alone() -> None:
+    """A short record by itself would be a good one for it, and its prediction a wrong one."""
+    assert Asked(Signature("unknown", None))(b"1,2\n3\n").status == 400
+
+
+def test_a_record_that_the_model_refuses_is_bad_too() -> None:
+    """What transformation itself answers with a 400 is found among the others."""
+
+    def picky(rows: Any) -> Any:
+        if 3 in np.asarray(rows)[:, 0]:
+            raise BadRequest("3 is not known.")
+        return Asked.first(rows)
+
+    assert Asked(transformation=picky)(b"1,2\n3,4\n5,6\n").body == b"1.0\nERROR\n5.0\n"
+
+
+def test_an_error_of_the_server_stays_one() -> None:
+    """A bug in transformation is a 500 for the request, not a mark: nobody else's file shows it."""
+
+    def buggy(rows: Any) -> Any:
+        if np.asarray(rows)[0, 0] == 5:
+            raise KeyError("bug")
+        return Asked.first(rows)
+
+    assert Asked(transformation=buggy)(b"1,2\nx,4\n5,6\n").status == 500
+
+
+def test_order_and_count_are_kept_whatever_is_bad() -> None:
+    """Some thousand records with bad ones anywhere: line n is record n's."""
+    draw = random.Random(7)
+    for share in (0.001, 0.1, 0.9):
+        bad = [draw.random() < share for _ in range(3000)]
+        bad[draw.randrange(3000)] = True
+        body = b"".join(b"x,1\n" if is_bad else b"%d,1\n" % number for number, is_bad in enumerate(bad))
+        expected = [b"ERROR" if is_bad else b"%.1f" % number for number, is_bad in enumerate(bad)]
+        assert Asked()(body).body.splitlines() == expected
+
+
+def test_one_bad_record_among_many_is_cheap() -> None:
+    """It costs two calls for each doubling of the request at most."""
+    asked = Asked()
+    asked(b"1,2\n" * 500 + b"x,2\n" + b"1,2\n" * 523)
+    assert asked.calls <= 1 + 2 * 10
+
+
+def test_too_many_are_no_bad_records(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """With more than MOST_BAD the request is refused with its first reason, and the log says so."""
+    monkeypatch.setattr(bad_records, "MOST_BAD", 3)
+    assert Asked()(b"x,2\n" * 3 + b"1,2\n").status == 200
+    assert Asked()(b"x,2\n" * 4 + b"1,2\n").status == 400
+    assert "more than 3 bad records" in caplog.text
+
+
+def test_one_line_of_the_log_tells(caplog: pytest.LogCaptureFixture) -> None:
+    """How many, which is the first, and why."""
+    with caplog.at_level(logging.WARNING):
+        Asked()(b"1,2\n3\nx,2\n", request_id="abc")
+    assert [record.getMessage() for record in caplog.records] == [
+        "request abc: 2 of 3 records are bad and marked; the first is record 2: Row 2 has 1 value; expected 2."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "status"),
+    [({"SAGEMAKER_BATCH": "true"}, 200), ({"MODEL_SERVER_BAD_RECORDS": "mark"}, 200), ({}, 400)],
+)
+def test_a_transform_job_keeps_its_file(serve: Callable[..., Native], environ: dict[str, str], status: int) -> None:
+    """A real server marks in a transform job or when it is told to; else a bad record is a 400 for its request."""
+    running = serve(nginx=False, MODEL_SERVER_WORKERS="1", **environ).until_ready()
+    lines = PAYLOAD.splitlines(keepends=True)
+    answer = running.post(b"".join([*lines[:3], b"5.1,broken\n", *lines[3:]]))
+    assert answer.status_code == status
+    if status == 200:
+        good = running.post().text.splitlines()
+        assert answer.text.splitlines() == [*good[:3], "ERROR", *good[3:]]
+        assert "1 of 11 records are bad and marked; the first is record 4: Row 4 has 2 values" in running.log
