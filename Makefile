@@ -38,7 +38,7 @@ lock: .venv-test/ready ## pin every package, with hashes, for the requirements a
 bench-quick: ## this kit and the classic design under the same load, in two minutes (needs wrk and nginx)
 	@python3 benchmarks/run.py --quick $(ARGS)
 
-bench: ## the same with the peers, all models and requests, in twenty minutes; writes benchmarks/RESULTS.md
+bench: ## the same with the peers, all models and requests, in 22 minutes; ARGS=--prepare first makes their environments
 	@python3 benchmarks/run.py $(ARGS)
 
 .venv-test/ready: tests/requirements.lock model/requirements.txt model/requirements.lock model/serving/requirements.txt

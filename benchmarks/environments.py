@@ -7,11 +7,21 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REQUIREMENTS = {"ours": HERE.parent / "model/requirements.lock", "classic": HERE / "classic/requirements.txt"}
 SECONDS = 900
+
+
+def prepare(names: Iterable[str]) -> None:
+    """Installs what is not there yet. One that cannot be installed is told, and fails again when it is to be started."""
+    for name in dict.fromkeys(names):
+        try:
+            python(name)
+        except (RuntimeError, OSError, subprocess.SubprocessError) as exc:
+            print(f"  {name}: {exc}", flush=True)
 
 
 def python(name: str) -> str:
@@ -32,10 +42,16 @@ def python(name: str) -> str:
 
 
 def version(name: str, package: str) -> str:
-    code = f"import importlib.metadata as m; print(m.version({package!r}))"
-    return subprocess.run([python(name), "-c", code], capture_output=True, text=True).stdout.strip()
+    """Of a package that is installed; empty if it is not."""
+    found = (HERE / ".envs" / name).glob(f"lib/*/site-packages/{package.replace('-', '_')}-*.dist-info")
+    return next((path.name.removesuffix(".dist-info").rpartition("-")[2] for path in found), "")
+
+
+def megabytes(name: str) -> int:
+    """What the packages of an environment take on the disk, pip itself left out."""
+    files = (path for site in (HERE / ".envs" / name).glob("lib/*/site-packages") for path in site.rglob("*"))
+    return round(sum(path.stat().st_size for path in files if path.is_file() and "pip" not in path.parts) / 1e6)
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[1:]:
-        python(wanted)
+    prepare(sys.argv[1:])

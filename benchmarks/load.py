@@ -14,6 +14,8 @@ from contenders.base import Protocol
 from processes import Failed, Server
 
 PROBE_SECONDS, PROBES_PER_ANSWER = 0.025, 4
+PATIENCE_SECONDS = 10
+"""A probe that has no answer by then has failed. SageMaker waits for 2 s."""
 UNREACHABLE = (OSError, http.client.HTTPException)
 
 
@@ -30,9 +32,9 @@ class Work:
             self.files.append(directory / f"{source.name}-{size}-{abs(hash(protocol))}-{number}")
             self.files[-1].write_bytes(body)
 
-    def right(self, server: Server, number: int = 0) -> bool:
+    def right(self, server: Server, number: int = 0, seconds: float = 60) -> bool:
         """Whether an answer is right; for a server that answers no predictions, whether there is one."""
-        answer = server.predict(self.protocol, self.bodies[number % len(self.bodies)])
+        answer = server.predict(self.protocol, self.bodies[number % len(self.bodies)], seconds)
         return not server.contender.answers or answer == self.expected[number % len(self.bodies)]
 
     def first(self, server: Server) -> bool:
@@ -95,7 +97,7 @@ class Probes:
         while not (self.pings and self.over.wait(pause)):
             began = time.perf_counter()
             try:
-                self.server.ask(self.server.contender.ping)
+                self.server.ask(self.server.contender.ping, seconds=PATIENCE_SECONDS)
             except (*UNREACHABLE, Failed):
                 self.pings_failed += 1
             self.pings.append(1e3 * (time.perf_counter() - began))
@@ -105,7 +107,7 @@ class Probes:
         while not self.over.wait(pause):
             number += 1
             try:
-                self.wrong += not self.work.right(self.server, number)
+                self.wrong += not self.work.right(self.server, number, PATIENCE_SECONDS)
                 self.checked += 1
             except (*UNREACHABLE, Failed, ValueError):
                 self.refused += 1

@@ -25,6 +25,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+sys.path.insert(0, str(Path(__file__).parent / "served"))
+from slow_models import Holding, Slow  # noqa: E402
+
 BODIES = {1: 64, 10: 32, 100: 8, 1000: 4, 10_000: 2}
 """Rows of a body: how many different bodies. No answer can be guessed from the one before."""
 
@@ -62,6 +65,11 @@ def models() -> dict:
     return found | {"mixed": (mixed_pipeline().fit(people, outcome), people)}
 
 
+def slow_models() -> dict:
+    """For what only a slow model shows: 3 s a call without and with the interpreter's lock, 20 ms a row."""
+    return {"slow": Slow(per_call=3), "holding": Holding(per_call=3), "steady": Slow(per_row=0.02)}
+
+
 def write(directory: Path, model, frame: pd.DataFrame) -> None:
     (directory / "model").mkdir(parents=True, exist_ok=True)
     (directory / "model/model.pkl").write_bytes(pickle.dumps(model))
@@ -78,12 +86,19 @@ def write(directory: Path, model, frame: pd.DataFrame) -> None:
 
 def main() -> None:
     """Does nothing when they are there already, made by this file and this scikit-learn."""
-    stamp = Path(sys.argv[1]) / "stamp"
-    wanted = hashlib.sha256(Path(__file__).read_bytes() + sklearn.__version__.encode()).hexdigest()
+    directory = Path(sys.argv[1])
+    stamp, sources = directory / "stamp", (Path(__file__), Path(__file__).parent / "served/slow_models.py")
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in sources) + sklearn.__version__.encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return
     for name, (model, frame) in models().items():
-        write(Path(sys.argv[1]) / name, model, frame)
+        write(directory / name, model, frame)
+    for name, model in slow_models().items():
+        rows = [[float((-1) ** n * n), 1.0] for n in range(1, 5)]
+        (directory / name / "model").mkdir(parents=True, exist_ok=True)
+        (directory / name / "model/model.pkl").write_bytes(pickle.dumps(model))
+        bodies = [{"rows": [row], "predictions": [int(row[0] > 0)]} for row in rows]
+        (directory / name / "rows-1.json").write_text(json.dumps({"columns": ["a", "b"], "bodies": bodies}))
     stamp.write_text(wanted)
 
 

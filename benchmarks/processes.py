@@ -17,7 +17,7 @@ from pathlib import Path
 import environments
 from contenders.base import Contender, Protocol, Start, free_port
 
-START_SECONDS, STOP_SECONDS = 90, 15
+START_SECONDS, STOP_SECONDS = 90, 5
 LOGS = "benchmarks/.data/logs"
 
 
@@ -47,8 +47,8 @@ class Server:
             raise Failed(f"{path} answered {response.status}: {answer[:200].decode(errors='replace')}")
         return answer
 
-    def predict(self, protocol: Protocol, body: bytes) -> list:
-        return protocol.parse(self.ask(protocol.path, body, protocol.content_type))
+    def predict(self, protocol: Protocol, body: bytes, seconds: float = 60) -> list:
+        return protocol.parse(self.ask(protocol.path, body, protocol.content_type, seconds))
 
     def megabytes(self) -> float:
         """Proportional memory of the whole tree."""
@@ -63,7 +63,7 @@ def running(contender: Contender, base: Path, workers: int, right: Callable[[Ser
     scratch.chmod(0o755)  # nginx's workers may be another user's
     start = Start(python, base, scratch, free_port(), workers)
     path = f"{Path(python).parent}:{os.environ['PATH']}" if python else os.environ["PATH"]
-    environ = {**os.environ, "PATH": path, **contender.variables(start)}
+    environ = {**os.environ, "PATH": path, "PYTHONPATH": str(start.served), **contender.variables(start)}
     log = Path(__file__).parent / f".data/logs/{contender.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,65 +1,65 @@
-"""Makes RESULTS.md and plots/ of results.json: python report.py RESULTS.JSON (writes beside it)."""
+"""Makes RESULTS.md, plots/ and the README's figures of results.json: python report.py RESULTS.JSON
+
+RESULTS.md and plots/ lie beside the file. The README's figures are those of benchmarks/results.json alone, and only of
+a run that may be quoted.
+"""
 
 from __future__ import annotations
 
-import json
-import statistics
+import re
 import sys
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import matplotlib
+import goals
+import plots
+from results import MODELS, Results, cell, middle, table
 
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
-
-MODELS = {
-    "rf": "RandomForest of 100 trees",
-    "lr": "LogisticRegression",
-    "hgb": "HistGradientBoosting",
-    "mixed": "a pipeline on named, mixed columns",
-}
-CELL = ("contender", "model", "rows", "kind", "clients")
-SHORT = 2
-"""Rounds of fewer seconds are too short for figures to be quoted."""
+HERE = Path(__file__).resolve().parent
+README, MARKS = HERE.parent / "README.md", ("<!-- made by make bench -->\n", "<!-- end -->")
 
 
-class Results:
-    def __init__(self, path: Path) -> None:
-        data = json.loads(path.read_text())
-        self.facts, self.growth, self.problems = data["facts"], data["growth"], data["problems"]
-        self.titles: dict[str, str] = self.facts["titles"]
-        self.loads = {tuple(row[name] for name in CELL): row for row in data["loads"]}
-        self.starts = {(r["contender"], r["model"]): r for r in data["starts"]}
-
-    def load(self, contender: str, model: str, rows: int = 1, clients: int = 64, kind: str = "own") -> dict:
-        return self.loads.get((contender, model, rows, kind, clients), {})
-
-    def contenders(self, model: str, rows: int = 1, clients: int = 64, kind: str = "own") -> list[str]:
-        """Those measured in this cell, in the order of the titles."""
-        return [name for name in self.titles if self.load(name, model, rows, clients, kind)]
-
-
-def middle(row: dict, name: str) -> float | None:
-    return statistics.median(row[name]) if row.get(name) else None
+def text(results: Results) -> str:
+    parts = ["# What was measured\n", *head(results)]
+    for title, body in (
+        ("Goals", verdict(results)),
+        *((title[0].upper() + title[1:], comparison(results, model)) for model, title in MODELS.items()),
+        ("Larger requests, and JSON", other_requests(results)),
+        ("What each step gives", steps(results)),
+        ("/ping while every worker computes", waits(results)),
+        ("Overload", overload(results)),
+        ("Growth", growth(results)),
+        ("Sizes", sizes(results)),
+        ("Left out", left_out(results)),
+    ):
+        if body:
+            parts += [f"## {title}\n", body]
+    return "\n".join(parts)
 
 
-def number(value: float) -> str:
-    return f"{value:,.0f}".replace(",", " ") if value >= 100 else f"{value:.3g}"
+def head(results: Results) -> list[str]:
+    facts = results.facts
+    versions = ", ".join(f"{package} {number}" for package, number in facts["versions"].items())
+    short = max(1, facts["seconds_per_round"] // 2)
+    lines = [
+        f"{machine(results)}, Python {facts['python']}, commit {facts['commit']}; {versions}.\n",
+        f"Up to {facts['rounds']} interleaved rounds (mlflow, Ray Serve and nginx: 1; most peers: 2) of "
+        f"{facts['seconds_per_round']} s, with one client and one row {short} s: medians, in brackets the lowest and "
+        "highest round. Two workers each (MLServer: one process unless said); wrk runs on the same CPUs. Memory is the "
+        "proportional share (PSS) of all processes, after the load. Every answer was compared with the model's own "
+        "before the load, and a sample of them during it. wrk counts only what was answered within a round: a latency "
+        "near its length is a lower bound. Made by `make bench`; the raw figures are in results.json.\n",
+    ]
+    return lines + ([f"**Not figures to quote**: {results.doubts}.\n"] if results.doubts else [])
 
 
-def cell(row: dict, name: str, spread: bool = False) -> str:
-    """The median, and in brackets the lowest and highest round."""
-    if (value := middle(row, name)) is None:
-        return ""
-    low, high = min(row[name]), max(row[name])
-    return number(value) + (f" ({number(low)}–{number(high)})" if spread and len(row[name]) > 1 else "")
+def machine(results: Results) -> str:
+    return f"{results.facts['date']}, {results.facts['cpus']} CPUs ({results.facts['cpu']})"
 
 
-def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    heads = list(heads)
-    lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+def verdict(results: Results) -> str:
+    rows = goals.rows(results)
+    said = "64 clients and one row of CSV a request, unless said. What this kit sets out to reach:\n\n"
+    return said + table(["", "goal", "classic", "best peer", "this kit", "reached"], rows) if rows else ""
 
 
 def comparison(results: Results, model: str) -> str:
@@ -93,122 +93,105 @@ def other_requests(results: Results) -> str:
     return table(["request", "server", "requests/s", "p50 ms", "p99 ms"], rows) if rows else ""
 
 
+def steps(results: Results) -> str:
+    """The ablation: this kit with one step taken back at a time."""
+    found = {(row["step"], row["model"], row["clients"]): row for row in results.steps}
+    rows = []
+    for step, model in dict.fromkeys((row["step"], row["model"]) for row in results.steps):
+        one, many = found.get((step, model, 1), {}), found.get((step, model, 64), {})
+        whole = middle(found.get(("as it is", model, 64), {}), "rps")
+        share = f"{middle(many, 'rps') / whole:.0%}" if whole and middle(many, "rps") else ""
+        rows.append(
+            [f"{MODELS[model]}, {step}", cell(many, "rps", True), share, cell(many, "p99_ms"), cell(one, "p50_ms"),
+             cell(many, "pss_mb"), cell(many, "cold_start_s")]
+        )  # fmt: skip
+    heads = ["this kit", "requests/s, 64 clients", "of it as it is", "p99 ms, 64 clients", "p50 ms, 1 client"]
+    return table([*heads, "memory MB", "first answer s"], rows) if rows else ""
+
+
+def waits(results: Results) -> str:
+    kinds = {"slow": "a model that computes 3 s a call", "holding": "the same, holding the interpreter's lock"}
+    rows = [
+        [f"{results.titles[name]}: {kinds[model]}", *(cell(row, f"ping_{n}_ms") for n in ("p50", "p99", "max")),
+         f"{cell(row, 'pings_failed') or 0} of {cell(row, 'pings')}"]
+        for (name, model), row in results.waits.items()
+    ]  # fmt: skip
+    heads = ["64 clients", "/ping p50 ms", "p99 ms", "max ms", "without an answer in 10 s"]
+    return table(heads, rows) if rows else ""
+
+
+def overload(results: Results) -> str:
+    said = "Requests at a fixed pace of four times the capacity, for a model that computes 20 ms a row.\n\n"
+    names = ("capacity_rps", "offered_rps", "goodput_rps", "answered_s", "refused", "other", "before_mb", "after_mb")
+    rows = [
+        [f"{results.titles[row['contender']]}, {cell(row, 'seconds')} s, timeout {cell(row, 'timeout_s')} s"]
+        + [cell(row, name) for name in names]
+        for row in results.overload
+    ]
+    heads = ["", "capacity, requests/s", "sent/s", "predictions/s", "latest prediction s", "503 at once"]
+    return said + table([*heads, "other", "memory before MB", "after MB"], rows) if rows else ""
+
+
 def growth(results: Results) -> str:
+    said = "RandomForest; 1 row a request unless rows vary; 8 clients when they do, 64 when workers do.\n\n"
     rows = [
         [f"{row['to']} {row['of']}", *(cell(row, n) for n in ("rps", "p50_ms", "p99_ms", "ping_p99_ms", "ping_max_ms"))]
         for row in results.growth
     ]
     heads = ["this kit with", "requests/s", "p50 ms", "p99 ms", "/ping p99 ms", "/ping max ms"]
-    return table(heads, rows) if rows else ""
+    return said + table(heads, rows) if rows else ""
 
 
-def text(results: Results) -> str:
+def sizes(results: Results) -> str:
     facts = results.facts
-    machine = f"{facts['cpus']} CPUs ({facts['cpu']}), Python {facts['python']}"
-    versions = ", ".join(f"{package} {number}" for package, number in facts.get("versions", {}).items())
-    parts = [
-        "# What was measured\n",
-        f"{facts['date']}, commit {facts['commit']}, {machine}, {versions or 'no peers'}.\n",
-        f"{facts['rounds']} interleaved rounds ({facts.get('peer_rounds', facts['rounds'])} for the peers) of "
-        f"{facts['seconds_per_round']} s, with one client and one row {max(1, facts['seconds_per_round'] // 2)} s: "
-        "medians, in brackets the lowest and highest "
-        "round. Two workers each (MLServer: one process); wrk runs on the same CPUs. Memory is the proportional share "
-        "(PSS) of all processes, after the load. Every answer was compared with the model's own before the load, and a "
-        "sample of them during it. wrk counts only what was answered within a round: a latency near its length is a "
-        "lower bound. Made by `make bench`; the raw figures are in results.json.\n",
-    ]
-    if not facts["finished"] or facts["seconds_per_round"] < SHORT or facts["load_average_before"] > 1:
-        parts.append(
-            f"**Not figures to quote**: rounds of {facts['seconds_per_round']} s, a load average of "
-            f"{facts['load_average_before']} before the run" + (".\n" if facts["finished"] else ", not finished.\n")
-        )
-    for model, title in MODELS.items():
-        if body := comparison(results, model):
-            parts += [f"## {title[0].upper() + title[1:]}\n", body]
-    if body := other_requests(results):
-        parts += ["## Larger requests, and JSON\n", body]
-    if body := growth(results):
-        fixed = "RandomForest; 1 row a request unless rows vary; 8 clients when they do, 64 when workers do."
-        parts += ["## Growth\n", fixed + "\n", body]
-    if results.problems:
-        parts += ["## Left out\n", *(f"- {who}: {why}" for who, why in results.problems.items()), ""]
-    return "\n".join(parts)
+    environments, images = facts["environment_mb"], facts["image_mb"]
+    rows = [[results.titles[name], str(size), str(images.get(name, ""))] for name, size in environments.items()]
+    base = f" {images['base']} MB of an image are its base's." if "base" in images and len(images) > 1 else ""
+    return f"The installed packages of each, MB.{base}\n\n" + table(["", "packages MB", "image MB"], rows)
 
 
-def plot(path: Path, titles: list[str], draw: Callable, size: tuple[float, float] = (5.2, 4.2)) -> None:
-    """One panel for each title; the first panel's legend holds for all."""
-    figure, axes = plt.subplots(1, len(titles), figsize=(size[0] * len(titles), size[1]), squeeze=False)
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title, fontsize=10)
-        draw(axis, title)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.3)
-    if handles := axes[0][0].get_legend_handles_labels()[0]:
-        figure.legend(handles=handles, loc="outside right center", fontsize=8, frameon=False)
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+def left_out(results: Results) -> str:
+    by_design = (
+        "By design: HistGradientBoosting but for the batching peers and FastAPI; the pipeline but for the classic "
+        "design and FastAPI, since the others' usual protocols carry arrays of one type; 100 rows a request but for "
+        "RandomForest and 10 000 but for LogisticRegression, with the peers; JSON but for this kit (it is what the "
+        "peers speak anyway)."
+    )
+    lines = [by_design, *(f"{who}: {why}" for who, why in results.problems.items())]
+    if late := results.facts["left_for_time"]:
+        lines.append(f"For want of time: {', '.join(late)}")
+    return "\n".join(f"- {line}" for line in lines) + "\n"
 
 
-def plots(results: Results, directory: Path) -> None:
-    directory.mkdir(exist_ok=True)
-    plt.rcParams.update({"svg.hashsalt": "bench", "figure.constrained_layout.use": True, "font.size": 9})
-    colours = {name: f"C{i % 10}" if name != "ours" else "black" for i, name in enumerate(results.titles)}
-    shown = {title: model for model, title in MODELS.items() if model in ("rf", "lr") and results.contenders(model)}
+def headline(results: Results) -> str:
+    """What the README shows."""
+    rows = []
+    for name in results.contenders("rf"):
+        rf, lr, start = results.load(name, "rf"), results.load(name, "lr"), results.starts.get((name, "rf"), {})
+        if name != "nginx":
+            one = results.load(name, "rf", clients=1)
+            figures = [cell(rf, "rps"), cell(rf, "p99_ms"), cell(one, "p50_ms"), cell(lr, "rps")]
+            rows.append([results.titles[name], *figures, cell(start, "pss_mb"), cell(start, "cold_start_s")])
+    heads = ["", "forest, requests/s", "p99 ms", "1 client, p50 ms", "logistic regression, requests/s"]
+    return (
+        f"{machine(results)}, 64 clients on the same CPUs, one row of 30 numbers a request, two workers each:\n\n"
+        + table([*heads, "memory MB", "first answer s"], rows)
+    )
 
-    def against_clients(measure: str, label: str) -> Callable:
-        def draw(axis, title: str) -> None:
-            for name in results.contenders(shown[title]):
-                found = {c: middle(results.load(name, shown[title], clients=c), measure) for c in (1, 8, 64)}
-                found = {clients: value for clients, value in found.items() if value}
-                style = {"color": colours[name], "linewidth": 2.5 if name == "ours" else 1.2, "markersize": 4}
-                axis.plot([*found], [*found.values()], "o-", label=results.titles[name], **style)
-            axis.set(xscale="log", yscale="log", xlabel="clients", ylabel=label)
-            axis.set_xticks((1, 8, 64), (1, 8, 64))
-            axis.minorticks_off()
 
-        return draw
-
-    def bars(measure: str, label: str) -> Callable:
-        def draw(axis, title: str) -> None:
-            every = {n: middle(results.starts.get((n, shown[title]), {}), measure) for n in reversed(results.titles)}
-            names = [name for name, value in every.items() if value and name != "nginx"]
-            values = [every[name] for name in names]
-            drawn = axis.barh([results.titles[n] for n in names], values, color=[colours[n] for n in names])
-            axis.bar_label(drawn, [number(value) for value in values], padding=3)
-            axis.set(xlabel=label)
-
-        return draw
-
-    if shown:
-        plot(directory / "throughput.svg", [*shown], against_clients("rps", "requests/s"))
-        plot(directory / "p99.svg", [*shown], against_clients("p99_ms", "99th percentile, ms"))
-        first = [*shown][:1]
-        plot(directory / "memory.svg", first, bars("pss_mb", "proportional memory, MB"), (7, 3.2))
-        plot(directory / "cold-start.svg", first, bars("cold_start_s", "seconds to the first answer"), (7, 3.2))
-    if results.growth:
-
-        def grown(axis, of: str) -> None:
-            rows = [row for row in results.growth if row["of"] == of]
-            scale = [row["to"] if of == "rows" else 1 for row in rows]
-            ticks = [row["to"] for row in rows]
-            rates = [middle(row, "rps") * factor for row, factor in zip(rows, scale, strict=True)]
-            axis.plot(ticks, rates, "o-", color="black", label="rows/s")
-            axis.set(xscale="log", yscale="log", xlabel=of, ylabel="rows/s")
-            pings = axis.twinx()
-            pings.plot(ticks, [middle(row, "ping_p99_ms") for row in rows], "s--", color="C3")
-            pings.set_ylim(0)
-            pings.set_ylabel("/ping, 99th percentile, ms", color="C3")
-            axis.set_xticks(ticks, ticks)
-            axis.minorticks_off()
-
-        plot(directory / "growth.svg", ["clients", "rows", "workers"], grown)
+def into_readme(results: Results) -> None:
+    readme = README.read_text()
+    between = re.compile(f"(?<={MARKS[0]}).*(?={MARKS[1]})", re.DOTALL)
+    README.write_text(between.sub(lambda _: headline(results), readme))
 
 
 def main() -> None:
     path = Path(sys.argv[1]).resolve()
     results = Results(path)
     (path.parent / "RESULTS.md").write_text(text(results))
-    plots(results, path.parent / "plots")
+    plots.write(results, path.parent / "plots")
+    if path == HERE / "results.json" and results.contenders("rf") and results.peers and not results.doubts:
+        into_readme(results)
     print(f"\n{text(results)}\nwrote {path.parent}/RESULTS.md and plots/")
 
 

@@ -6,14 +6,17 @@ from .classic import Classic
 from .fastapi import FastAPI
 from .litserve import LitServe
 from .mlflow import MLflow
-from .mlserver import MLServer, MLServerBatching
+from .mlserver import MLServer, MLServerBatching, MLServerParallel
 from .nginx import Nginx
-from .ours import Ours
+from .ours import STEPS, Ours
 from .ray import RayServe
+
+__all__ = ["CONTENDERS", "STEPS"]
 
 CONTENDERS: dict[str, Contender] = {
     kind.name: kind()
     for kind in (
-        Ours, Classic, MLServerBatching, MLServer, BentoMLBatching, BentoML, LitServe, RayServe, MLflow, FastAPI, Nginx
+        Ours, Classic, FastAPI, MLServerBatching, MLServerParallel, MLServer, BentoMLBatching, BentoML, LitServe,
+        RayServe, MLflow, Nginx,
     )
 }  # fmt: skip

@@ -62,6 +62,9 @@ class Contender:
     models: tuple[str, ...] = ("rf", "lr")
     protocols: dict[str, Protocol]
     """"own" is what it speaks best; "json" is JSON, for those that speak CSV as well."""
+    rounds = 2
+    start_seconds = 4
+    """About as long as it takes to start and to end, for the plan."""
     answers = True
     """False: its answers are not predictions."""
 

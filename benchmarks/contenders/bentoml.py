@@ -8,6 +8,7 @@ class BentoML(Contender):
 
     name, title, environment, package = "bentoml", "BentoML", "bentoml", "bentoml"
     ping = "/livez"
+    start_seconds = 6
     protocols = {"own": Protocol(json_body("rows"), json.loads, path="/predict")}
     batching = ""
 
@@ -24,4 +25,5 @@ class BentoMLBatching(BentoML):
     """The same with adaptive batching."""
 
     name, title = "bentoml-batching", "BentoML, adaptive batching"
+    models = ("rf", "lr", "hgb")
     batching = "on"

@@ -7,6 +7,7 @@ class Classic(Contender):
     name, title, environment = "classic", "classic design", "classic"
     models = ("rf", "lr", "hgb", "mixed")
     protocols = {"own": CSV}
+    rounds = 3
 
     def command(self, start: Start) -> list[str]:
         return [start.python, str(start.kit / "benchmarks/classic/serve")]

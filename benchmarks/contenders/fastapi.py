@@ -7,6 +7,7 @@ class FastAPI(Contender):
     name, title, environment, package = "fastapi", "FastAPI, tuned by hand", "fastapi", "fastapi"
     models = ("rf", "lr", "hgb", "mixed")
     protocols = {"own": INSTANCES}
+    rounds, start_seconds = 3, 5
 
     def command(self, start: Start) -> list[str]:
         where = ["--host", "127.0.0.1", "--port", str(start.port), "--workers", str(start.workers)]

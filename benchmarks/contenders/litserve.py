@@ -6,6 +6,7 @@ class LitServe(Contender):
 
     name, title, environment, package = "litserve-batching", "LitServe, batching", "litserve", "litserve"
     ping = "/health"
+    start_seconds = 5
     protocols = {"own": Protocol(json_body("rows"), json_predictions("predictions"), path="/predict")}
 
     def command(self, start: Start) -> list[str]:

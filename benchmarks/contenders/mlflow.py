@@ -10,6 +10,7 @@ class MLflow(Contender):
 
     name, title, environment, package = "mlflow", "MLflow scoring server", "mlflow", "mlflow"
     protocols = {"own": CSV_WITH_HEADER}
+    rounds, start_seconds = 1, 10
 
     def prepare(self, start: Start) -> list[str]:
         return [start.python, str(start.served / "mlflow_save.py"), start.model, str(start.scratch / "model")]

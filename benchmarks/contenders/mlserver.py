@@ -14,20 +14,16 @@ def parse(answer: bytes) -> list:
 
 
 class MLServer(Contender):
-    """MLServer with its scikit-learn runtime; V2 inference protocol.
-
-    In one process: a pool of two took 2.4 times the memory, and on a busy machine its throughput could not be told
-    from this one's (three interleaved rounds, overlapping). Measure it again on a quiet one.
-    """
+    """MLServer with its scikit-learn runtime; V2 inference protocol. In one process."""
 
     name, title, environment, package = "mlserver", "MLServer", "mlserver", "mlserver"
     ping = "/v2/health/live"
     protocols = {"own": Protocol(body, parse, path="/v2/models/model/infer")}
-    batching: dict = {}
+    processes, batching = 0, {}
 
     def command(self, start: Start) -> list[str]:
         settings = {"host": "127.0.0.1", "http_port": start.port, "grpc_port": free_port(), "debug": False}
-        settings |= {"metrics_port": free_port(), "parallel_workers": 0}
+        settings |= {"metrics_port": free_port(), "parallel_workers": self.processes}
         model = {"name": "model", "implementation": "mlserver_sklearn.SKLearnModel"}
         model |= {"parameters": {"uri": start.model}, **self.batching}
         (start.scratch / "settings.json").write_text(json.dumps(settings))
@@ -42,4 +38,14 @@ class MLServerBatching(MLServer):
     """The same with adaptive batching."""
 
     name, title = "mlserver-batching", "MLServer, adaptive batching"
+    models = ("rf", "lr", "hgb")
     batching = {"max_batch_size": 64, "max_batch_time": 0.005}
+    rounds = 3
+
+
+class MLServerParallel(MLServerBatching):
+    """The same with two processes that predict, beside the one that speaks HTTP."""
+
+    name, title = "mlserver-parallel", "MLServer, adaptive batching, 2 processes"
+    models = ("rf", "lr")
+    processes, rounds = 2, 2

@@ -13,6 +13,7 @@ class Nginx(Contender):
 
     name, title, environment, models, answers = "nginx", "nginx, a constant", None, ("rf",), False
     protocols = {"own": CSV}
+    rounds = 1
 
     def command(self, start: Start) -> list[str]:
         (start.scratch / "nginx.conf").write_text(CONF % start.port)

@@ -6,6 +6,7 @@ class RayServe(Contender):
 
     name, title, environment, package = "ray-batching", "Ray Serve, batching", "ray", "ray"
     ping, models = "/-/healthz", ("rf",)
+    rounds, start_seconds = 1, 15
     protocols = {"own": Protocol(json_body("rows"), json_predictions("predictions"), path="/predict")}
 
     def command(self, start: Start) -> list[str]:
