@@ -186,6 +186,40 @@ def test_a_size_never_seen_turns_nobody_away():
     assert not policy.inline(300_000)
 
 
+def replayed(policy: Policy, seconds: Any, arrivals: int, calls: int) -> list[int]:
+    """The sizes of the calls when so many single rows come during each, and `seconds(rows)` is what a call takes."""
+    now, sizes = 0.0, []
+    for _ in range(calls):
+        for _ in range(arrivals):
+            policy.admit(1, now)
+        sizes.append(min(policy.waiting, policy.call_rows))
+        policy.begin(sizes[-1], now)
+        now += seconds(sizes[-1])
+        policy.end(now)
+    return sizes
+
+
+def test_a_flood_on_a_model_that_takes_its_time_for_each_row_is_not_one_call():
+    policy = taught((1, 0.02), (3, 0.06), limit=1024, max_rows=10**7, timeout=10.0)
+    sizes = replayed(policy, lambda rows: 0.02 * rows, arrivals=130, calls=60)
+    assert max(sizes) * 0.02 <= 1.3
+    assert policy.waiting * 0.02 <= 5.5
+
+
+def test_a_model_whose_call_costs_the_same_for_any_rows_gets_ever_more_of_them():
+    policy = taught((1, 3.0), limit=1024, max_rows=10**7, timeout=10.0)
+    sizes = replayed(policy, lambda rows: 3.0, arrivals=64, calls=12)
+    assert sizes[0] < 4
+    assert sizes[-1] >= 64
+
+
+def test_a_slow_large_call_is_forgotten_when_smaller_ones_are_fast():
+    policy = taught((1, 0.002), (2, 30.0), limit=1024)
+    assert policy.call_rows == 1
+    policy.learn(1, 0.002)
+    assert policy.call_rows >= 256
+
+
 def test_callers_who_leave_make_room():
     policy = taught((1, 1.0), max_rows=2)
     policy.admit(2, 0.0)

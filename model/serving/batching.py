@@ -74,6 +74,9 @@ INLINE_SECONDS = 0.005
 """Calls expected to be shorter run on the hub. It is the interpreter's thread switch interval: a shorter call that
 holds the GIL would stop the hub just as long from another thread, and the hop costs 0.1 ms besides."""
 
+CALL_SHARE = 0.1
+"""Share of the timeout that a call may be expected to take: whoever shares it waits for all of it."""
+
 WEIGHT = 0.2
 """Share of the newest call in the expectation: it forgets a cold start within some ten calls."""
 
@@ -107,6 +110,17 @@ class Policy:
         bucket = rows.bit_length()
         old = self._seen.get(bucket, seconds)
         self._seen[bucket] = old + WEIGHT * (seconds - old)
+        for larger in [b for b in self._seen if b > bucket]:  # forgets a slow large call that nobody dares to repeat
+            self._seen[larger] = min(self._seen[larger], self._seen[bucket] * 2 ** (larger - bucket + 1))
+
+    @property
+    def call_rows(self) -> int:
+        """Most rows of a call: `limit`, or fewer where time grows with the rows, so that a flood is not one call that
+        comes too late for all. Twice the time of a single row is always allowed: else it would never be learnt."""
+        rows, seconds = self.limit, max(CALL_SHARE * self.timeout, 2 * self.expect(1))
+        while rows > 1 and self.expect(rows) > seconds:
+            rows //= 2
+        return rows
 
     def inline(self, rows: int) -> bool:
         """Whether the call may run on the hub. Unknown calls may not: they could take for ever."""
@@ -118,8 +132,8 @@ class Policy:
 
     def delay(self, now: float) -> float:
         """Seconds until rows that come now would begin: the rest of the running call and all that waits."""
-        full, rest = divmod(self.waiting, self.limit)
-        ahead = full * self._seen_of(self.limit) + (self._seen_of(rest) if rest else 0.0)
+        full, rest = divmod(self.waiting, self.call_rows)
+        ahead = full * self._seen_of(self.call_rows) + (self._seen_of(rest) if rest else 0.0)
         if self._running is None:
             return ahead
         rows, since = self._running

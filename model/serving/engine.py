@@ -152,7 +152,7 @@ class Engine:
 
     def _next_batch(self) -> list[Waiting]:
         """The oldest request and those that may share its call."""
-        places = batching.plan(self._queue, self.limit)[0]
+        places = batching.plan(self._queue, min(self.limit, self.policy.call_rows))[0]
         batch = [self._queue[place] for place in places]
         chosen = set(places)
         self._queue = [waiting for place, waiting in enumerate(self._queue) if place not in chosen]
