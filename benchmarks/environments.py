@@ -16,7 +16,7 @@ SECONDS = 900
 
 
 def prepare(names: Iterable[str]) -> None:
-    """Installs what is not there yet. One that cannot be installed is told, and fails again when it is to be started."""
+    """Installs what is not there yet. One that cannot be installed is told, and fails again when it is started."""
     for name in dict.fromkeys(names):
         try:
             python(name)

@@ -26,6 +26,7 @@ def of(options: argparse.Namespace) -> dict:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
     environment = {c.name: c.environment for c in CONTENDERS.values() if c.environment}
     packages = {c.package: c.environment for c in CONTENDERS.values() if c.package}
+    versions = {package: environments.version(name, package) for package, name in packages.items()}
     return {
         "date": datetime.date.today().isoformat(),
         "commit": commit.stdout.strip(),
@@ -35,7 +36,7 @@ def of(options: argparse.Namespace) -> dict:
         "load_average_before": round(os.getloadavg()[0], 2),
         "rounds": options.rounds,
         "seconds_per_round": options.seconds,
-        "versions": {package: number for package, name in packages.items() if (number := environments.version(name, package))},
+        "versions": {package: number for package, number in versions.items() if number},
         "environment_mb": {name: size for name, env in environment.items() if (size := environments.megabytes(env))},
         "image_mb": {name: size for name, tag in [*IMAGES.items(), ("base", BASE_IMAGE)] if (size := _image_mb(tag))},
         "titles": {name: contender.title for name, contender in CONTENDERS.items()} | IN_PROCESS,

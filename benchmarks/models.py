@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 sys.path.insert(0, str(Path(__file__).parent / "served"))
-from slow_models import Holding, Slow  # noqa: E402
+from slow_models import Holding, Slow
 
 BODIES = {1: 64, 10: 32, 100: 8, 1000: 4, 10_000: 2}
 """Rows of a body: how many different bodies. No answer can be guessed from the one before."""

@@ -10,7 +10,7 @@ import matplotlib
 from results import MODELS, Results, middle, number
 
 matplotlib.use("svg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 GREY, OURS, CLASSIC, PINGS = "#808080", "#e8590c", "#4c8bf5", "#2b9a66"
 PEERS = ("#b07aa1", "#59a14f", "#c9a227", "#76b7b2", "#9c755f", "#e15759", "#8c8cff", "#d37295", "#6b9ac4", "#a0a0a0")
@@ -30,9 +30,8 @@ def write(results: Results, directory: Path) -> None:
     if shown:
         for name, measure, label in (("throughput", "rps", "requests/s"), ("p99", "p99_ms", "99th percentile, ms")):
             _save(directory / f"{name}.svg", [*shown], _against_clients(results, shown, colours, measure, label))
-        for name, measure, label in (
-            ("memory", "pss_mb", "proportional memory, MB"), ("cold-start", "cold_start_s", "seconds to the first answer")
-        ):  # fmt: skip
+        bars = ("memory", "pss_mb", "proportional memory, MB"), ("cold-start", "cold_start_s", "first answer after, s")
+        for name, measure, label in bars:
             _save(directory / f"{name}.svg", [*shown][:1], _bars(results, shown, colours, measure, label), (7, 3.2))
     if results.growth:
         _save(directory / "growth.svg", ["clients", "rows", "workers"], _grown(results))
@@ -47,7 +46,7 @@ def _save(path: Path, titles: list[str], draw: Callable, size: tuple[float, floa
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)
     if handles := axes[0][0].get_legend_handles_labels()[0]:
-        figure.legend(handles=handles, loc="outside right center", fontsize=8, frameon=False)
+        figure.legend(handles=handles[::-1], loc="outside right center", fontsize=8, frameon=False)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
@@ -61,7 +60,7 @@ def _against_clients(results: Results, shown: dict, colours: dict, measure: str,
             axis.plot([*found], [*found.values()], "o-", label=results.titles[name], **style)
         axis.set(xscale="log", yscale="log", xlabel="clients", ylabel=label)
         axis.set_xticks((1, 8, 64), (1, 8, 64))
-        axis.xaxis.minorticks_off()
+        axis.minorticks_off()
         axis.yaxis.set_major_formatter(lambda value, _: number(value))
 
     return draw
@@ -85,7 +84,11 @@ def _grown(results: Results) -> Callable:
         ticks = [row["to"] for row in rows]
         rates = [middle(row, "rps") * (row["to"] if of == "rows" else 1) for row in rows]
         axis.plot(ticks, rates, "o-", color=OURS)
-        axis.set(xscale="log", yscale="log", xlabel=of, ylabel="rows/s")
+        axis.set(xscale="log", xlabel=of, ylabel="rows/s")
+        if of == "rows":
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(0)
         axis.yaxis.label.set_color(OURS)
         pings = axis.twinx()
         pings.plot(ticks, [middle(row, "ping_p99_ms") for row in rows], "s--", color=PINGS)
@@ -93,6 +96,6 @@ def _grown(results: Results) -> Callable:
         pings.set_ylabel("/ping, 99th percentile, ms", color=PINGS)
         pings.spines[["top"]].set_visible(False)
         axis.set_xticks(ticks, ticks)
-        axis.xaxis.minorticks_off()
+        axis.minorticks_off()
 
     return draw

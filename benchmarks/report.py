@@ -42,7 +42,7 @@ def head(results: Results) -> list[str]:
     short = max(1, facts["seconds_per_round"] // 2)
     lines = [
         f"{machine(results)}, Python {facts['python']}, commit {facts['commit']}; {versions}.\n",
-        f"Up to {facts['rounds']} interleaved rounds (mlflow, Ray Serve and nginx: 1; most peers: 2) of "
+        f"Up to {facts['rounds']} interleaved rounds (MLflow, Ray Serve and nginx: 1; most peers: 2) of "
         f"{facts['seconds_per_round']} s, with one client and one row {short} s: medians, in brackets the lowest and "
         "highest round. Two workers each (MLServer: one process unless said); wrk runs on the same CPUs. Memory is the "
         "proportional share (PSS) of all processes, after the load. Every answer was compared with the model's own "

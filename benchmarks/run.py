@@ -106,7 +106,9 @@ class Bench:
                        lambda model=model: self.in_process(model))  # fmt: skip
             for contender in self.options.contenders:
                 if model in contender.models and number <= min(contender.rounds, self.options.rounds):
-                    loads = sum(max(1, short) if c == rows == 1 else 2 * short for rows, _, c in cells(contender, model))
+                    loads = sum(
+                        max(1, short) if c == rows == 1 else 2 * short for rows, _, c in cells(contender, model)
+                    )
                     yield self.step(f"round {number}", self.compare, contender, model, loads)
 
     def extras(self) -> Iterator[Step]:
@@ -304,7 +306,9 @@ def main() -> int:
         if options.plan:
             plan = bench.plan()
             print("\n".join(f"{step.seconds:4.0f} s  {step.name}" for step in plan))
-            print(f"{len(plan)} steps, {sum(step.seconds for step in plan) / 60:.1f} minutes; {options.minutes} allowed")
+            print(
+                f"{len(plan)} steps, {sum(step.seconds for step in plan) / 60:.1f} minutes; {options.minutes} allowed"
+            )
             return 0
         try:
             bench.run()
