@@ -5,6 +5,9 @@ from gevent import monkey
 monkey.patch_all()  # first of all: a lock that is made before it would block the whole worker
 
 import gc  # noqa: E402
+
+gc.disable()  # until all is loaded: looking through what imports and unpickling make is a seventh of the start
+
 import logging  # noqa: E402
 
 from serving import loaded_models, settings  # noqa: E402
@@ -35,7 +38,6 @@ def on_starting(server):
 
 
 def when_ready(server):
-    gc.collect()
     gc.freeze()  # the collector would touch, and so copy, every page of the model that the workers share
 
 
@@ -43,6 +45,8 @@ def post_worker_init(worker):
     import wsgi
 
     wsgi.start(worker)
+    gc.freeze()
+    gc.enable()
 
 
 def worker_exit(server, worker):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import threading
 import time
@@ -11,9 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.linear_model import LinearRegression
 
-from running import KIT, Native, Running, make_program, wait_until
+from running import PAYLOAD, Native, Running, make_program, wait_until
 
 Serve = Callable[..., Native]
 GOOD = b"5.1,3.4,1.5,0.2\n"
@@ -135,8 +139,25 @@ def test_a_method_that_the_model_lacks_is_told(serve: Serve) -> None:
 def test_the_switches_change_nothing_but_the_way(serve: Serve, setting: dict[str, str]) -> None:
     """Without fast paths and without preload the predictions are the same."""
     running = serve(**setting).until_ready()
-    assert running.post((KIT / "local-test/payload.csv").read_bytes()).text.startswith("setosa\nvirginica\n")
-    assert ("fast path: " in running.log) == ("MODEL_SERVER_FAST_PATHS" not in setting)
+    assert running.post(PAYLOAD).text.startswith("setosa\nvirginica\n")
+    if "MODEL_SERVER_FAST_PATHS" in setting:
+        assert "fast path: " not in running.log
+    else:  # proven while the server is answering already
+        wait_until(lambda: "fast path: Pipeline (predict" in running.log)
+        assert running.post(PAYLOAD).text.startswith("setosa\nvirginica\n")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_model_that_was_fitted_on_arrays_is_served_without_pandas(serve: Serve, tmp_path: Path, named: bool) -> None:
+    """Its 30 MB are loaded where the model wants DataFrames, and not where scikit-learn alone would import it."""
+    rows = np.arange(12.0).reshape(6, 2)
+    model = LinearRegression().fit(pd.DataFrame(rows, columns=["a", "b"]) if named else rows, rows @ [1, 2])
+    running = serve(program=make_program(tmp_path, model=pickle.dumps(model))).until_ready()
+    assert float(running.post(b"1,2\n").text) == pytest.approx(5)
+    for worker in (runtime_dir(running) / "workers").iterdir():
+        libraries = Path(f"/proc/{worker.name}/maps").read_text()
+        assert "/sklearn/" in libraries
+        assert ("/pandas/" in libraries) == named
 
 
 def test_a_worker_that_dies_is_missed_by_ping(nginx: None, serve: Serve, tmp_path: Path) -> None:

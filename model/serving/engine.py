@@ -55,10 +55,10 @@ class Engine:
         self._arrived = Event()
         self._pool: ThreadPool | None = None
 
-    # ---- life: warm up, prove, compute -------------------------------------------------------------------------------
+    # ---- life: warm up, compute, prove -------------------------------------------------------------------------------
 
     def start(self, stuck: Callable[[str], None]) -> None:
-        """Predicts a sample row, proves the fast paths, and begins to compute; `not_ready` says how the first went.
+        """Predicts sample rows and begins to compute; `not_ready` says how the first went.
 
         `stuck` is told the reason when a call has not returned in time.
         """
@@ -66,27 +66,25 @@ class Engine:
         self._pool = ThreadPool(1)
         try:
             self._warm_up()
-            self._prove_fast_paths()
-            self._learn()
             self.not_ready = None
         except ModelNotUsable as exc:
             self.not_ready = str(exc)
         gevent.spawn(self._compute_for_ever)
+        if self.not_ready is None and self.config.fast_paths == "on":
+            gevent.spawn(self._prove_fast_paths)
 
     def _warm_up(self) -> None:
+        """Also the policy's first expectation: the first call of all is slower than those that follow."""
         self.model.warm_up()
-
-    def _prove_fast_paths(self) -> None:
-        if self.config.fast_paths == "on":
-            log.info(fast_paths.accelerate(self.model.model, self._samples()).description)
-
-    def _learn(self) -> None:
-        """The policy's first expectation: the first call of all is slower than those that follow."""
         for rows in self._samples():
-            self.model.warm_up()
             began = self.clock()
             self.model.predict(rows)
             self.policy.learn(len(rows), self.clock() - began)
+
+    def _prove_fast_paths(self) -> None:
+        """In a thread, while requests are answered by the estimator's own methods: a proof takes up to a second."""
+        proven = ThreadPool(1).spawn(fast_paths.accelerate, self.model.model, self._samples())
+        log.info(proven.get().description)
 
     def _samples(self) -> list[Any]:
         return [rows for n in (1, 3) if (rows := self.model.sample_rows(n)) is not None]

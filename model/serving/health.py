@@ -1,8 +1,9 @@
 """How the supervisor, and through it nginx, knows that predictions work: one small file per worker.
 
 A worker writes why it is not ready (nothing when it is) and touches its file twice a second. The supervisor looks at
-all of them and keeps a file `ready` as long as one worker is ready and alive. nginx answers /ping by that file, so
-/ping is fast and true while every worker computes: a worker that is busy is late, one that is stuck is too late.
+all of them and keeps a file `ready`, which the first worker makes, as long as one worker is ready and alive. nginx
+answers /ping by that file, so /ping is fast and true while every worker computes: a worker that is busy is late, one
+that is stuck is too late.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def report(runtime_dir: Path, pid: int, reason: str | None) -> None:
     partial = runtime_dir / f"{pid}.partial"
     partial.write_text(reason or "")
     os.replace(partial, directory / str(pid))
+    if reason is None:
+        (runtime_dir / READY).touch()  # at once; the supervisor looks twice a second
 
 
 def beat(runtime_dir: Path, pid: int) -> None:

@@ -6,6 +6,7 @@ serves. Whatever goes wrong becomes ModelNotUsable: one line with cause and reme
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import logging
@@ -82,11 +83,18 @@ def shy_of_fork(model_dir: Path, program_dir: Path = PROGRAM_DIR) -> str | None:
     name one. Looked up before anything is loaded: afterwards it is too late."""
     for path in (program_dir / "predictor.py", program_dir / "requirements.txt", *_artifacts(model_dir)):
         pattern = WHERE_NAMED.get(path.suffix)
-        if pattern and path.is_file() and path.stat().st_size:
-            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                if match := re.search(pattern % SHY_OF_FORK, content):
-                    return bytes(match[1]).decode().lower()
+        if pattern and (match := _mentions(path, pattern % SHY_OF_FORK)):
+            return match.decode().lower()
     return None
+
+
+def _mentions(path: Path, pattern: bytes) -> bytes | None:
+    """What `pattern` (or its group 1) first matches in the file."""
+    if not path.is_file() or not path.stat().st_size:
+        return None
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        match = re.search(pattern, content)
+        return bytes(match[match.lastindex or 0]) if match else None
 
 
 def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR) -> LoadedModel:
@@ -97,6 +105,8 @@ def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR) -> 
     predictor = _import_predictor(program_dir)
     loader = getattr(predictor, "load_model", None)
     source = model_dir if loader else _pickle_in(model_dir)
+    if not loader:
+        _import_scikit_learn_for(source)
     try:
         model = loader(str(model_dir)) if loader else _unpickle(source, predictor)
     except Exception as exc:
@@ -136,6 +146,17 @@ def _unpickle(path: Path, predictor: ModuleType) -> Any:
     for line in dict.fromkeys(diagnosis.of_warning(w.message) for w in caught):
         log.warning(line)
     return model
+
+
+def _import_scikit_learn_for(path: Path) -> None:
+    """scikit-learn imports pandas (30 MB, a quarter of a second) for its OpenML reader alone, and does without where
+    there is none: a model that was fitted on arrays is spared it until somebody imports pandas."""
+    if "pandas" in sys.modules or not _mentions(path, b"sklearn") or _mentions(path, b"pandas|feature_names_in_"):
+        return
+    sys.modules["pandas"] = None  # type: ignore[assignment] # what Python takes as: not installed
+    with contextlib.suppress(ImportError):
+        importlib.import_module("sklearn.utils.fixes")
+    del sys.modules["pandas"]
 
 
 def _loader_for(path: Path) -> Callable[[Path], Any]:
