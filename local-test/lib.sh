@@ -31,9 +31,22 @@ engine_answers() {
   command -v docker >/dev/null 2>&1 && docker info >/dev/null 2>&1
 }
 
-# Sets MODE to docker or native, and IMAGE. $1: auto, docker or native; $2: an image that is there, or nothing.
+# Sets MODE (auto, docker or native) and IMAGE (one that is there, or nothing) from a script's arguments.
+read_arguments() {
+  MODE=auto IMAGE=""
+  while [ $# -gt 0 ]; do
+    case "$1" in
+      -h | --help) usage && exit 0 ;;
+      --docker | --native) MODE="${1#--}" ;;
+      -*) usage_error "unknown option $1" ;;
+      *) [ -z "$IMAGE" ] || usage_error "one image, not two: $IMAGE, $1" && IMAGE="$1" ;;
+    esac
+    shift
+  done
+}
+
+# Makes MODE docker or native, and IMAGE the one to run.
 choose_mode() {
-  MODE="$1" IMAGE="${2:-}"
   [ "$MODE" = native ] && return
   if ! engine_answers; then
     [ "$MODE" = docker ] && fail "no Docker engine answers. Start Docker, or leave out --docker to run natively."

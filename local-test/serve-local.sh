@@ -9,7 +9,7 @@
 #   --native   without Docker: the same programs in a virtual environment (.venv) that is made here
 #              Neither: Docker when an engine answers and the image can be built, else native.
 #   PORT=8081 local-test/serve-local.sh      another port
-#   MODEL_SERVER_…=… local-test/serve-local.sh      any setting of the README's table
+#   MODEL_SERVER_WORKERS=1 local-test/serve-local.sh      any setting of the README's table
 set -euo pipefail
 # shellcheck source=local-test/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -17,20 +17,11 @@ set -euo pipefail
 PORT="${PORT:-8080}"
 
 main() {
-  local mode=auto image=""
-  while [ $# -gt 0 ]; do
-    case "$1" in
-      -h | --help) usage && exit 0 ;;
-      --docker | --native) mode="${1#--}" ;;
-      -*) usage_error "unknown option $1" ;;
-      *) [ -z "$image" ] || usage_error "one image, not two: $image, $1" && image="$1" ;;
-    esac
-    shift
-  done
+  read_arguments "$@"
   case "$PORT" in '' | *[!0-9]*) usage_error "PORT=$PORT is not a number" ;; esac
   port_is_taken "$PORT" && fail "port $PORT is taken. Choose another: PORT=$((PORT + 1)) $0"
   warn_of_another_model
-  choose_mode "$mode" "$image"
+  choose_mode
   # docker run and the native server both pass SIGTERM on, and drain.
   trap 'STOPPING=yes; kill -TERM "$SERVER" 2>/dev/null || true' INT TERM
   if [ "$MODE" = docker ]; then serve_docker & else serve_native & fi
@@ -48,7 +39,7 @@ serve_docker() {
   CONTAINER="serve-local-$$"
   while IFS= read -r name; do
     variables+=(--env "$name")
-  done < <(env | sed -n 's/^\(MODEL_SERVER_[A-Z_]*\)=.*/\1/p')
+  done < <(env | sed -n 's/^\(MODEL_SERVER_[A-Z_]*\)=.*/\1/p; s/^\(SAGEMAKER_[A-Z_]*\)=.*/\1/p' | grep -v -e _BIND_TO_PORT -e _BASE_DIR)
   # Mounted read-only, as SageMaker does it.
   exec docker run --rm --name "$CONTAINER" --publish "127.0.0.1:$PORT:8080" --volume "$TEST_DIR:/opt/ml:ro" \
     ${variables[@]+"${variables[@]}"} "$IMAGE" serve

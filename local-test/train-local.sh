@@ -13,17 +13,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 main() {
-  local mode=auto image=""
-  while [ $# -gt 0 ]; do
-    case "$1" in
-      -h | --help) usage && exit 0 ;;
-      --docker | --native) mode="${1#--}" ;;
-      -*) usage_error "unknown option $1" ;;
-      *) [ -z "$image" ] || usage_error "one image, not two: $image, $1" && image="$1" ;;
-    esac
-    shift
-  done
-  choose_mode "$mode" "$image"
+  read_arguments "$@"
+  choose_mode
   rm -f "$TEST_DIR/output/failure"
   if [ "$MODE" = docker ]; then train_docker; else train_native; fi
 }
