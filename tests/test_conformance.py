@@ -13,9 +13,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from running import make_program
+
 SUITE = Path(__file__).parent / "conformance"
 KIT = SUITE.parent.parent
-BROKEN = sorted(path for path in (SUITE / "broken").glob("*.py") if path.name != "sound.py")
+BROKEN = sorted(path for path in (SUITE / "broken").glob("*.py") if path.name not in ("sound.py", "streams.py"))
 BROKEN_IMAGES = sorted((SUITE / "broken/images").glob("*.Dockerfile"))
 ENVIRON = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """The suite needs no plugin, and is started often here."""
@@ -47,16 +49,37 @@ def caught_by(path: Path) -> set[str]:
     return named
 
 
+FILE_OF = {name: path for path in SUITE.glob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())}
+
+
 def test_our_image_conforms(image: str, tmp_path: Path) -> None:
     """Our image keeps every clause that it offers."""
     outcomes = run(tmp_path / "report.json", "--image", image)
     assert not failed(outcomes)
     assert len(outcomes) >= 80
+    offered = re.findall(
+        r"def (test_\w+)", (SUITE / "test_batch.py").read_text() + (SUITE / "test_ports.py").read_text()
+    )
+    assert [name for name in offered if outcomes[name] != "pass"] == []
 
 
 def test_our_program_conforms(nginx: None, tmp_path: Path) -> None:
     """The same programs without Docker keep every clause that needs no container."""
     assert not failed(run(tmp_path / "report.json", "--program", str(KIT / "model"), "-m", "not slow"))
+
+
+def test_a_model_that_streams_conforms(nginx: None, tmp_path: Path) -> None:
+    """A transformation that yields is streamed: the clauses about streams are kept, and none is passed by."""
+    files = {"predictor.py": "def transformation(model, rows):\n    yield from model.predict(rows)\n"}
+    program = make_program(tmp_path, files=files)
+    outcomes = run(
+        tmp_path / "report.json",
+        "--program",
+        str(program),
+        clauses=[SUITE / "test_streaming.py", SUITE / "test_batch.py"],
+    )
+    assert not failed(outcomes)
+    assert outcomes["test_stream_has_an_end"] == outcomes["test_stream_has_no_length"] == "pass"
 
 
 def test_a_sound_server_conforms(tmp_path: Path) -> None:
@@ -66,10 +89,9 @@ def test_a_sound_server_conforms(tmp_path: Path) -> None:
 
 def test_each_fault_is_caught_by_its_clause(tmp_path: Path) -> None:
     """Each broken server fails the clauses that it names and, in the quick chapters, no other."""
-    files = {name: path for path in SUITE.glob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())}
 
     def verdict(path: Path) -> str | None:
-        named = [f"{files[clause]}::{clause}" for clause in caught_by(path) if files[clause] not in ALWAYS]
+        named = [f"{FILE_OF[clause]}::{clause}" for clause in caught_by(path) if FILE_OF[clause] not in ALWAYS]
         always = [] if "every clause" in path.read_text() else ALWAYS
         seen = failed(run(tmp_path / f"{path.stem}.json", "--program", str(path), clauses=[*always, *named]))
         return (
@@ -82,7 +104,7 @@ def test_each_fault_is_caught_by_its_clause(tmp_path: Path) -> None:
 
 
 def test_each_faulty_image_is_caught_by_its_clause(engine: None, tmp_path: Path) -> None:
-    """Each faulty image fails the clause that it names and no other of those about images."""
+    """Each faulty image fails the clauses that it names and no other of their chapters and of those about images."""
     wrong = []
     for path in BROKEN_IMAGES:
         tag = f"conf-broken-{path.stem.replace('_', '-')}-{os.getpid()}"
@@ -90,7 +112,17 @@ def test_each_faulty_image_is_caught_by_its_clause(engine: None, tmp_path: Path)
         built = subprocess.run(build, capture_output=True, text=True)
         assert built.returncode == 0, built.stderr
         try:
-            seen = failed(run(tmp_path / f"{path.stem}.json", "--image", tag, clauses=[SUITE / "test_image.py"]))
+            seen = failed(
+                run(
+                    tmp_path / f"{path.stem}.json",
+                    "--image",
+                    tag,
+                    clauses=[
+                        SUITE / "test_image.py",
+                        *{FILE_OF[name] for name in caught_by(path)} - {SUITE / "test_image.py"},
+                    ],
+                )
+            )
         finally:
             subprocess.run(["docker", "rmi", "-f", tag], capture_output=True)
         if seen != caught_by(path):

@@ -85,6 +85,24 @@ def test_batch_environment(launch, payload, answered):
     assert (reply.status, reply.body) == (200, answered.body), str(reply)
 
 
+@remedy("In a transform job put a placeholder (ERROR) where a record cannot be predicted, and predict all others.")
+def test_bad_record_in_a_job(launch, payload, answered):
+    """In a transform job a record that cannot be predicted gets a line in its place, and all others their prediction. [batch-transform-errors]"""
+    if not payload.is_csv or answered.media_type != "text/csv":
+        not_offered("it does not answer CSV with CSV")
+    middle = len(payload.lines) // 2
+    lines = [*payload.lines[:middle], b"no,record,at,all,\xff", *payload.lines[middle:]]
+    started = launch(env={"SAGEMAKER_BATCH": "true"})
+    body = b"".join(line + b"\n" for line in lines)
+    reply = started.request("POST", "/invocations", body, {"Content-Type": payload.content_type})
+    if 400 <= reply.status < 500:
+        not_offered(f"a bad record refuses its mini-batch ({reply.status}), and its file has no output")
+    assert reply.status == 200, str(reply)
+    predictions = reply.body.splitlines()
+    assert len(predictions) == len(lines), f"{len(predictions)} lines for {len(lines)} records"
+    assert [*predictions[:middle], *predictions[middle + 1 :]] == answered.body.splitlines()
+
+
 @remedy("Let a mini-batch be any number of whole lines.")
 def test_cut_anywhere(invoke, payload, answered):
     """The outputs of mini-batches put one after the other are the output of the whole file, wherever it is cut. [your-algorithms-batch-code]"""

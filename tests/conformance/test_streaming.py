@@ -2,6 +2,7 @@
 
 import base64
 import os
+import socket
 
 import pytest
 
@@ -65,6 +66,7 @@ def test_slow_reader_blocks_nobody(server, payload, invoke, answered):
     """A caller that reads slowly gets its whole reply, and keeps nobody from theirs. [your-algorithms-inference-code]"""
     body = payload.rows(20_000) or payload.body
     with server.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # the reply fits into no buffer on the way
         send(connection, head("POST", "/invocations", {"Content-Type": payload.content_type}, body), body)
         assert invoke().body == answered.body
         assert server.status_of_ping(2) == 200
