@@ -49,7 +49,7 @@ def build_images() -> None:
         print("no Docker engine answers: no images are weighed")
         return
     classic = io.BytesIO()
-    with tarfile.open(fileobj=classic, mode="w") as archive:
+    with tarfile.open(fileobj=classic, mode="w", format=tarfile.GNU_FORMAT) as archive:
         archive.add(HERE / "classic", ".")
         archive.add(HERE.parent / "model/model.pkl", "model.pkl")
     for tag, where, context in (("bench-ours", str(HERE.parent), None), ("bench-classic", "-", classic.getvalue())):

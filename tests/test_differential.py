@@ -154,7 +154,7 @@ def test_bulk_frames(table, names, quoted):
         fast = csv_rows._bulk_frame(body, names, signature)
     if fast is not None:
         text = (",".join(names) + "\n" if names else "") + body.decode()
-        slow = csv_rows._cell_by_cell(text, signature, names)
+        slow = csv_rows._cell_by_cell(text, signature, names).frame()
         pd.testing.assert_frame_equal(fast, slow, check_exact=True)
 
 

@@ -29,7 +29,7 @@ from sklearn.svm import LinearSVC
 from serving import signature
 from serving.content_types import decode, encode
 from serving.errors import BadRequest, ModelNotUsable
-from serving.signature import Signature, load_sample, of, save_sample
+from serving.signature import Column, Signature, load_sample, of, save_sample
 from serving.table import sample_rows
 
 RNG = np.random.default_rng(0)
@@ -103,7 +103,21 @@ def test_block_equals_frame(name):
         warnings.simplefilter("ignore")
         assert np.array_equal(model.predict(decoded.block), model.predict(decoded.rows))
     assert decoded.block.flags.f_contiguous
-    assert decoded.wrap(np.concatenate([decoded.block] * 2)).equals(pd.concat([decoded.rows] * 2, ignore_index=True))
+    assert decoded.joined([decoded]).equals(pd.concat([decoded.rows] * 2, ignore_index=True))
+
+
+def test_joined_requests_are_what_pandas_makes_of_their_frames():
+    """Columns of every kind, joined before the frame is built: the values and the dtypes of pandas.concat."""
+    kinds = {"number": "float64", "integer": "Int64", "text": None, "boolean": "bool", "datetime": "datetime64[ns]"}
+    columns = [Column(kind, kind, dtype=dtype) for kind, dtype in kinds.items()]
+    columns += [Column("category", "category", ("x", "y")), Column("objects", "text", ("x", None))]
+    bodies = b"1.5,7,a,True,2024-05-31,x,x\n", b"3,,,False,,x,x\n4,5,b,True,2024-06-01,y,x\n", b"6,,c,True,,,\n"
+    mixed = Signature("frame", tuple(columns))
+    one, two, with_none = (decode(body, "text/csv", None, mixed, 10**8) for body in bodies)
+    assert one.batch_key == two.batch_key != with_none.batch_key  # objects with a None are objects, those without str
+    joined = one.joined([two])
+    pd.testing.assert_frame_equal(joined, pd.concat([one.rows, two.rows], ignore_index=True), check_exact=True)
+    assert joined["text"].isna().tolist() == [False, True, False]
 
 
 def test_mixed_columns():

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any
 
-import numpy as np
-
 from . import batching, content_types, diagnosis
 from .content_types import Decoded
 from .errors import ModelFailed, Overloaded, ServingError
@@ -87,7 +85,7 @@ def compute(model: LoadedModel, jobs: Sequence[Job]) -> list[Any]:
     if not any(job.count for job in jobs):
         return [[] for _ in jobs]
     counts = [job.count for job in jobs]
-    predictions = model.predict(_joined([job.decoded for job in jobs]))
+    predictions = model.predict(jobs[0].decoded.joined([job.decoded for job in jobs[1:]]))
     if len(jobs) == 1:
         return [predictions if is_whole(predictions) else per_row(predictions, counts[0])]
     if is_whole(predictions):
@@ -97,23 +95,6 @@ def compute(model: LoadedModel, jobs: Sequence[Job]) -> list[Any]:
     except ModelFailed as exc:
         raise batching.Unsplittable(exc.message) from exc
     return [rows[start:end] for start, end in pairwise([0, *accumulate(counts)])]
-
-
-def _joined(several: list[Decoded]) -> Any:
-    """One object of rows out of several with the same batch_key."""
-    first = several[0]
-    if len(several) == 1:
-        return first.rows
-    if first.block is not None:
-        return first.wrap(np.concatenate([decoded.block for decoded in several if decoded.block is not None]))
-    rows = [decoded.rows for decoded in several]
-    if isinstance(first.rows, list):
-        return [text for texts in rows for text in texts]
-    if isinstance(first.rows, np.ndarray):
-        return np.concatenate(rows)
-    import pandas as pd
-
-    return pd.concat(rows, ignore_index=True)
 
 
 def finish(model: LoadedModel, job: Job, result: Any) -> Reply:

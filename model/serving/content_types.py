@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import GeneratorType, MappingProxyType
@@ -21,6 +21,7 @@ from . import predictions as out
 from .errors import BadRequest, ModelFailed, NotAcceptable, PayloadTooLarge, ServingError, UnsupportedMediaType
 from .predictions import Encoded
 from .signature import Signature
+from .table import Columns
 
 CHARSETS = ("utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
 """Python knows more codecs; some of those take quadratic time, or are not text at all."""
@@ -33,28 +34,51 @@ class Decoded:
     """The rows of one request.
 
     `rows` is what transformation gets; `count` how many. Requests with equal `batch_key` can be computed in one call.
-    `block` is set if the rows are one float64 array: cheaper to join than frames; `wrap` makes rows of a joined one.
+    `block` is set if the rows are one float64 array, `columns` if they are a frame of other things: both are cheaper
+    to join than frames.
     """
 
-    __slots__ = ("_rows", "batch_key", "block", "count", "media_type", "wrap")
+    __slots__ = ("_rows", "_wrap", "batch_key", "block", "columns", "count", "media_type")
 
     def __init__(self, rows: Any, media_type: str, signature: Signature) -> None:
         self.count: int = len(rows)
-        self.media_type, self.wrap = media_type, signature.wrap
-        if isinstance(rows, np.ndarray) and rows.dtype == np.float64:
+        self.media_type, self._wrap = media_type, signature.wrap
+        self.block: np.ndarray | None = None
+        self.columns: Columns | None = None
+        self._rows: Any = None
+        if isinstance(rows, Columns):
+            self.columns = rows
+            self.batch_key: object = ("columns", None if rows.names is None else tuple(rows.names), rows.dtypes)
+        elif isinstance(rows, np.ndarray) and rows.dtype == np.float64:
             # frames lie by columns (see Signature.frame), arrays by rows as np.array makes them
-            self.block: np.ndarray | None = np.asarray(rows, order="F" if signature.form == "frame" else "C")
-            self._rows = None
-            self.batch_key: object = (signature.key, rows.shape[1])
+            self.block = np.asarray(rows, order="F" if signature.form == "frame" else "C")
+            self.batch_key = (signature.key, rows.shape[1])
         else:
-            self.block, self._rows = None, rows
+            self._rows = rows
             self.batch_key = _batch_key(rows)
 
     @property
     def rows(self) -> Any:
         if self._rows is None:
-            self._rows = self.wrap(self.block)  # type: ignore[arg-type]  # one of the two is always there
+            self._rows = self.columns.frame() if self.columns is not None else self._wrap(self.block)  # type: ignore[arg-type]
         return self._rows
+
+    def joined(self, others: Sequence[Decoded]) -> Any:
+        """The rows of this request and of others with the same batch_key, for one call."""
+        if not others:
+            return self.rows
+        if self.block is not None:
+            return self._wrap(np.concatenate([self.block, *(o.block for o in others if o.block is not None)]))
+        if self.columns is not None:
+            return self.columns.joined([other.columns for other in others if other.columns is not None]).frame()
+        rows = [self.rows, *(other.rows for other in others)]
+        if isinstance(self.rows, list):
+            return [text for texts in rows for text in texts]
+        if isinstance(self.rows, np.ndarray):
+            return np.concatenate(rows)
+        import pandas as pd
+
+        return pd.concat(rows, ignore_index=True)
 
 
 def _batch_key(rows: Any) -> object:

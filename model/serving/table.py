@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,69 @@ class Table:
         return cls(list(zip(*rows, strict=True)) if rows else [()] * width, len(rows), names)
 
 
+class Columns:
+    """A DataFrame that is not built yet: joining the columns of many requests costs far less than joining frames.
+
+    `dtypes` are the frame's; `names` is None where it has none.
+    """
+
+    __slots__ = ("arrays", "dtypes", "names")
+
+    def __init__(self, arrays: Sequence[Any], names: Any, dtypes: Sequence[Any] | None = None) -> None:
+        self.arrays, self.names = arrays, names
+        self.dtypes = tuple(map(_dtype, arrays)) if dtypes is None else dtypes
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def joined(self, others: Sequence[Columns]) -> Columns:
+        """These rows and those of others with the same dtypes."""
+        columns = zip(self.arrays, *(other.arrays for other in others), strict=True)
+        return Columns([_concatenated(parts) for parts in columns], self.names, self.dtypes)
+
+    def frame(self) -> Any:
+        import pandas as pd
+
+        columns = dict(enumerate(self.arrays))
+        for position, array in columns.items():
+            if array.dtype == object:
+                columns[position] = pd.Series(array, dtype=self.dtypes[position])
+        frame = pd.DataFrame(columns, copy=False)
+        if self.names is not None:
+            frame.columns = self.names
+        return frame
+
+
+def _concatenated(parts: Sequence[Any]) -> Any:
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    import pandas as pd
+
+    return pd.concat([pd.Series(part) for part in parts], ignore_index=True).array
+
+
+@cache
+def _words() -> Any:
+    """What pandas makes of texts: str since pandas 3, object before."""
+    import pandas as pd
+
+    return pd.Series(["a"]).dtype
+
+
+def _dtype(array: Any) -> Any:
+    """Of the frame's column: what pandas makes of it, but where there is a None, which is a category of its own."""
+    if array.dtype != object:
+        return array.dtype
+    values = array.tolist()
+    if None in values:  # as str it would become NaN
+        return array.dtype
+    if all(isinstance(value, str) or value != value for value in values):
+        return _words()
+    import pandas as pd
+
+    return pd.Series(array).dtype
+
+
 def takes_block(signature: Signature, names: Sequence[str] | None) -> bool:
     """Are numbers all that these rows can be? Named columns of a model that says nothing keep a type each."""
     return signature.numeric and (names is None or signature.columns is not None)
@@ -61,7 +125,7 @@ def wrong_width(row: int, got: int, signature: Signature, width: int | None = No
 
 
 def align(table: Table, signature: Signature) -> Any:
-    """The rows for transformation; those of a numeric model as a float64 block, for signature.wrap(). Or BadRequest."""
+    """Rows for transformation: a float64 block of a numeric model, Columns of a frame, an array or texts."""
     if table.count == 0:
         return [] if signature.form == "texts" else np.empty((0, signature.count or 0))
     if signature.form == "texts":
@@ -82,7 +146,9 @@ def align(table: Table, signature: Signature) -> Any:
     pairs = zip(columns, expected, strict=True)
     arrays = [_column(values, table, column, i, signature) for i, (values, column) in enumerate(pairs)]
     if signature.form == "frame" or (signature.form == "unknown" and not _all_numbers(arrays, table)):
-        return np.column_stack(arrays) if signature.numeric and signature.columns else _frame(arrays, table, signature)
+        if signature.numeric and signature.columns:
+            return np.column_stack(arrays)
+        return Columns(arrays, signature.index if signature.form == "frame" else _index(table.names))
     return _array(arrays, table, expected)
 
 
@@ -164,24 +230,10 @@ def _absent(table: Table) -> np.ndarray:
     return np.full(table.count, np.nan)
 
 
-def _frame(arrays: list[Any], table: Table, signature: Signature) -> Any:
+def _index(names: Sequence[str] | None) -> Any:
     import pandas as pd
 
-    words: Any = pd.Series(["a"]).dtype  # str in pandas 3, object before
-    columns: dict[int, Any] = dict(enumerate(arrays))
-    for position, array in columns.items():
-        if isinstance(array, np.ndarray) and array.dtype.kind == "O":
-            values = array.tolist()
-            if None in values:  # as str it would become NaN, which is another category to an encoder
-                columns[position] = pd.Series(array, dtype=object)
-            elif not isinstance(words, np.dtype) and all(isinstance(value, str) or value != value for value in values):
-                columns[position] = pd.array(array, dtype=words)
-    frame = pd.DataFrame(columns, copy=False)
-    if signature.form == "frame":
-        frame.columns = signature.index
-    elif table.names is not None:
-        frame.columns = pd.Index(table.names)
-    return frame
+    return None if names is None else pd.Index(names)
 
 
 def _array(arrays: list[Any], table: Table, expected: Sequence[Column]) -> np.ndarray:
@@ -212,6 +264,8 @@ def sample_rows(signature: Signature, n: int) -> Any:
         return None
     rows = _cycled(sample or [[_plausible(c, i) for c in columns] for i in range(3)], n)
     aligned = align(Table.of_rows(rows, len(columns)), signature)
+    if isinstance(aligned, Columns):
+        return aligned.frame()
     return signature.wrap(aligned) if isinstance(aligned, np.ndarray) else aligned
 
 
