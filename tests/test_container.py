@@ -17,6 +17,12 @@ PROGRAMS = ("nginx: worker", "gunicorn")
 PING = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/ping').status)"
 
 
+SERVERLESS = (
+    *("--user", "1234:1234", "--read-only", "--tmpfs", "/tmp", "--cpus", "1", "--memory", "1g"),
+    *("--ipc", "none"),  # no /dev/shm
+)
+
+
 def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True)
 
@@ -41,13 +47,15 @@ def run(tmp_path: Path, image: str) -> Iterator[Run]:
         ("--read-only", "--tmpfs", "/tmp"),
         ("--user", "12345:12345", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),
         ("--cpus", "1", "--memory", "512m"),
+        SERVERLESS,
         ("--init",),
         ("--workdir", "/"),
     ],
     ids=" ".join,
 )
 def test_it_serves_under_every_restriction(run: Run, options: tuple[str, ...]) -> None:
-    """An arbitrary uid, a read-only root, no capabilities, 1 CPU and 512 MB, --init: predictions, and exit code 0."""
+    """An arbitrary uid, a read-only root, no capabilities, 1 CPU and 512 MB, no /dev/shm, --init: it predicts, and ends
+    with code 0."""
     container = run(*options).until_ready()
     assert container.post().text.startswith("setosa\n")
     assert container.stop() == 0

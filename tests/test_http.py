@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import pickle
 from collections.abc import Callable
 
 import httpx
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -128,6 +130,19 @@ def test_a_body_of_25_mb_is_answered(server: Running) -> None:
     answer = server.post(line * count)
     assert answer.status_code == 200
     assert answer.text == (EXPECTED[0] + "\n") * count
+
+
+def test_a_body_for_asynchronous_inference_is_kept_in_a_file(nginx: None, serve: Callable[..., Native]) -> None:
+    """150 MB in chunks pass where MODEL_SERVER_MAX_BODY_MB says so, and the log has no word of a warning."""
+    running = serve(MODEL_SERVER_MAX_BODY_MB="1024", MODEL_SERVER_WORKERS="1").until_ready()
+    stream = io.BytesIO()
+    np.save(stream, np.tile([5.1, 3.4, 1.5, 0.2], (150 * 2**20 // 32, 1)))
+    body = memoryview(stream.getvalue())
+    chunks = (bytes(body[start : start + 2**20]) for start in range(0, len(body), 2**20))
+    headers = {"Content-Type": "application/x-npy", "Accept": "text/csv"}
+    answer = httpx.post(f"{running.url}/invocations", content=chunks, headers=headers, timeout=300)
+    assert (answer.status_code, answer.text) == (200, "setosa\n" * (150 * 2**20 // 32))
+    assert "warn" not in running.log.lower()
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,38 @@ def test_train_copies_the_model_and_needs_no_input(tmp_path: Path) -> None:
     assert not (tmp_path / "ml/output/failure").exists()
 
 
+@pytest.mark.parametrize(
+    ("files", "line"),
+    [
+        ({}, "hyperparameters: none; channels: none; "),
+        (
+            {
+                "hyperparameters": '{"depth": "3", "token": "secret"}',
+                "inputdataconfig": '{"training": {"TrainingInputMode": "File"}, "test": {}}',
+                "resourceconfig": '{"current_host": "algo-2", "hosts": ["algo-1", "algo-2"]}',
+            },
+            "hyperparameters: depth, token; channels: training, test; host: algo-2 of ['algo-1', 'algo-2']; ",
+        ),
+        (
+            {"hyperparameters": '{"depth": ', "inputdataconfig": "[1]", "resourceconfig": "\x00"},
+            "hyperparameters: hyperparameters.json cannot be read (JSONDecodeError); "
+            "channels: inputdataconfig.json is no JSON object; ",
+        ),
+    ],
+    ids=["none", "all", "malformed"],
+)
+def test_what_the_job_was_given_is_named_and_never_fails_it(tmp_path: Path, files: dict[str, str], line: str) -> None:
+    """One line names hyperparameters, channels and hosts, without values; a malformed file does not fail the job."""
+    config = tmp_path / "ml/input/config"
+    config.mkdir(parents=True)
+    for name, text in files.items():
+        (config / f"{name}.json").write_text(text)
+    done = train(KIT / "model", tmp_path / "ml")
+    assert done.returncode == 0, done.stderr
+    assert f"train: {line}the model is trained already" in done.stdout
+    assert "secret" not in done.stdout
+
+
 def test_train_copies_all_that_belongs_to_the_model(tmp_path: Path) -> None:
     """Every file model.* is the artifact; a user's load_model finds its own there."""
     files = {"model.txt": "3.0", "thresholds.py": "def above(rows, limit):\n    return [0] * len(rows)\n"}

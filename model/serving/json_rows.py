@@ -145,6 +145,7 @@ ENVELOPES: tuple[tuple[tuple[str, ...], Callable[[dict[str, Any], Signature], An
     (("dataframe_split",), _dataframe_split),
     (("dataframe_records",), _inner("dataframe_records")),
     (("columns", "data"), _split),
+    (("predictions",), _inner("predictions")),  # what the container before this one in a pipeline has answered
     (("features",), _one_row),
     (("data",), _one_row),
 )

@@ -1,12 +1,14 @@
 """`train`: the model is trained already; copy its artifact to where SageMaker packs model.tar.gz from.
 
-It runs without input data. The artifact must load and predict first, so that a training job fails and says why where
-otherwise an endpoint would never come up. On any error the reason goes to /opt/ml/output/failure, whose first 1024
-characters become the job's FailureReason, and the exit code is not 0.
+It runs without input data; what the job was given is named in the log and not used. The artifact must load and predict
+first, so that a training job fails and says why where otherwise an endpoint would never come up. On any error the
+reason goes to /opt/ml/output/failure, whose first 1024 characters become the job's FailureReason, and the exit code is
+not 0.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -31,6 +33,7 @@ def main() -> int:
     try:
         config = settings.load()
         failure = config.base_dir / "output/failure"
+        print(f"train: {given(config.base_dir / 'input/config')}", flush=True)
         loaded_models.load(PROGRAM_DIR, config.predict_method).warm_up()
         copied = copy_artifact(PROGRAM_DIR, config.model_dir)
     except Stopped:
@@ -41,6 +44,32 @@ def main() -> int:
         return _fail(failure, f"{type(exc).__name__}: {exc}", 1)
     print(f"train: copied {', '.join(copied)} to {config.model_dir}", flush=True)
     return 0
+
+
+def given(directory: Path) -> str:
+    """What the platform's files say of the job, by name alone: a hyperparameter may be a secret. It never fails."""
+    job = {
+        name: _object(directory / f"{name}.json") for name in ("hyperparameters", "inputdataconfig", "resourceconfig")
+    }
+    words = [
+        f"{what}: {', '.join(map(str, job[name])) or 'none'}" if isinstance(job[name], dict) else f"{what}: {job[name]}"
+        for name, what in (("hyperparameters", "hyperparameters"), ("inputdataconfig", "channels"))
+    ]
+    resources = job["resourceconfig"]
+    if isinstance(resources, dict) and resources:
+        words.append(f"host: {resources.get('current_host')} of {resources.get('hosts')}")
+    return "; ".join(words) + "; the model is trained already and needs none of it"
+
+
+def _object(path: Path) -> dict[str, object] | str:
+    """The JSON object in the file, or why there is none."""
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as exc:
+        return f"{path.name} cannot be read ({type(exc).__name__})"
+    return value if isinstance(value, dict) else f"{path.name} is no JSON object"
 
 
 def copy_artifact(program_dir: Path, model_dir: Path) -> list[str]:
