@@ -32,7 +32,9 @@ RUN sed -i 's/\r$//' train serve \
     && python3 -m compileall -q . \
     && python3 -m serving check
 
-# Only what is served: the port can be set by SAGEMAKER_BIND_TO_PORT, which inference pipelines need.
-LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
+# Only what is served: the port can be set by SAGEMAKER_BIND_TO_PORT, which inference pipelines need; several models can
+# be loaded by /models when SAGEMAKER_MULTI_MODEL is true.
+LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true \
+      com.amazonaws.sagemaker.capabilities.multi-models=true
 EXPOSE 8080
 ENTRYPOINT ["python3", "-m", "serving"]

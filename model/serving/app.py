@@ -3,33 +3,43 @@
 GET|POST /ping         200 with an empty body when a prediction has worked in this worker, else 503 with the reason
 POST     /invocations  predictions for the rows of the body
 GET      /execution-parameters  what a transform job should send
+
+A multi-model server has instead of the last, with each model's name quoted as one segment of the address:
+GET|POST        /models              lists what is loaded; loads a model
+GET|DELETE      /models/NAME         one model; unloads it
+POST            /models/NAME/invoke  as /invocations
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from . import answering, errors
 from .answering import Reply, Request
+from .multi_model import Models
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 MEGABYTE = 2**20
+Answer = Callable[[Request], Reply]
 
 
 def create_app(
-    answer: Callable[[Request], Reply],
+    answer: Answer,
     not_ready: Callable[[], str | None],
     max_body_mb: int,
     execution_parameters: str,
+    models: Models | None = None,
 ) -> Flask:
-    """`answer` replies to a request; `not_ready` gives the reason why predictions would fail, or None."""
+    """`answer` replies to POST /invocations; `not_ready` gives the reason why predictions would fail, or None."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_body_mb * MEGABYTE
     app.url_map.strict_slashes = False
@@ -41,18 +51,10 @@ def create_app(
 
     @app.post("/invocations")
     def invocations() -> Response:
-        headers = request.headers
-        return _response(
-            answer(
-                Request(
-                    request.get_data(cache=False),
-                    headers.get("Content-Type"),
-                    headers.get("Content-Encoding"),
-                    headers.get("Accept"),
-                    _request_id(),
-                )
-            )
-        )
+        return _response(answer(_request()))
+
+    if models is not None:
+        _add_models(app, models)
 
     @app.get("/execution-parameters")
     def parameters() -> Response:
@@ -68,21 +70,47 @@ def create_app(
     return app
 
 
-def with_short_cut(app: Flask, answer: Callable[[Request], Reply], max_body_mb: int) -> WSGIApplication:
-    """POST /invocations straight to `answer`, everything else to Flask, whose own work is a third of a fast prediction.
+def _add_models(app: Flask, models: Models) -> None:
+    @app.get("/models")
+    def list_models() -> Response:
+        return _response(models.listed(request.args.get("next_page_token"), request.args.get("limit"), _request_id()))
+
+    @app.post("/models")
+    def load_model() -> Response:
+        return _response(models.load(request.get_data(cache=False), _request_id()))
+
+    @app.get("/models/<name>")
+    def describe_model(name: str) -> Response:
+        return _response(models.describe(unquote(name), _request_id()))
+
+    @app.delete("/models/<name>")
+    def unload_model(name: str) -> Response:
+        return _response(models.unload(unquote(name), _request_id()))
+
+    @app.post("/models/<name>/invoke")
+    def invoke(name: str) -> Response:
+        return _response(models.invoke(unquote(name), _request()))
+
+
+def with_short_cut(app: Flask, answer: Answer, max_body_mb: int, models: Models | None = None) -> WSGIApplication:
+    """Predictions straight to `answer`, everything else to Flask, whose own work is a third of a fast prediction.
 
     Both ways give the same bytes (a test holds that). Bodies without a length, or over the limit, are Flask's.
     """
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         length = environ.get("CONTENT_LENGTH", "")
+        path = environ["PATH_INFO"]
+        if models is not None:  # a name may have any character: the address is taken apart before it is unquoted
+            path = environ["PATH_INFO"] = environ["RAW_URI"].partition("?")[0]
+        respond = answer if path == "/invocations" else _invoking(models, path)
         if (
-            environ["REQUEST_METHOD"] != "POST"
-            or environ["PATH_INFO"] != "/invocations"
+            respond is None
+            or environ["REQUEST_METHOD"] != "POST"
             or not (length.isascii() and length.isdigit() and int(length) <= max_body_mb * MEGABYTE)
         ):
             return app(environ, start_response)
-        reply = answer(
+        reply = respond(
             Request(
                 environ["wsgi.input"].read(int(length)),
                 environ.get("CONTENT_TYPE"),
@@ -98,6 +126,13 @@ def with_short_cut(app: Flask, answer: Callable[[Request], Reply], max_body_mb: 
         return [reply.body] if isinstance(reply.body, bytes) else reply.body
 
     return application
+
+
+def _invoking(models: Models | None, path: str) -> Answer | None:
+    match path.split("/"):
+        case ["", "models", name, "invoke"] if models is not None and name:
+            return partial(models.invoke, unquote(name))
+    return None
 
 
 def _translated(exc: Exception, app: Flask, max_body_mb: int) -> Exception:
@@ -129,6 +164,17 @@ def _request_id() -> str:
     """nginx numbers the requests; without it we do, once per request."""
     environ = request.environ
     return environ.setdefault("HTTP_X_REQUEST_ID", Request(b"").request_id)  # type: ignore[no-any-return]
+
+
+def _request() -> Request:
+    headers = request.headers
+    return Request(
+        request.get_data(cache=False),
+        headers.get("Content-Type"),
+        headers.get("Content-Encoding"),
+        headers.get("Accept"),
+        _request_id(),
+    )
 
 
 def _response(reply: Reply) -> Response:

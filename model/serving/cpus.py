@@ -9,6 +9,8 @@ import math
 import os
 from pathlib import Path
 
+from . import cgroups
+
 
 def available(root: Path = Path("/")) -> tuple[int, str]:
     """The number of CPUs (at least 1, a fraction rounded up) and where it comes from."""
@@ -22,7 +24,7 @@ def available(root: Path = Path("/")) -> tuple[int, str]:
 def _quota(root: Path) -> float | None:
     """The strictest CPU quota of the process's own cgroup and of those above it, in CPUs."""
     quotas = []
-    for directory in _cgroup_directories(root):
+    for directory in cgroups.directories("cpu", root):
         try:
             if (v2 := directory / "cpu.max").exists():
                 limit, period = v2.read_text().split()
@@ -34,20 +36,3 @@ def _quota(root: Path) -> float | None:
         except (OSError, ValueError, ZeroDivisionError):
             continue  # no such controller here, or not one that limits
     return min(quotas, default=None)
-
-
-def _cgroup_directories(root: Path) -> list[Path]:
-    """Where the quota may stand: the process's cgroup and its parents, under the v2 mount and the v1 mounts."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
-    directories = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        for mount in ("sys/fs/cgroup", "sys/fs/cgroup/cpu", "sys/fs/cgroup/cpu,cpuacct"):
-            leaf = root / mount / path.lstrip("/")
-            directories += [d for d in (leaf, *leaf.parents) if d.is_relative_to(root / mount)]
-    return directories

@@ -57,34 +57,39 @@ class Engine:
 
     # ---- life: warm up, compute, prove -------------------------------------------------------------------------------
 
-    def start(self, stuck: Callable[[str], None]) -> None:
-        """Predicts sample rows and begins to compute; `not_ready` says how the first went.
+    def warm_up(self) -> None:
+        """Predicts sample rows; `not_ready` says how that went. In any thread, and before `start`.
 
-        `stuck` is told the reason when a call has not returned in time.
+        It is also the policy's first expectation: the first call of all is slower than those that follow.
         """
-        self._stuck = stuck
-        self._pool = ThreadPool(1)
         try:
-            self._warm_up()
+            self.model.warm_up()
+            for rows in self._samples():
+                began = self.clock()
+                self.model.predict(rows)
+                self.policy.learn(len(rows), self.clock() - began)
             self.not_ready = None
         except ModelNotUsable as exc:
             self.not_ready = str(exc)
-        gevent.spawn(self._compute_for_ever)
-        if self.not_ready is None and self.config.fast_paths == "on":
-            gevent.spawn(self._prove_fast_paths)
 
-    def _warm_up(self) -> None:
-        """Also the policy's first expectation: the first call of all is slower than those that follow."""
-        self.model.warm_up()
-        for rows in self._samples():
-            began = self.clock()
-            self.model.predict(rows)
-            self.policy.learn(len(rows), self.clock() - began)
+    def start(self, stuck: Callable[[str], None]) -> None:
+        """Begins to compute. `stuck` is told the reason when a call has not returned in time."""
+        self._stuck = stuck
+        self._pool = ThreadPool(1)
+        self._loop = gevent.spawn(self._compute_for_ever)
 
-    def _prove_fast_paths(self) -> None:
+    def prove_fast_paths(self) -> None:
         """In a thread, while requests are answered by the estimator's own methods: a proof takes up to a second."""
-        proven = ThreadPool(1).spawn(fast_paths.accelerate, self.model.model, self._samples())
-        log.info(proven.get().description)
+        if self.config.fast_paths == "on":
+            prover = ThreadPool(1)
+            log.info(prover.apply(fast_paths.accelerate, (self.model.model, self._samples())).description)
+            prover.kill()
+
+    def stop(self) -> None:
+        """Ends. Nothing may be waiting, nor come any more."""
+        self._loop.kill()
+        if self._pool is not None:
+            self._pool.kill()
 
     def _samples(self) -> list[Any]:
         return [rows for n in (1, 3) if (rows := self.model.sample_rows(n)) is not None]

@@ -48,6 +48,13 @@ class NotFound(ServingError):
     code = "not_found"
 
 
+class ModelNotLoaded(ServingError):
+    """A multi-model server has no model of this name."""
+
+    status = 404
+    code = "model_not_loaded"
+
+
 class MethodNotAllowed(ServingError):
     status = 405
     code = "method_not_allowed"
@@ -58,6 +65,11 @@ class NotAcceptable(ServingError):
 
     status = 406
     code = "not_acceptable"
+
+
+class ModelAlreadyLoaded(ServingError):
+    status = 409
+    code = "model_already_loaded"
 
 
 class PayloadTooLarge(ServingError):
@@ -77,6 +89,13 @@ class ModelFailed(ServingError):
 
     status = 500
     code = "model_failed"
+
+
+class LoadFailed(ServingError):
+    """A multi-model server was told to load an artifact that cannot serve: nobody's request is wrong, the model is."""
+
+    status = 500
+    code = "model_not_usable"
 
 
 class NotReady(ServingError):
@@ -102,6 +121,13 @@ class PredictionTimeout(ServingError):
 
     status = 504
     code = "timeout"
+
+
+class InsufficientMemory(ServingError):
+    """A model does not fit beside those that are loaded. SageMaker unloads one and tries again."""
+
+    status = 507
+    code = "insufficient_memory"
 
 
 class ModelNotUsable(Exception):

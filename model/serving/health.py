@@ -43,6 +43,11 @@ def publish(runtime_dir: Path, max_age: float) -> bool:
     return ready
 
 
+def living(runtime_dir: Path) -> list[int]:
+    """The workers that have begun to serve and have not ended."""
+    return [pid for path in _files(runtime_dir) if _is_alive(pid := int(path.name))]
+
+
 def _files(runtime_dir: Path) -> list[Path]:
     directory = runtime_dir / WORKERS
     return [directory / name for name in os.listdir(directory)] if directory.is_dir() else []

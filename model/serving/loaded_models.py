@@ -14,7 +14,8 @@ import mmap
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,7 @@ from typing import Any
 
 from . import diagnosis, predictions, signature, table
 from .errors import ModelNotUsable
+from .own_modules import OwnModules
 from .settings import PROGRAM_DIR, Settings
 from .signature import Signature
 
@@ -45,6 +47,12 @@ class LoadedModel:
     transformation: Callable[[Any, Any], Any]
     signature: Signature
     source: Path
+    own_modules: OwnModules | None = None
+
+    def close(self) -> None:
+        """Lets go of what the process keeps for the model besides itself."""
+        if self.own_modules is not None:
+            self.own_modules.forget()
 
     def sample_rows(self, n: int) -> Any:
         """`n` rows that the model should take, in the form that transformation gets; None if none can be made up."""
@@ -97,23 +105,35 @@ def _mentions(path: Path, pattern: bytes) -> bytes | None:
         return bytes(match[match.lastindex or 0]) if match else None
 
 
-def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR) -> LoadedModel:
-    """Loads the model in `model_dir` by `load_model` of the predictor.py in `program_dir`, or as a pickle.
+def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR, share: bool = False) -> LoadedModel:
+    """Loads the model in `model_dir` by its predictor.py: the one beside it, else the one in `program_dir`.
 
-    `method` names a method of the model that is called instead of `transformation`.
+    `method` names a method of the model that is called instead of `transformation`. With `share` the arrays of a
+    joblib file stay in the file, mapped, so that processes which load the same one share its memory.
     """
-    predictor = _import_predictor(program_dir)
+    own = None if model_dir == program_dir else OwnModules(model_dir)
+    try:
+        return _load(model_dir, method, program_dir, share, own)
+    except BaseException:
+        if own:
+            own.forget()
+        raise
+
+
+def _load(model_dir: Path, method: str, program_dir: Path, share: bool, own: OwnModules | None) -> LoadedModel:
+    predictor = _import_predictor(program_dir, own)
     loader = getattr(predictor, "load_model", None)
     source = model_dir if loader else _pickle_in(model_dir)
     if not loader:
         _import_scikit_learn_for(source)
     try:
-        model = loader(str(model_dir)) if loader else _unpickle(source, predictor)
+        with own.found_by_pickle() if own else nullcontext():
+            model = loader(str(model_dir)) if loader else _unpickle(source, predictor, share)
     except Exception as exc:
         raise ModelNotUsable(diagnosis.of_loading(exc, source)) from exc
     sample = model_dir / signature.SAMPLE_FILE
     expected = signature.of(model, sample if sample.is_file() else None)
-    return LoadedModel(model, _calling(model, method) if method else predictor.transformation, expected, source)
+    return LoadedModel(model, _calling(model, method) if method else predictor.transformation, expected, source, own)
 
 
 def _calling(model: Any, method: str) -> Callable[[Any, Any], Any]:
@@ -137,12 +157,11 @@ def _pickle_in(directory: Path) -> Path:
     raise ModelNotUsable(diagnosis.of_missing_artifact(directory, [p.name for p in _artifacts(directory)]))
 
 
-def _unpickle(path: Path, predictor: ModuleType) -> Any:
+def _unpickle(path: Path, predictor: ModuleType, share: bool) -> Any:
     diagnosis.refuse_what_is_no_pickle(path)
-    _lend_to_main(predictor)
-    with warnings.catch_warnings(record=True) as caught:
+    with _lent_to_main(predictor), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = _loader_for(path)(path)
+        model = _read(path, share)
     for line in dict.fromkeys(diagnosis.of_warning(w.message) for w in caught):
         log.warning(line)
     return model
@@ -151,7 +170,11 @@ def _unpickle(path: Path, predictor: ModuleType) -> Any:
 def _import_scikit_learn_for(path: Path) -> None:
     """scikit-learn imports pandas (30 MB, a quarter of a second) for its OpenML reader alone, and does without where
     there is none: a model that was fitted on arrays is spared it until somebody imports pandas."""
-    if "pandas" in sys.modules or not _mentions(path, b"sklearn") or _mentions(path, b"pandas|feature_names_in_"):
+    if (
+        sys.modules.keys() & {"pandas", "sklearn.utils.fixes"}
+        or not _mentions(path, b"sklearn")
+        or _mentions(path, b"pandas|feature_names_in_")
+    ):
         return
     sys.modules["pandas"] = None  # type: ignore[assignment] # what Python takes as: not installed
     with contextlib.suppress(ImportError):
@@ -159,30 +182,41 @@ def _import_scikit_learn_for(path: Path) -> None:
     del sys.modules["pandas"]
 
 
-def _loader_for(path: Path) -> Callable[[Path], Any]:
+def _read(path: Path, share: bool) -> Any:
     """joblib reads its own files and plain pickles; without it (no scikit-learn) pickle does."""
     try:
         import joblib
     except ImportError:
         import pickle
 
-        return lambda p: pickle.loads(p.read_bytes())  # noqa: S301 - the model is the user's own code
-    return joblib.load  # type: ignore[no-any-return]
+        return pickle.loads(path.read_bytes())  # noqa: S301 - the model is the user's own code
+    if share:
+        try:
+            warnings.filterwarnings("ignore", message=".*mmap_mode.*")  # a compressed file, or one that is no joblib's
+            return joblib.load(path, mmap_mode="r")
+        except Exception as exc:  # noqa: BLE001 - some estimators cannot be rebuilt from arrays that are read-only
+            log.info("%s is read whole: mapped it could not be loaded (%s)", path, diagnosis.named(exc))
+    return joblib.load(path)
 
 
-def _lend_to_main(predictor: ModuleType) -> None:
+@contextmanager
+def _lent_to_main(predictor: ModuleType) -> Iterator[None]:
     """A class that was pickled from a notebook is looked for in __main__: let it be found in predictor.py."""
-    main = sys.modules["__main__"]
-    for name, value in vars(predictor).items():
-        if not name.startswith("__") and not hasattr(main, name):
-            setattr(main, name, value)
+    main = vars(sys.modules["__main__"])
+    lent = {k: v for k, v in vars(predictor).items() if not k.startswith("__") and k not in main}
+    main.update(lent)
+    try:
+        yield
+    finally:
+        for name in lent:
+            main.pop(name, None)
 
 
-def _import_predictor(program_dir: Path) -> ModuleType:
+def _import_predictor(program_dir: Path, own: OwnModules | None) -> ModuleType:
     if str(program_dir) not in sys.path:
         sys.path.insert(0, str(program_dir))
     try:
-        predictor = importlib.import_module("predictor")
+        predictor = own.load("predictor") if own and own.has("predictor") else importlib.import_module("predictor")
     except Exception as exc:
         raise ModelNotUsable(diagnosis.of_predictor(exc)) from exc
     if not callable(getattr(predictor, "transformation", None)):

@@ -135,6 +135,10 @@ class Settings:
         "SAGEMAKER_BASE_DIR", Path("/opt/ml"), _directory,
         "root of the tree that SageMaker mounts: model/, input/, output/",
     )  # fmt: skip
+    multi_model: bool = _setting(
+        "SAGEMAKER_MULTI_MODEL", False, _truth,
+        "several models, loaded and unloaded by /models while the server runs; SageMaker sets it", "false",
+    )  # fmt: skip
     max_body_mb: int = _setting(
         "MODEL_SERVER_MAX_BODY_MB", 100, _integer(1, 2048),
         "largest request body in MB; above the platform's 25 (real time) and 100 (batch); raise to 1024 for async",

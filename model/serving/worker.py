@@ -31,7 +31,10 @@ class Worker:
         """Starts the engines and reports how that went. `retire` asks for a new worker."""
         self._runtime_dir, self._retire = runtime_dir, retire
         for engine in self.engines:
+            engine.warm_up()
             engine.start(self.be_stuck)
+            if engine.not_ready is None:
+                gevent.spawn(engine.prove_fast_paths)
         self._report(next((engine.not_ready for engine in self.engines if engine.not_ready), None))
         gevent.spawn(self._beat_for_ever)
 
@@ -51,6 +54,10 @@ class Worker:
     def _beat_for_ever(self) -> None:
         while True:
             health.beat(self._runtime_dir, os.getpid())
-            for engine in self.engines:
-                engine.tick()
+            self._tick()
             gevent.sleep(health.BEAT_SECONDS)
+
+    def _tick(self) -> None:
+        """A function of its own: a loop that sleeps would hold on to the last engine."""
+        for engine in self.engines:
+            engine.tick()
