@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 import time
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -35,6 +38,21 @@ def ensure_bucket(session: Any, bucket: str) -> None:
             raise Stop(f"You may not use the bucket {bucket}. Set BUCKET to one of yours.") from exc
         where = {"CreateBucketConfiguration": {"LocationConstraint": session.region_name}}
         s3.create_bucket(Bucket=bucket, **({} if session.region_name == "us-east-1" else where))
+
+
+def packed(directory: Path) -> bytes:
+    """A model.tar.gz for a multi-model endpoint: the files model.*, and the modules beside them (predictor.py and what
+    it imports) where `directory` is not the kit's own model/, which the image has already."""
+    files = [path for path in sorted(directory.glob("model.*")) if path.is_file()]
+    if not files:
+        raise Stop(f"There is no model.pkl in {directory}. MULTI_MODEL names the directories that hold one.")
+    if not (directory / "serving").is_dir():
+        files += sorted(directory.glob("*.py"))
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for path in files:
+            tar.add(path, path.name)
+    return archive.getvalue()
 
 
 def wait_for_transform(session: Any, job: str, poll: float = 15) -> None:

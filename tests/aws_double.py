@@ -3,13 +3,15 @@
 CreateTrainingJob runs `docker run IMAGE train` and packs /opt/ml/model into model.tar.gz in moto's S3, or hands its
 /opt/ml/output/failure on as FailureReason. CreateEndpoint and UpdateEndpoint run `docker run IMAGE serve`: in service
 only after /ping says 200, failed when the container ends. InvokeEndpoint, its asynchronous sister and batch transform
-go to that container. What it cannot prove: IAM, quotas, capacity, the platform's own image pull, prices.
+go to that container; a multi-model endpoint is told by POST /models to load the TargetModel first.
+What it cannot prove: IAM, quotas, capacity, the platform's own image pull, prices.
 
 Everything it starts is named nb-… and is gone after stop().
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
@@ -244,7 +246,10 @@ class AwsDouble:
         headers |= {"Accept": accept} if accept else {}
         headers |= {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         began = time.perf_counter()
-        status, answer, content_type = self.containers[endpoint].request("POST", "/invocations", body, headers)
+        container, path = self.containers[endpoint], "/invocations"
+        if target := request.headers.get("X-Amzn-SageMaker-Target-Model"):
+            path = f"/models/{self.load(endpoint, target)}/invoke"
+        status, answer, content_type = container.request("POST", path, body, headers)
         self.count(endpoint, status, (time.perf_counter() - began) * 1e6)
         if 200 <= status < 300:
             return Response(
@@ -254,6 +259,25 @@ class AwsDouble:
         return _json({"Message": message, "OriginalMessage": answer.decode(), "OriginalStatusCode": status,
                       "LogStreamArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/sagemaker/Endpoints/{endpoint}"},
                      424, "ModelError")  # fmt: skip
+
+    def load(self, endpoint: str, target: str) -> str:
+        """The opaque name of the target model in the endpoint's container, where it is loaded unless it is already."""
+        container, name = self.containers[endpoint], hashlib.sha256(target.encode()).hexdigest()
+        if container.request("GET", f"/models/{name}")[0] == 200:
+            return name
+        bucket, key = _split(self.model_of(endpoint).primary_container["ModelDataUrl"])
+        model = self.client("s3").get_object(Bucket=bucket, Key=f"{key}/{target}")["Body"].read()
+        place = f"/opt/ml/models/{name}/model"
+        docker("cp", "-", f"{container.name}:/", stdin=_under(place[1:], model))
+        asked = json.dumps({"model_name": name, "url": place}).encode()
+        status, answer, _ = container.request("POST", "/models", asked, {"Content-Type": "application/json"})
+        assert status == 200, answer
+        return name
+
+    def model_of(self, endpoint: str) -> Any:
+        sagemaker = self.backend("sagemaker")
+        config = sagemaker.endpoint_configs[sagemaker.endpoints[endpoint].endpoint_config_name]
+        return sagemaker._models[config.production_variants[0]["ModelName"]]
 
     def invoke_async(self, endpoint: str, request: WsgiRequest, _: bytes) -> Response:
         s3, identifier = self.client("s3"), uuid.uuid4().hex
@@ -323,7 +347,9 @@ class AwsDouble:
     def serve(self, model_name: str, environ: dict[str, str] | None = None) -> Container:
         container = self.backend("sagemaker")._models[model_name].primary_container
         model = None
-        if url := container.get("ModelDataUrl"):
+        if container.get("Mode") == "MultiModel":
+            environ = {"SAGEMAKER_MULTI_MODEL": "true", **(environ or {})}
+        elif url := container.get("ModelDataUrl"):
             bucket, key = _split(url)
             model = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         return self.run(container["Image"], "serve", {**(container.get("Environment") or {}), **(environ or {})}, model)

@@ -174,6 +174,28 @@ def test_the_other_ways_answer_the_same_and_leave_nothing(aws, monkeypatch):
     assert left_over(aws) == {}
 
 
+def test_several_models_behind_one_endpoint(aws, monkeypatch, tmp_path):
+    """Two directories, two models: each answers for its own name, with its own predictor.py; nothing is left."""
+    (tmp_path / "model.pkl").write_bytes((KIT / "model/model.pkl").read_bytes())
+    predictor = "def transformation(model, rows):\n    return loud(model.predict(rows))\n"
+    (tmp_path / "predictor.py").write_text("from shouting import loud\n\n\n" + predictor)
+    (tmp_path / "shouting.py").write_text("def loud(labels):\n    return [label.upper() for label in labels]\n")
+    printed = run(
+        aws, monkeypatch, MODES=["multi-model"], TRAIN=False, MULTI_MODEL={"iris": "model", "loud": str(tmp_path)}
+    )
+    expected = expected_predictions()
+    assert f"iris: {expected}" in printed
+    assert f"loud: {[label.upper() for label in expected]}" in printed
+    assert left_over(aws) == {}
+
+
+def test_a_directory_without_a_model_is_no_model_of_several(aws, monkeypatch, tmp_path):
+    """It is named before anything is created."""
+    with pytest.raises(CellExecutionError, match=r"There is no model\.pkl in .*MULTI_MODEL names the directories"):
+        run(aws, monkeypatch, MODES=["multi-model"], TRAIN=False, MULTI_MODEL={"iris": str(tmp_path)})
+    assert left_over(aws) == {}
+
+
 def test_a_second_deployment_updates_in_place_and_a_bad_one_is_rolled_back(aws, monkeypatch, broken_image):
     """The same: nothing changes. A change: updated in place, scaling kept. A broken one: the old one still answers."""
     quick = {"TRAIN": False, "CLEAN_UP": False, "LOAD_SECONDS": 0.1}
