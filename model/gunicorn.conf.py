@@ -10,7 +10,21 @@ gc.disable()  # until all is loaded: looking through what imports and unpickling
 
 import logging  # noqa: E402
 
-from serving import loaded_models, settings  # noqa: E402
+from gunicorn import glogging  # noqa: E402
+
+from serving import loaded_models, request_log, settings  # noqa: E402
+
+
+class RequestLog(glogging.Logger):
+    """One JSON line per request, as nginx writes it. `serve` switches it on where there is no nginx."""
+
+    def access(self, resp, req, environ, request_time):
+        path = environ.get("RAW_URI", "")
+        if self.access_log_enabled and path.partition("?")[0] not in ("/ping", "/metrics"):
+            self.access_log.info(
+                "%s", request_log.line(environ, resp.status_code, resp.headers, resp.sent, request_time)
+            )
+
 
 chosen = settings.load()
 logging.basicConfig(level=chosen.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", force=True)
@@ -27,7 +41,7 @@ worker_connections = 4096
 graceful_timeout = 20  # SageMaker kills 30 s after SIGTERM; the supervisor stops waiting after 25
 keepalive = 90  # longer than nginx keeps a connection, so that it never sends into one that is being closed
 loglevel = chosen.log_level
-accesslog = None  # nginx writes it
+logger_class = RequestLog
 control_socket_disable = True  # it would be made in $HOME, which may be read-only
 limit_request_line = 8190
 
@@ -55,5 +69,6 @@ def worker_exit(server, worker):
 
     import wsgi
 
+    wsgi.worker.print_embedded_metrics()
     if wsgi.worker.stuck:
         os._exit(0)

@@ -8,6 +8,9 @@ names, same order), else a NumPy array of shape (rows, features).
     return model.predict_proba(rows)              # one column per class
     return model.predict(np.log1p(rows))          # any step before or after
 
+With a third parameter, `transformation(model, rows, context)`, each request has a call of its own: context tells of it
+(inference_id, custom_attributes, accept, …) and context.set_custom_attributes("…") goes into the reply.
+
 Modules that you put beside this file can be imported. Try it with ./local-test/serve-local.sh and
 ./local-test/predict.sh.
 """

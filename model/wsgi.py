@@ -57,5 +57,13 @@ def start(of_gunicorn) -> None:
         models.start(runtime_dir, worker.be_stuck)
 
 
-flask_app = create_app(answer, lambda: worker.not_ready, config.max_body_mb, config.execution_parameters, models)
-app = with_short_cut(flask_app, answer, config.max_body_mb, models)
+flask_app = create_app(
+    answer,
+    lambda: worker.not_ready,
+    worker.metrics_text,
+    config.max_body_mb,
+    config.execution_parameters,
+    config.default_accept,
+    models,
+)
+app = with_short_cut(flask_app, answer, config.max_body_mb, config.default_accept, models)

@@ -121,15 +121,6 @@ def test_the_start_announces_what_was_derived(serve: Serve) -> None:
     assert re.search(r"serve: 1 worker .*\d+ CPUs? by the .*timeout 60 s.*100 MB.*port \d+", running.log)
 
 
-def test_ping_stays_out_of_the_access_log(nginx: None, serve: Serve) -> None:
-    """Predictions are in the access log, /ping is not."""
-    running = serve().until_ready()
-    running.post()
-    running.stop()
-    assert '"POST /invocations HTTP/1.1" 200' in running.log
-    assert "/ping" not in running.log
-
-
 def test_nothing_is_left_behind(serve: Serve) -> None:
     """The runtime directory in /tmp is gone after the end."""
     running = serve().until_ready()

@@ -16,6 +16,7 @@ from typing import Any
 
 from . import batching, content_types, diagnosis
 from .content_types import Decoded
+from .context import Context
 from .errors import ModelFailed, Overloaded, ServingError
 from .loaded_models import LoadedModel
 from .predictions import is_whole, per_row
@@ -33,25 +34,37 @@ class Request:
     content_encoding: str | None = None
     accept: str | None = None
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    inference_id: str | None = None
+    custom_attributes: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As the log calls it."""
+        inference = "" if self.inference_id is None else f" (inference id {self.inference_id!a})"
+        return f"request {self.request_id}{inference}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     status: int
     body: bytes | Iterator[bytes]
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
+    code: str = ""
+    """An error's code."""
+    measured: str = ""
+    """What the request log tells of it besides, as `name=number` pairs."""
 
 
 class Job:
-    """A request whose rows are ready to be predicted."""
+    """A request whose rows are ready to be predicted. One with a context shares its call with no other."""
 
-    __slots__ = ("batch_key", "count", "decoded", "request")
+    __slots__ = ("batch_key", "context", "count", "decoded", "request")
 
-    def __init__(self, request: Request, decoded: Decoded) -> None:
-        self.request, self.decoded = request, decoded
+    def __init__(self, request: Request, decoded: Decoded, context: Context | None = None) -> None:
+        self.request, self.decoded, self.context = request, decoded, context
         self.count: int = decoded.count
-        self.batch_key: Hashable = decoded.batch_key
+        self.batch_key: Hashable = decoded.batch_key if context is None else None
 
 
 def answer(model: LoadedModel, requests: Sequence[Request], max_bytes: int, limit: int = 1024) -> list[Reply]:
@@ -62,7 +75,7 @@ def answer(model: LoadedModel, requests: Sequence[Request], max_bytes: int, limi
         try:
             jobs.append((place, prepare(model, request, max_bytes)))
         except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-            replies[place] = refuse(exc, request.request_id)
+            replies[place] = refuse(exc, request)
     for batch in batching.plan([job for _, job in jobs], limit):
         chosen = [jobs[i] for i in batch]
         results = batching.answers([job for _, job in chosen], lambda some: compute(model, some))
@@ -77,7 +90,13 @@ def prepare(model: LoadedModel, request: Request, max_bytes: int) -> Job:
         request.body, request.content_type, request.content_encoding, model.signature, max_bytes
     )
     content_types.negotiate(request.accept, decoded.media_type)
-    return Job(request, decoded)
+    return Job(request, decoded, _context(request) if model.takes_context else None)
+
+
+def _context(request: Request) -> Context:
+    return Context(
+        request.request_id, request.inference_id, request.custom_attributes, request.content_type, request.accept
+    )
 
 
 def compute(model: LoadedModel, jobs: Sequence[Job]) -> list[Any]:
@@ -85,7 +104,7 @@ def compute(model: LoadedModel, jobs: Sequence[Job]) -> list[Any]:
     if not any(job.count for job in jobs):
         return [[] for _ in jobs]
     counts = [job.count for job in jobs]
-    predictions = model.predict(jobs[0].decoded.joined([job.decoded for job in jobs[1:]]))
+    predictions = model.predict(jobs[0].decoded.joined([job.decoded for job in jobs[1:]]), jobs[0].context)
     if len(jobs) == 1:
         return [predictions if is_whole(predictions) else per_row(predictions, counts[0])]
     if is_whole(predictions):
@@ -103,9 +122,10 @@ def finish(model: LoadedModel, job: Job, result: Any) -> Reply:
         if isinstance(result, Exception):
             raise _explained(model, job, result)
         encoded = content_types.encode(result, job.count, job.request.accept, job.decoded.media_type)
-        return Reply(200, encoded.body, encoded.content_type)
+        headers = tuple(job.context.reply_headers.items()) if job.context else ()  # a stream has made its first item
+        return Reply(200, encoded.body, encoded.content_type, headers)
     except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-        return refuse(exc, job.request.request_id)
+        return refuse(exc, job.request)
 
 
 def _explained(model: LoadedModel, job: Job, error: Exception) -> Exception:
@@ -120,12 +140,12 @@ def _explained(model: LoadedModel, job: Job, error: Exception) -> Exception:
     return failed
 
 
-def refuse(exc: BaseException, request_id: str) -> Reply:
+def refuse(exc: BaseException, request: Request) -> Reply:
     """The reply that tells of an error. What is the server's fault is logged with its traceback."""
     if not isinstance(exc, ServingError):
-        log.error("request %s failed", request_id, exc_info=exc)
+        log.error("%s failed", request.name, exc_info=exc)
         exc = ServingError("An error inside the server; its log has the traceback under this request id.")
     elif exc.status == 500:
-        log.error("request %s: %s", request_id, exc.message, exc_info=exc.__cause__)
+        log.error("%s: %s", request.name, exc.message, exc_info=exc.__cause__)
     headers = (("Retry-After", str(exc.retry_after)),) if isinstance(exc, Overloaded) else ()
-    return Reply(exc.status, exc.body(request_id), headers=headers)
+    return Reply(exc.status, exc.body(request.request_id, request.inference_id), headers=headers, code=exc.code)

@@ -3,6 +3,7 @@
 GET|POST /ping         200 with an empty body when a prediction has worked in this worker, else 503 with the reason
 POST     /invocations  predictions for the rows of the body
 GET      /execution-parameters  what a transform job should send
+GET      /metrics      what has been counted, as Prometheus text (behind nginx, nginx answers it)
 
 A multi-model server has instead of the last, with each model's name quoted as one segment of the address:
 GET|POST        /models              lists what is loaded; loads a model
@@ -12,6 +13,7 @@ POST            /models/NAME/invoke  as /invocations
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
@@ -21,7 +23,7 @@ from urllib.parse import unquote
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
-from . import answering, errors
+from . import answering, errors, request_log
 from .answering import Reply, Request
 from .multi_model import Models
 
@@ -35,11 +37,14 @@ Answer = Callable[[Request], Reply]
 def create_app(
     answer: Answer,
     not_ready: Callable[[], str | None],
+    metrics: Callable[[], tuple[str, str]],
     max_body_mb: int,
     execution_parameters: str,
+    default_accept: str = "",
     models: Models | None = None,
 ) -> Flask:
-    """`answer` replies to POST /invocations; `not_ready` gives the reason why predictions would fail, or None."""
+    """`answer` replies to POST /invocations; `not_ready` gives the reason why predictions would fail, or None;
+    `metrics` a text and its Content-Type; `default_accept` holds for requests that leave the choice to the server."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_body_mb * MEGABYTE
     app.url_map.strict_slashes = False
@@ -51,10 +56,15 @@ def create_app(
 
     @app.post("/invocations")
     def invocations() -> Response:
-        return _response(answer(_request()))
+        return _response(answer(_request(default_accept)))
+
+    @app.get("/metrics")
+    def counted() -> Response:
+        text, content_type = metrics()
+        return Response(text, content_type=content_type)
 
     if models is not None:
-        _add_models(app, models)
+        _add_models(app, models, default_accept)
 
     @app.get("/execution-parameters")
     def parameters() -> Response:
@@ -70,7 +80,7 @@ def create_app(
     return app
 
 
-def _add_models(app: Flask, models: Models) -> None:
+def _add_models(app: Flask, models: Models, default_accept: str) -> None:
     @app.get("/models")
     def list_models() -> Response:
         return _response(models.listed(request.args.get("next_page_token"), request.args.get("limit"), _request_id()))
@@ -89,10 +99,12 @@ def _add_models(app: Flask, models: Models) -> None:
 
     @app.post("/models/<name>/invoke")
     def invoke(name: str) -> Response:
-        return _response(models.invoke(unquote(name), _request()))
+        return _response(models.invoke(unquote(name), _request(default_accept)))
 
 
-def with_short_cut(app: Flask, answer: Answer, max_body_mb: int, models: Models | None = None) -> WSGIApplication:
+def with_short_cut(
+    app: Flask, answer: Answer, max_body_mb: int, default_accept: str = "", models: Models | None = None
+) -> WSGIApplication:
     """Predictions straight to `answer`, everything else to Flask, whose own work is a third of a fast prediction.
 
     Both ways give the same bytes (a test holds that). Bodies without a length, or over the limit, are Flask's.
@@ -110,15 +122,7 @@ def with_short_cut(app: Flask, answer: Answer, max_body_mb: int, models: Models 
             or not (length.isascii() and length.isdigit() and int(length) <= max_body_mb * MEGABYTE)
         ):
             return app(environ, start_response)
-        reply = respond(
-            Request(
-                environ["wsgi.input"].read(int(length)),
-                environ.get("CONTENT_TYPE"),
-                environ.get("HTTP_CONTENT_ENCODING"),
-                environ.get("HTTP_ACCEPT"),
-                environ.get("HTTP_X_REQUEST_ID") or Request(b"").request_id,
-            )
-        )
+        reply = respond(_read(environ, environ["wsgi.input"].read(int(length)), default_accept))
         headers = _headers(reply)
         if isinstance(reply.body, bytes):
             headers.append(("Content-Length", str(len(reply.body))))
@@ -156,25 +160,33 @@ def _translated(exc: Exception, app: Flask, max_body_mb: int) -> Exception:
     return exc
 
 
+def _read(environ: WSGIEnvironment, body: bytes, default_accept: str) -> Request:
+    """nginx numbers the requests; without it we do, once per request."""
+    get = environ.get
+    accept = get("HTTP_ACCEPT") or get("HTTP_X_AMZN_SAGEMAKER_ACCEPT")  # the name that callers of streams use
+    if default_accept and accept in (None, "*/*"):
+        accept = default_accept
+    return Request(
+        body,
+        get("CONTENT_TYPE"),
+        get("HTTP_CONTENT_ENCODING"),
+        accept,
+        get("HTTP_X_REQUEST_ID") or environ.setdefault("HTTP_X_REQUEST_ID", uuid.uuid4().hex),
+        get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID") or None,
+        get("HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES"),
+    )
+
+
 def _refuse(exc: Exception) -> Reply:
-    return answering.refuse(exc, _request_id())
+    return answering.refuse(exc, _read(request.environ, b"", ""))
+
+
+def _request(default_accept: str) -> Request:
+    return _read(request.environ, request.get_data(cache=False), default_accept)
 
 
 def _request_id() -> str:
-    """nginx numbers the requests; without it we do, once per request."""
-    environ = request.environ
-    return environ.setdefault("HTTP_X_REQUEST_ID", Request(b"").request_id)  # type: ignore[no-any-return]
-
-
-def _request() -> Request:
-    headers = request.headers
-    return Request(
-        request.get_data(cache=False),
-        headers.get("Content-Type"),
-        headers.get("Content-Encoding"),
-        headers.get("Accept"),
-        _request_id(),
-    )
+    return _read(request.environ, b"", "").request_id
 
 
 def _response(reply: Reply) -> Response:
@@ -184,6 +196,8 @@ def _response(reply: Reply) -> Response:
 def _headers(reply: Reply) -> list[tuple[str, str]]:
     """A stream must not be gathered by nginx: each piece is the caller's as soon as it is there."""
     headers = [("Content-Type", reply.content_type), *reply.headers]
+    if reply.code or reply.measured:
+        headers.append((request_log.HEADER, f"error={reply.code} {reply.measured}" if reply.code else reply.measured))
     if not isinstance(reply.body, bytes):
         headers.append(("X-Accel-Buffering", "no"))
     return headers

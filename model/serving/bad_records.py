@@ -75,17 +75,17 @@ def marked(
             middle = (first + end) // 2
             todo += [(middle, end, None), (first, middle, None)]
         elif len(bad) == MOST_BAD:
-            log.warning("request %s: more than %d bad records; it is refused", request.request_id, MOST_BAD)
+            log.warning("%s: more than %d bad records; it is refused", request.name, MOST_BAD)
             return refused
         else:
             reason, mark = _mark(reply, first + 1, name)
             bad.append((first + 1, reason))
             pieces.append(mark)
     log.warning(
-        "request %s: %d of %d records are bad and marked; the first is record %d: %s",
-        request.request_id, len(bad), len(records), *bad[0],
+        "%s: %d of %d records are bad and marked; the first is record %d: %s",
+        request.name, len(bad), len(records), *bad[0],
     )  # fmt: skip
-    return Reply(200, b"".join(pieces), content_type)
+    return Reply(200, b"".join(pieces), content_type, measured=f"rows={len(records)}")
 
 
 def _mark(reply: Reply, number: int, media_type: str) -> tuple[str, bytes]:

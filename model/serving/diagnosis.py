@@ -41,7 +41,10 @@ def of_missing_function(predictor: ModuleType) -> str:
 
 
 def of_wrong_parameters(function: Callable[..., object]) -> str:
-    return f"transformation{inspect.signature(function)} in predictor.py is called as transformation(model, rows)."
+    return (
+        f"transformation{inspect.signature(function)} in predictor.py is called as transformation(model, rows), "
+        "or as transformation(model, rows, context) if it has a third parameter."
+    )
 
 
 def of_missing_method(model: object, method: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,8 +21,10 @@ from gevent.threadpool import ThreadPool
 
 from . import answering, bad_records, batching, fast_paths
 from .answering import Job, Reply, Request
+from .emf import EmbeddedMetrics
 from .errors import ModelNotUsable, NotReady, Overloaded, PredictionTimeout
 from .loaded_models import LoadedModel
+from .metrics import ModelMetrics
 from .settings import Settings
 
 MEGABYTE = 2**20
@@ -33,23 +36,46 @@ log = logging.getLogger(__name__)
 class Waiting:
     """A job, when it came, and where its caller waits."""
 
-    __slots__ = ("arrived", "batch_key", "count", "job", "result")
+    __slots__ = ("arrived", "batch_key", "call", "count", "job", "result")
 
     def __init__(self, job: Job, arrived: float) -> None:
         self.job, self.arrived = job, arrived
         self.count, self.batch_key = job.count, job.batch_key
         self.result: AsyncResult = AsyncResult()
+        self.call: Call | None = None
+
+    def measured(self) -> str:
+        """For the request log: what is known of the call that the job was in."""
+        if self.call is None:
+            return f"rows={self.count}"
+        known = f"rows={self.count} batch={self.call.rows} queue={self.call.began - self.arrived:.6f}"
+        return known if self.call.seconds is None else f"{known} model={self.call.seconds:.6f}"
+
+
+class Call:
+    """A call of the model: how many rows, when it began, how long it took (None: it has not returned)."""
+
+    __slots__ = ("began", "rows", "seconds")
+
+    def __init__(self, rows: int, began: float) -> None:
+        self.rows, self.began = rows, began
+        self.seconds: float | None = None
 
 
 class Engine:
     """`start` after the fork, then `answer` from as many greenlets as there are requests; `tick` twice a second."""
 
-    def __init__(self, model: LoadedModel, config: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, model: LoadedModel, config: Settings, name: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`name` tells the model's numbers from those of others, if there are others."""
         self.model, self.config, self.clock = model, config, clock
         self.limit, self.max_bytes = config.batch_rows, config.max_body_mb * MEGABYTE
         self.policy = batching.Policy(self.limit, QUEUE_ROWS, config.timeout)
         self.not_ready: str | None = "the worker is starting"
         """Why predictions would fail; None when the warm-up prediction has worked."""
+        self.metrics = ModelMetrics(name, model.load_seconds)
+        self._embedded = EmbeddedMetrics(config.emf_namespace, name) if config.emf_namespace else None
         self._queue: list[Waiting] = []
         self._computing: list[Waiting] = []
         self._arrived = Event()
@@ -82,14 +108,22 @@ class Engine:
         """In a thread, while requests are answered by the estimator's own methods: a proof takes up to a second."""
         if self.config.fast_paths == "on":
             prover = ThreadPool(1)
-            log.info(prover.apply(fast_paths.accelerate, (self.model.model, self._samples())).description)
+            proven = prover.apply(fast_paths.accelerate, (self.model.model, self._samples()))
             prover.kill()
+            self.metrics.fast_path = bool(proven.methods)
+            log.info(proven.description)
 
     def stop(self) -> None:
         """Ends. Nothing may be waiting, nor come any more."""
         self._loop.kill()
+        self.print_embedded_metrics()
         if self._pool is not None:
             self._pool.kill()
+
+    def print_embedded_metrics(self) -> None:
+        """A line, if there was traffic since the last. It is short and written at once: no other process breaks it."""
+        if self._embedded and (line := self._embedded.line(self.metrics, time.time())):
+            os.write(1, f"{line}\n".encode())
 
     def _samples(self) -> list[Any]:
         return [rows for n in (1, 3) if (rows := self.model.sample_rows(n)) is not None]
@@ -98,25 +132,32 @@ class Engine:
 
     def answer(self, request: Request) -> Reply:
         """The reply; waits for it in the calling greenlet. Raises nothing."""
+        began = self.clock()
         reply = self._answered(request)
-        if reply.status != 400 or self.config.bad_records == "refuse":
-            return reply
-        try:
-            return bad_records.marked(request, reply, self._answered, self.model.signature, self.max_bytes)
-        except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-            return answering.refuse(exc, request.request_id)
+        if reply.status == 400 and self.config.bad_records != "refuse":
+            try:
+                reply = bad_records.marked(request, reply, self._answered, self.model.signature, self.max_bytes)
+            except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
+                reply = answering.refuse(exc, request)
+        self.metrics.answered(reply.status, reply.code, self.clock() - began)
+        return reply
 
     def _answered(self, request: Request) -> Reply:
+        waiting = None
         try:
             if self.not_ready is not None:
                 raise NotReady(self.not_ready)
             job = answering.prepare(self.model, request, self.max_bytes)
-            return answering.finish(self.model, job, self._predicted(job))
+            waiting = self._admitted(job)
+            reply = answering.finish(self.model, job, waiting.result.get())
         except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-            return answering.refuse(exc, request.request_id)
+            reply = answering.refuse(exc, request)
+        if waiting is not None:
+            reply.measured = waiting.measured()
+        return reply
 
-    def _predicted(self, job: Job) -> Any:
-        """What transformation returned for the job, or the exception that came instead."""
+    def _admitted(self, job: Job) -> Waiting:
+        """The job in the queue; its result will be what transformation returned, or the exception that came instead."""
         now = self.clock()
         retry_after = self.policy.admit(job.count, now)
         if retry_after is not None:
@@ -124,10 +165,11 @@ class Engine:
         waiting = Waiting(job, now)
         self._queue.append(waiting)
         self._arrived.set()
-        return waiting.result.get()
+        return waiting
 
     def tick(self) -> None:
         """A 504 for who has waited for MODEL_SERVER_TIMEOUT, computing or not."""
+        self.metrics.waiting = len(self._queue)
         latest = self.clock() - self.config.timeout
         for waiting in [w for w in self._queue if w.arrived <= latest]:
             self._queue.remove(waiting)
@@ -165,13 +207,22 @@ class Engine:
         rows = sum(waiting.count for waiting in batch)
         self._computing = batch
         inline = self.policy.inline(rows)
-        self.policy.begin(rows, self.clock())
+        began = self.clock()
+        self.policy.begin(rows, began)
+        measured = Call(rows, began)
+        for waiting in batch:
+            waiting.call = measured
+            self.metrics.queued.observe(began - waiting.arrived)
         call = functools.partial(self._call, [waiting.job for waiting in batch])
         try:
             results = self._on_hub(call) if inline else self._in_thread(call)
         except Exception as exc:  # noqa: BLE001 - this loop may not end: every later request would wait for it
             results = [exc] * len(batch)
-        self.policy.end(self.clock() if results else None)
+        ended = self.clock()
+        self.policy.end(ended if results else None)
+        if results:
+            measured.seconds = ended - began
+            self.metrics.called(rows, measured.seconds)
         self._computing = []
         for waiting, result in zip(batch, results or [self._late()] * len(batch), strict=True):
             if not waiting.result.ready():

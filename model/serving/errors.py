@@ -1,9 +1,10 @@
 """What can go wrong, with which HTTP status, and what the caller is told.
 
 Every error that leaves the container is one of these, in one JSON shape:
-{"error": {"code", "message", "row", "column", "expected", "got", "request_id"}} with only the fields that apply.
-SageMaker hands status and body to the caller (ModelError: OriginalStatusCode, OriginalMessage), so a message says
-what was wrong and what to do, in the caller's words. Rows and columns count from 1. No traceback, ever.
+{"error": {"code", "message", "row", "column", "expected", "got", "request_id", "inference_id"}}
+with only the fields that apply. SageMaker hands status and body to the caller (ModelError: OriginalStatusCode,
+OriginalMessage), so a message says what was wrong and what to do, in the caller's words. Rows and columns count
+from 1. No traceback, ever.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ class ServingError(Exception):
         self.message = message
         self.details = {"row": row, "column": column, "expected": expected, "got": got}
 
-    def body(self, request_id: str | None = None) -> bytes:
+    def body(self, request_id: str | None = None, inference_id: str | None = None) -> bytes:
         """The JSON body, UTF-8, one line."""
-        fields = {"code": self.code, "message": self.message, **self.details, "request_id": request_id}
+        ids = {"request_id": request_id, "inference_id": inference_id}
+        fields = {"code": self.code, "message": self.message, **self.details, **ids}
         return json.dumps({"error": {k: v for k, v in fields.items() if v is not None}}, default=str).encode()
 
 

@@ -21,11 +21,17 @@ def report(runtime_dir: Path, pid: int, reason: str | None) -> None:
     """Says that the worker is ready (None), or why it is not. The file appears whole."""
     directory = runtime_dir / WORKERS
     directory.mkdir(exist_ok=True)
-    partial = runtime_dir / f"{pid}.partial"
-    partial.write_text(reason or "")
-    os.replace(partial, directory / str(pid))
+    write_whole(directory / str(pid), reason or "")
     if reason is None:
         (runtime_dir / READY).touch()  # at once; the supervisor looks twice a second
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Whoever reads the file sees the old text or the new one. nginx's workers may be another user: all may read."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    partial.chmod(0o644)
+    os.replace(partial, path)
 
 
 def beat(runtime_dir: Path, pid: int) -> None:
@@ -45,24 +51,23 @@ def publish(runtime_dir: Path, max_age: float) -> bool:
 
 def living(runtime_dir: Path) -> list[int]:
     """The workers that have begun to serve and have not ended."""
-    return [pid for path in _files(runtime_dir) if _is_alive(pid := int(path.name))]
+    return [pid for path in _files(runtime_dir) if is_alive(pid := int(path.name))]
 
 
 def _files(runtime_dir: Path) -> list[Path]:
-    directory = runtime_dir / WORKERS
-    return [directory / name for name in os.listdir(directory)] if directory.is_dir() else []
+    return list((runtime_dir / WORKERS).glob("[0-9]*"))
 
 
 def _is_ready(path: Path, max_age: float) -> bool:
     """Removes the file of a worker that has ended."""
-    if not _is_alive(int(path.name)):
+    if not is_alive(int(path.name)):
         path.unlink(missing_ok=True)
         return False
     state = path.stat()
     return state.st_size == 0 and time.time() - state.st_mtime < max_age
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -13,6 +13,7 @@ import logging
 import mmap
 import re
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -22,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from . import diagnosis, predictions, signature, table
+from .context import Context
 from .errors import ModelNotUsable
 from .own_modules import OwnModules
 from .settings import PROGRAM_DIR, Settings
@@ -44,9 +46,12 @@ class LoadedModel:
     """A model, the user's function, and what the model expects."""
 
     model: Any
-    transformation: Callable[[Any, Any], Any]
+    transformation: Callable[..., Any]
     signature: Signature
     source: Path
+    takes_context: bool = False
+    """Whether transformation has a third parameter (context.py)."""
+    load_seconds: float = 0.0
     own_modules: OwnModules | None = None
 
     def close(self) -> None:
@@ -58,9 +63,11 @@ class LoadedModel:
         """`n` rows that the model should take, in the form that transformation gets; None if none can be made up."""
         return table.sample_rows(self.signature, n)
 
-    def predict(self, rows: Any) -> Any:
+    def predict(self, rows: Any, context: Context | None = None) -> Any:
         """The user's transformation on `rows`: one prediction per row."""
         try:
+            if self.takes_context:
+                return self.transformation(self.model, rows, context or Context())
             return self.transformation(self.model, rows)
         except SystemExit as exc:  # it would end the worker, and with it everybody's requests
             raise RuntimeError("transformation called sys.exit()") from exc
@@ -121,6 +128,7 @@ def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR, sha
 
 
 def _load(model_dir: Path, method: str, program_dir: Path, share: bool, own: OwnModules | None) -> LoadedModel:
+    began = time.monotonic()
     predictor = _import_predictor(program_dir, own)
     loader = getattr(predictor, "load_model", None)
     source = model_dir if loader else _pickle_in(model_dir)
@@ -133,7 +141,11 @@ def _load(model_dir: Path, method: str, program_dir: Path, share: bool, own: Own
         raise ModelNotUsable(diagnosis.of_loading(exc, source)) from exc
     sample = model_dir / signature.SAMPLE_FILE
     expected = signature.of(model, sample if sample.is_file() else None)
-    return LoadedModel(model, _calling(model, method) if method else predictor.transformation, expected, source, own)
+    seconds = time.monotonic() - began
+    if method:
+        return LoadedModel(model, _calling(model, method), expected, source, load_seconds=seconds, own_modules=own)
+    function = predictor.transformation
+    return LoadedModel(model, function, expected, source, _takes_context(function), seconds, own)
 
 
 def _calling(model: Any, method: str) -> Callable[[Any, Any], Any]:
@@ -221,8 +233,17 @@ def _import_predictor(program_dir: Path, own: OwnModules | None) -> ModuleType:
         raise ModelNotUsable(diagnosis.of_predictor(exc)) from exc
     if not callable(getattr(predictor, "transformation", None)):
         raise ModelNotUsable(diagnosis.of_missing_function(predictor))
-    try:
-        inspect.signature(predictor.transformation).bind(None, None)
-    except TypeError:
-        raise ModelNotUsable(diagnosis.of_wrong_parameters(predictor.transformation)) from None
+    _takes_context(predictor.transformation)
     return predictor
+
+
+def _takes_context(transformation: Callable[..., Any]) -> bool:
+    """Whether it is called with (model, rows, context), not (model, rows): it must, or it names a parameter so."""
+    parameters = inspect.signature(transformation)
+    for count in (3, 2) if "context" in parameters.parameters else (2, 3):
+        try:
+            parameters.bind(*[None] * count)
+        except TypeError:
+            continue
+        return count == 3
+    raise ModelNotUsable(diagnosis.of_wrong_parameters(transformation))

@@ -123,7 +123,7 @@ class Models:
             entry = self._entry(name)
             engine = self._engines.get(entry.number) or self._awaited(entry)
         except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-            return answering.refuse(exc, request.request_id)
+            return answering.refuse(exc, request)
         if entry.number not in self._proved:
             self._proved.add(entry.number)
             gevent.spawn(self._prove, entry.number)
@@ -152,7 +152,7 @@ class Models:
             "This is a multi-model server (SAGEMAKER_MULTI_MODEL=true). Load a model by POST /models with "
             '{"model_name": NAME, "url": DIRECTORY}, then ask POST /models/NAME/invoke.'
         )
-        return answering.refuse(errors.NotFound(message), request.request_id)
+        return answering.refuse(errors.NotFound(message), request)
 
     def _entry(self, name: str) -> Entry:
         entry = self.registry.entries().get(name)
@@ -268,7 +268,7 @@ class Models:
         with memory.limited(room):
             what = f"loading {entry.name}"
             model = self._in_thread(lambda: loaded_models.load(directory, self.config.predict_method, share=True), what)
-            engine = Engine(model, self.config)
+            engine = Engine(model, self.config, entry.name)
             self._in_thread(engine.warm_up, what)
         try:
             if engine.not_ready is not None:
@@ -344,7 +344,7 @@ def _reply(call: Callable[[], Mapping[str, Any]], request_id: str) -> Reply:
     try:
         return Reply(200, json.dumps(call()).encode())
     except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-        return answering.refuse(exc, request_id)
+        return answering.refuse(exc, Request(b"", request_id=request_id))
 
 
 def _pause(deadline: float, what: str, timeout: int) -> None:

@@ -9,6 +9,7 @@ import difflib
 import json
 import os
 import pwd
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -72,6 +73,12 @@ def _port_range(text: str) -> tuple[int, int]:
     if ports[0] > ports[1]:
         raise ValueError("two ports as in 23000-23999")
     return ports
+
+
+def _namespace(text: str) -> str:
+    if not re.fullmatch(r"[\w.\-/#:]{1,255}", text, re.ASCII) or text.startswith("AWS/"):
+        raise ValueError("a CloudWatch namespace: up to 255 of A-Z a-z 0-9 . - _ / # :, not beginning with AWS/")
+    return text
 
 
 def _method(text: str) -> str:
@@ -156,6 +163,12 @@ class Settings:
         "MODEL_SERVER_PREDICT_METHOD", "", _method,
         "a method of the model to call instead of `transformation`, such as predict_proba", "`transformation`",
     )  # fmt: skip
+    default_accept: str = _setting(
+        "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "",
+        _choice("text/csv", "application/json", "application/jsonlines", "application/x-ndjson", "application/jsonl",
+                "application/x-npy"),
+        "type of the answer where the request has no `Accept` or `*/*`", "as the request",
+    )  # fmt: skip
     batch_rows: int = _setting(
         "MODEL_SERVER_BATCH_ROWS", 1024, _integer(1, 100_000),
         "most rows of waiting requests that are predicted in one call; 1 for a model whose rows are not independent",
@@ -167,6 +180,10 @@ class Settings:
     preload: str = _setting(
         "MODEL_SERVER_PRELOAD", "auto", _choice("auto", "on", "off"),
         "load the model once, before the workers fork; auto: not for libraries that do not survive a fork",
+    )  # fmt: skip
+    emf_namespace: str = _setting(
+        "MODEL_SERVER_EMF_NAMESPACE", "", _namespace,
+        "CloudWatch namespace; with one, each worker logs its metrics once a minute in Embedded Metric Format", "none",
     )  # fmt: skip
     user: str = _setting(
         "MODEL_SERVER_USER", _unprivileged_user, _user,

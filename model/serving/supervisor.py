@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cpus, health, settings
+from . import cpus, health, metrics, settings
 from .errors import SettingError
 from .settings import PROGRAM_DIR, Settings
 
@@ -73,11 +73,13 @@ def run(config: Settings, runtime_dir: Path) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)
     say(announcement(config))
     children: list[Child] = []
+    exposition = metrics.Exposition(runtime_dir)
     try:
+        exposition.publish(False)
         children.append(start_gunicorn(config, runtime_dir))
         if shutil.which("nginx"):
             children.append(start_nginx(config, runtime_dir))
-        code = wait(children, config, runtime_dir)
+        code = wait(children, config, runtime_dir, exposition)
     finally:
         stop(children)
     return code
@@ -102,6 +104,8 @@ def start_gunicorn(config: Settings, runtime_dir: Path) -> Child:
     threads = {name: str(config.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     command = [sys.executable, "-m", "gunicorn", "--config", str(PROGRAM_DIR / "gunicorn.conf.py")]
     command += ["--bind", bind, "--worker-tmp-dir", str(runtime_dir)]
+    if not shutil.which("nginx") and _logs_requests(config):
+        command += ["--access-logfile", "-"]  # nginx would write it
     return _start("gunicorn", command, {**threads, **os.environ})
 
 
@@ -117,7 +121,6 @@ class _Template(string.Template):
 
 def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str:
     """nginx.conf with the settings filled in. nginx waits a little longer than a request may take."""
-    quiet = config.log_level in ("warning", "error") or not _can_open("/dev/stdout")
     return _Template(template).substitute(
         runtime_dir=runtime_dir,
         socket=f"{runtime_dir}/gunicorn.sock",
@@ -126,23 +129,29 @@ def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str
         proxy_timeout=config.timeout + 2,
         # nginx warns of each body and reply that it keeps in a file, as it is meant to
         error_level="info" if config.log_level == "debug" else "error",
-        access_log="off" if quiet else "/dev/stdout access buffer=16k flush=1s",
+        # a write of up to 4 KB into a pipe is whole: no line of another process gets into it
+        access_log="/dev/stdout request buffer=4k flush=1s"
+        if _logs_requests(config) and _can_open("/dev/stdout")
+        else "off",
+        error_codes="\n".join(f"    {status} {code};" for status, (code, _) in NGINX_ERRORS.items()),
+        metrics_type=metrics.CONTENT_TYPE,
         user_line=_user_line(config),
         execution_parameters=config.execution_parameters,
         error_pages=_error_pages(config),
     )
 
 
-def wait(children: list[Child], config: Settings, runtime_dir: Path) -> int:
+def wait(children: list[Child], config: Settings, runtime_dir: Path, exposition: metrics.Exposition) -> int:
     """Sleeps until a child has exited (its code, never 0) or a stop signal came (0). Reaps orphans: PID 1 must.
 
-    Wakes twice a second to look at the workers' health. A worker may be silent as long as a prediction may take.
+    Wakes twice a second to look at the workers' health and counts. A worker may be silent as long as a prediction may
+    take.
     """
     signal.setitimer(signal.ITIMER_REAL, health.BEAT_SECONDS, health.BEAT_SECONDS)
     while True:
         received = signal.sigwait(WAITED_FOR)
         if received == signal.SIGALRM:
-            health.publish(runtime_dir, config.timeout + 2)
+            exposition.publish(health.publish(runtime_dir, config.timeout + 2))
             continue
         if received in STOP_SIGNALS:
             say(f"{signal.Signals(received).name}: draining, up to {DRAIN_SECONDS} s")
@@ -210,6 +219,10 @@ def _error_pages(config: Settings) -> str:
         lines.append(f"    error_page {status} ={sent} {name};")
         lines.append(f"    location {name} {{ internal; default_type application/json; return {sent} '{body}'; }}")
     return "\n".join(lines)
+
+
+def _logs_requests(config: Settings) -> bool:
+    return config.log_level not in ("warning", "error")
 
 
 def _user_line(config: Settings) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import gevent
 
-from . import health
+from . import health, metrics
+from .emf import PERIOD_SECONDS
 from .engine import Engine
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,7 @@ class Worker:
 
     def __init__(self, engines: Collection[Engine]) -> None:
         self.engines = engines
+        self._embedded_due = time.monotonic() + PERIOD_SECONDS
         self.not_ready: str | None = "the worker is starting"
         self.stuck = False
 
@@ -37,6 +40,10 @@ class Worker:
                 gevent.spawn(engine.prove_fast_paths)
         self._report(next((engine.not_ready for engine in self.engines if engine.not_ready), None))
         gevent.spawn(self._beat_for_ever)
+
+    def metrics_text(self) -> tuple[str, str]:
+        """What the supervisor has counted of all workers, and its Content-Type."""
+        return (self._runtime_dir / metrics.TEXT).read_text(), metrics.CONTENT_TYPE
 
     def be_stuck(self, reason: str) -> None:
         """A call of one of the engines does not return."""
@@ -52,12 +59,22 @@ class Worker:
             log.error("not ready: %s", not_ready)
 
     def _beat_for_ever(self) -> None:
+        counts = metrics.WorkerFile(self._runtime_dir, os.getpid())
         while True:
             health.beat(self._runtime_dir, os.getpid())
-            self._tick()
+            self._tick(counts)
             gevent.sleep(health.BEAT_SECONDS)
 
-    def _tick(self) -> None:
+    def _tick(self, counts: metrics.WorkerFile) -> None:
         """A function of its own: a loop that sleeps would hold on to the last engine."""
         for engine in self.engines:
             engine.tick()
+        counts.write({engine.metrics.name: engine.metrics.samples() for engine in self.engines})
+        if time.monotonic() >= self._embedded_due:
+            self.print_embedded_metrics()
+
+    def print_embedded_metrics(self) -> None:
+        """Once a minute, and when the worker ends."""
+        self._embedded_due = time.monotonic() + PERIOD_SECONDS
+        for engine in self.engines:
+            engine.print_embedded_metrics()
