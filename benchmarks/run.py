@@ -2,9 +2,9 @@
 
     python3 benchmarks/run.py [--prepare] [--plan] [--quick] [--resume] [--minutes N] [--only WORD,...] [--rounds N] ...
 
-Every contender has its own environment (.envs/), made before anything is measured (--prepare makes them and the two
-images, and stops). Then each is started in turn, its answers are checked, and wrk sends it the same rows through its
-own protocol. Rounds are interleaved: whatever else the machine does strikes all. The most telling comes first, and
+Every contender has its own environment (.envs/), made before anything is measured (--prepare makes them, the models
+and two images, and stops). Then each is started in turn, its answers are checked, and wrk sends it the same rows
+through its own protocol. Rounds are interleaved: whatever else the machine does strikes all. The most telling comes first, and
 what does not fit into --minutes is left out from the end. results.json is written after every step: --resume goes on
 after the last one. `--only` takes contenders, models (rf, lr, hgb, mixed) and parts (compare, growth, waits, overload,
 steps). Writes results.json, RESULTS.md and plots/. All keeps to 127.0.0.1. Needs wrk and nginx (Debian has both) and
@@ -139,7 +139,6 @@ class Bench:
 
     def run(self) -> None:
         """Ends with the plan, with the time, or with a signal: what is there by then is in results.json."""
-        subprocess.run([environments.python("bench"), HERE / "models.py", self.data], check=True)
         plan, self.facts["left_for_time"] = self.plan(), []
         self.say(f"{len(plan)} steps, some {sum(step.seconds for step in plan) / 60:.0f} minutes")
         for step in plan:
@@ -266,7 +265,7 @@ class Bench:
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prepare", action="store_true", help="make the environments and the images, measure nothing")
+    parser.add_argument("--prepare", action="store_true", help="make environments, models and images, measure nothing")
     parser.add_argument("--plan", action="store_true", help="show the steps and how long they take, measure nothing")
     parser.add_argument("--quick", action="store_true", help="this kit and the classic design, two models, no more")
     parser.add_argument("--resume", action="store_true", help="go on with results.json")
@@ -298,6 +297,7 @@ def main() -> int:
             return 2
     if not options.plan:
         environments.prepare(["bench", *(c.environment for c in options.contenders if c.environment)])
+        subprocess.run([environments.python("bench"), HERE / "models.py", HERE / ".data"], check=True)
     if options.prepare:
         facts.build_images()
         return 0
