@@ -4,11 +4,11 @@
 
 Every contender has its own environment (.envs/), made before anything is measured (--prepare makes them, the models
 and two images, and stops). Then each is started in turn, its answers are checked, and wrk sends it the same rows
-through its own protocol. Rounds are interleaved: whatever else the machine does strikes all. The most telling comes first, and
-what does not fit into --minutes is left out from the end. results.json is written after every step: --resume goes on
-after the last one. `--only` takes contenders, models (rf, lr, hgb, mixed) and parts (compare, growth, waits, overload,
-steps). Writes results.json, RESULTS.md and plots/. All keeps to 127.0.0.1. Needs wrk and nginx (Debian has both) and
-Python 3.11 or newer.
+through its own protocol. Rounds are interleaved: whatever else the machine does strikes all. The most telling comes
+first, and what does not fit into --minutes is left out from the end. results.json is written after every step:
+--resume goes on after the last one. `--only` takes contenders, models (rf, lr, hgb, mixed) and parts (compare, growth,
+waits, overload, steps). Writes results.json, RESULTS.md and plots/. All keeps to 127.0.0.1. Needs wrk and nginx
+(Debian has both) and Python 3.11 or newer.
 """
 
 from __future__ import annotations

@@ -88,6 +88,8 @@ class Policy:
         """At most `max_rows` wait, and nobody who would wait for more than half of `timeout`."""
         self.limit, self.max_rows, self.timeout = limit, max_rows, timeout
         self.inline_seconds = inline_seconds
+        self.call_rows = limit
+        """Most rows of a call, as far as is known."""
         self.waiting = 0
         """Rows admitted whose call has not begun."""
         self._seen: dict[int, float] = {}
@@ -112,11 +114,11 @@ class Policy:
         self._seen[bucket] = old + WEIGHT * (seconds - old)
         for larger in [b for b in self._seen if b > bucket]:  # forgets a slow large call that nobody dares to repeat
             self._seen[larger] = min(self._seen[larger], self._seen[bucket] * 2 ** (larger - bucket + 1))
+        self.call_rows = self._call_rows()
 
-    @property
-    def call_rows(self) -> int:
-        """Most rows of a call: `limit`, or fewer where time grows with the rows, so that a flood is not one call that
-        comes too late for all. Twice the time of a single row is always allowed: else it would never be learnt."""
+    def _call_rows(self) -> int:
+        """Fewer rows than `limit` where time grows with them, so that a flood is not one call that comes too late for
+        all. Twice the time of a single row is always allowed: else a cheaper size would never be found."""
         rows, seconds = self.limit, max(CALL_SHARE * self.timeout, 2 * self.expect(1))
         while rows > 1 and self.expect(rows) > seconds:
             rows //= 2
