@@ -164,7 +164,7 @@ def _read(environ: WSGIEnvironment, body: bytes, default_accept: str) -> Request
     """nginx numbers the requests; without it we do, once per request."""
     get = environ.get
     accept = get("HTTP_ACCEPT") or get("HTTP_X_AMZN_SAGEMAKER_ACCEPT")  # the name that callers of streams use
-    if default_accept and accept in (None, "*/*"):
+    if default_accept and (accept or "*/*").strip() == "*/*":
         accept = default_accept
     return Request(
         body,

@@ -1,8 +1,8 @@
 """Metrics for CloudWatch without network or permissions: lines in Embedded Metric Format on standard output.
 
 Each worker prints one line per model and minute, if there was traffic. A duration is an array of at most 100 numbers,
-as the format has no histogram: they stand for the minute's distribution, so percentiles and averages are right and
-`Requests` tells how many there were.
+as the format has no histogram: they stand for the minute's distribution, as finely as its buckets tell, and `Requests`
+says of how many.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 

@@ -220,7 +220,7 @@ class Engine:
             results = [exc] * len(batch)
         ended = self.clock()
         self.policy.end(ended if results else None)
-        if results:
+        if results and rows:  # without a row the model is not called
             measured.seconds = ended - began
             self.metrics.called(rows, measured.seconds)
         self._computing = []
