@@ -49,7 +49,8 @@ choose_target() {
   done
   engine_answers ||
     fail "no Docker engine answers. Start it, or check without: $0 --program model, $0 --url http://127.0.0.1:8080" 2
-  choose_mode docker "$image"
+  MODE=docker IMAGE="$image"
+  choose_mode
   TARGET=(--image "$IMAGE")
 }
 

@@ -132,9 +132,14 @@ def test_a_body_of_25_mb_is_answered(server: Running) -> None:
     assert answer.text == (EXPECTED[0] + "\n") * count
 
 
-def test_a_body_for_asynchronous_inference_is_kept_in_a_file(nginx: None, serve: Callable[..., Native]) -> None:
-    """150 MB in chunks pass where MODEL_SERVER_MAX_BODY_MB says so, and the log has no word of a warning."""
-    running = serve(MODEL_SERVER_MAX_BODY_MB="1024", MODEL_SERVER_WORKERS="1").until_ready()
+@pytest.mark.parametrize(
+    "environ", [{"MODEL_SERVER_MAX_BODY_MB": "1024"}, {"SAGEMAKER_BATCH": "true", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}]
+)
+def test_a_large_body_in_chunks_is_kept_in_a_file(
+    nginx: None, serve: Callable[..., Native], environ: dict[str, str]
+) -> None:
+    """150 MB, as asynchronous inference or a job without a limit sends them, pass, and the log warns of nothing."""
+    running = serve(MODEL_SERVER_WORKERS="1", **environ).until_ready()
     stream = io.BytesIO()
     np.save(stream, np.tile([5.1, 3.4, 1.5, 0.2], (150 * 2**20 // 32, 1)))
     body = memoryview(stream.getvalue())
