@@ -8,20 +8,25 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from running import make_program
 
 SUITE = Path(__file__).parent / "conformance"
 KIT = SUITE.parent.parent
-BROKEN = sorted(path for path in (SUITE / "broken").glob("*.py") if path.name not in ("sound.py", "streams.py"))
+SOUND = ("sound.py", "sound_models.py", "streams.py")
+BROKEN = sorted(path for path in (SUITE / "broken").glob("*.py") if path.name not in SOUND)
 BROKEN_IMAGES = sorted((SUITE / "broken/images").glob("*.Dockerfile"))
 ENVIRON = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """The suite needs no plugin, and is started often here."""
 
+SEVERAL_MODELS = SUITE / "test_multi_model.py"
 ALWAYS = [SUITE / f"test_{chapter}.py" for chapter in ("media_types", "errors", "headers", "metrics")]
 """Chapters that take no time: each fault is tried on all of them, and on the clauses that it names."""
 
@@ -58,7 +63,8 @@ def test_our_image_conforms(image: str, tmp_path: Path) -> None:
     assert not failed(outcomes)
     assert len(outcomes) >= 80
     offered = re.findall(
-        r"def (test_\w+)", (SUITE / "test_batch.py").read_text() + (SUITE / "test_ports.py").read_text()
+        r"def (test_\w+)",
+        "".join((SUITE / f"test_{chapter}.py").read_text() for chapter in ("batch", "ports", "multi_model")),
     )
     assert [name for name in offered if outcomes[name] != "pass"] == []
 
@@ -87,13 +93,34 @@ def test_a_sound_server_conforms(tmp_path: Path) -> None:
     assert not failed(run(tmp_path / "report.json", "--program", str(SUITE / "broken/sound.py"), "-m", "not slow"))
 
 
-def test_each_fault_is_caught_by_its_clause(tmp_path: Path) -> None:
+def test_a_sound_multi_model_server_conforms(nginx: None, tmp_path: Path, sound_model: Path) -> None:
+    """The clauses about several models are kept by a small server and by our program; none is passed by."""
+    ours = tmp_path / "model"
+    ours.mkdir()
+    shutil.copy(KIT / "model/model.pkl", ours)
+    for program, model in ((SUITE / "broken/sound_models.py", sound_model), (KIT / "model", ours)):
+        arguments = ("--program", str(program), "--multi-model", str(model))
+        outcomes = run(tmp_path / "report.json", *arguments, clauses=[SEVERAL_MODELS])
+        assert set(outcomes.values()) == {"pass"}, (program, outcomes)
+
+
+@pytest.fixture
+def sound_model(tmp_path: Path) -> Path:
+    """A model directory of sound.py."""
+    (tmp_path / "sound").mkdir()
+    (tmp_path / "sound/model.txt").write_text("the sum of each row\n")
+    return tmp_path / "sound"
+
+
+def test_each_fault_is_caught_by_its_clause(tmp_path: Path, sound_model: Path) -> None:
     """Each broken server fails the clauses that it names and, in the quick chapters, no other."""
 
     def verdict(path: Path) -> str | None:
         named = [f"{FILE_OF[clause]}::{clause}" for clause in caught_by(path) if FILE_OF[clause] not in ALWAYS]
         always = [] if "every clause" in path.read_text() else ALWAYS
-        seen = failed(run(tmp_path / f"{path.stem}.json", "--program", str(path), clauses=[*always, *named]))
+        several = ("--multi-model", str(sound_model)) if path.name.startswith("models_") else ()
+        clauses = [SEVERAL_MODELS] if several else [*always, *named]
+        seen = failed(run(tmp_path / f"{path.stem}.json", "--program", str(path), *several, clauses=clauses))
         return (
             None if seen == caught_by(path) else f"{path.name}: caught by {sorted(seen)}, not {sorted(caught_by(path))}"
         )

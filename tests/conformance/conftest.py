@@ -39,7 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--content-type", default="text/csv", help="its Content-Type (default: text/csv)")
     group.addoption("--model", help="model directory to serve from; default: what the target's `train` makes")
     group.addoption("--input", help="directory to mount as /opt/ml/input for `train`")
-    group.addoption("--multi-model", help="model directory for the multi-model clauses (default: --model)")
+    group.addoption(
+        "--multi-model", help="model directory for the multi-model clauses (default: --model or what `train` makes)"
+    )
     group.addoption("--env", action="append", default=[], metavar="NAME=VALUE", help="environment of the target")
     group.addoption("--heavy", action="store_true", help="also the clauses that send 100 MB")
     group.addoption("--report-html", metavar="FILE", help="write the table as one self-contained HTML file")

@@ -14,12 +14,13 @@ LABEL = "com.amazonaws.sagemaker.capabilities.multi-models"
 
 @pytest.fixture(scope="module")
 def models(request, target, artifact, tmp_path_factory):
-    """A container as a multi-model endpoint starts it, with two models on disk and none loaded."""
-    if not hasattr(target, "labels"):
-        not_offered("multi-model endpoints need an image: the models lie in /opt/ml/models")
-    if target.labels.get(LABEL) != "true":
+    """A server as a multi-model endpoint starts it, with two models on disk and none loaded."""
+    given, an_image = request.config.getoption("--multi-model"), hasattr(target, "labels")
+    if an_image and target.labels.get(LABEL) != "true":
         not_offered(f"the image has no label {LABEL}=true")
-    source = request.config.getoption("--multi-model") or artifact
+    if not an_image and not given:
+        not_offered("a program has no labels: say by --multi-model DIR that it takes several models")
+    source = given or artifact
     if source is None:
         not_offered("no model directory to load: give one with --multi-model")
     root = tmp_path_factory.mktemp("models")
@@ -30,7 +31,9 @@ def models(request, target, artifact, tmp_path_factory):
     for path in (root / "first/model").rglob("*"):
         if path.is_file():
             (root / "corrupt/model" / path.name).write_bytes(b"this is not a model\n")
-    started = target.serve(env={"SAGEMAKER_MULTI_MODEL": "true"}, flags=["-v", f"{root}:/opt/ml/models:ro"])
+    flags = ["-v", f"{root}:/opt/ml/models:ro"] if an_image else []
+    started = target.serve(env={"SAGEMAKER_MULTI_MODEL": "true"}, flags=flags)
+    started.models = "/opt/ml/models" if an_image else str(root)
     try:
         yield started.wait_ready()
     finally:
@@ -38,7 +41,7 @@ def models(request, target, artifact, tmp_path_factory):
 
 
 def load(models, name, folder=None):
-    body = json.dumps({"model_name": name, "url": f"/opt/ml/models/{folder or name}/model"}).encode()
+    body = json.dumps({"model_name": name, "url": f"{models.models}/{folder or name}/model"}).encode()
     return models.request("POST", "/models", body, {"Content-Type": "application/json"})
 
 
@@ -88,7 +91,7 @@ def test_load_again_is_409(loaded):
 def test_list(loaded):
     """GET /models lists each loaded model with modelName and modelUrl. [mms-container-apis]"""
     listed = json.loads(loaded.get("/models").body)["models"]
-    assert [(m["modelName"], m["modelUrl"]) for m in listed] == [("first", "/opt/ml/models/first/model")]
+    assert [(m["modelName"], m["modelUrl"]) for m in listed] == [("first", f"{loaded.models}/first/model")]
 
 
 @remedy("Answer modelName and modelUrl of the one model.")
@@ -96,7 +99,7 @@ def test_describe(loaded):
     """GET /models/NAME answers with its modelName and modelUrl. [mms-container-apis]"""
     found = json.loads(loaded.get("/models/first").body)
     found = found[0] if isinstance(found, list) else found
-    assert (found["modelName"], found["modelUrl"]) == ("first", "/opt/ml/models/first/model")
+    assert (found["modelName"], found["modelUrl"]) == ("first", f"{loaded.models}/first/model")
 
 
 @remedy("Predict with the model that the path names.")
