@@ -9,6 +9,7 @@
 #   --url http://127.0.0.1:8080          a server that runs: only what needs no start and stop
 #   --payload FILE --content-type TYPE   a request that the model answers; default: local-test/payload.csv, text/csv
 #   --model DIR                          serve this model directory; default: what the image's own `train` makes
+#   --multi-model DIR                    load this directory where several models are loaded; --program needs it for that
 #   --input DIR                          /opt/ml/input for `train`; default: local-test/test-dir/input
 #   --env NAME=VALUE                     a variable for the container; may be repeated
 #   --heavy                              also what takes long: a body of 100 MB, a quarter of a CPU
