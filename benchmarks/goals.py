@@ -43,9 +43,12 @@ def _times(results: Results) -> list[list[str]]:
 
         wanted = [(of_classic, every["classic"], "classic"), (of_peer, peer and every[peer], "the best peer")]
         goal = " and ".join(f"{times} × {name}" for times, _, name in wanted if times)
-        kept = [value is not None and gain(value) >= times for times, value, _ in wanted if times]
-        reached = ", ".join(f"{number(gain(value))} ×" for times, value, _ in wanted if times and value)
-        found.append([what, goal, *_shown(results, every, peer), f"{'yes' if all(kept) else '**no**'} ({reached})"])
+        gains = [(gain(value), times) for times, value, _ in wanted if times and value]
+        reached = ", ".join(f"{number(gained)} ×" for gained, _ in gains)
+        kept = "yes" if all(gained >= times for gained, times in gains) else "**no**"
+        complete = len(gains) == sum(times is not None for times, _, _ in wanted)
+        said = f"{kept} ({reached})" if complete else "not all was measured"
+        found.append([what, goal, *_shown(results, every, peer), said])
     return found
 
 
