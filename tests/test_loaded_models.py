@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,23 @@ def test_a_library_that_does_not_survive_a_fork_is_found_by_name(
     """In the requirements, among predictor.py's imports or in the pickle; not in comments."""
     program = make_program(tmp_path, files={name: content})
     assert loaded_models.shy_of_fork(program, program) == found
+
+
+def test_a_predictor_beside_the_model_wins(tmp_path: Path) -> None:
+    """In /opt/ml/model it is used instead of the image's, with its helpers, and leaves nothing behind when closed."""
+    before = set(sys.modules)
+    shutil.copy(KIT / "model/model.pkl", tmp_path)
+    (tmp_path / "predictor.py").write_text(
+        "import helpers.words as w\nfrom helpers import words\n"
+        "def transformation(model, rows):\n    assert w is words\n    return [words.WORD] * len(rows)\n"
+    )
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "helpers/__init__.py").touch()
+    (tmp_path / "helpers/words.py").write_text("from .deeper import WORD\n")
+    (tmp_path / "helpers/deeper.py").write_text("import json\nWORD = json.loads('\"own\"')\n")
+    model = loaded_models.load(tmp_path, program_dir=KIT / "model")
+    assert model.predict([1, 2]) == ["own", "own"]
+    assert loaded_models.load(KIT / "model", program_dir=KIT / "model").predict(model.sample_rows(1)) != ["own"]
+    model.close()
+    assert not {name for name in set(sys.modules) - before if "helpers" in name or name.startswith("_model_")}
+    assert not list(tmp_path.rglob("*.pyc"))

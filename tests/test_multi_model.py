@@ -432,6 +432,20 @@ def test_a_load_that_never_returns_is_given_up(nginx: None, serve: Serve, tmp_pa
     assert client.invoke("sound").text == "sound\n"
 
 
+def test_a_load_that_kills_its_worker_is_over(nginx: None, serve: Serve, tmp_path: Path) -> None:
+    """load_model ends the process: an error, not a server that tries again for ever; the model before it is there."""
+    client = Client(serve(**MULTI).until_ready())
+    assert client.load("sound", make_model(tmp_path / "sound")).status_code == 200
+    predictor = "import os\ndef load_model(path): os.abort()\ndef transformation(model, rows): pass\n"
+    answer = client.load("kills", make_model(tmp_path / "kills", predictor=predictor))
+    assert answer.status_code in (502, 507), answer.text
+    url = make_model(tmp_path / "next")
+    wait_until(lambda: client.load("next", url).status_code in (200, 409), 60)
+    wait_until(lambda: client.at_once(16, lambda: client.invoke("sound")) == {200: 16}, 60)
+    assert client.invoke("next").text == "next\n"
+    assert [model["modelName"] for model in client.listed()["models"]] == ["sound", "next"]
+
+
 def test_many_models_are_loaded_while_others_are_asked(client: Client, tmp_path: Path) -> None:
     """150 models, asked by eight callers while they are loaded: each answers with its own name, none with another's."""
     urls = [make_model(tmp_path / f"m{number}") for number in range(150)]

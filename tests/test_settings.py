@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serving import cpus, settings
+from serving import cpus, memory, settings
 from serving.errors import SettingError
 
 
@@ -167,3 +167,54 @@ MASK = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.
 def test_the_cpus_are_those_of_the_cgroup(tmp_path: Path, files: dict[str, str], expected: int) -> None:
     """The quota of the cgroup (v2, nested, v1) limits the CPUs; without one the affinity mask does."""
     assert cpus.available(cgroup(tmp_path, files))[0] == expected
+
+
+SYSTEM = {"proc/meminfo": "MemTotal:       8388608 kB\nMemFree:   1024 kB\nMemAvailable:   4194304 kB\n"}
+V1 = "sys/fs/cgroup/memory/memory."
+
+
+@pytest.mark.parametrize(
+    ("files", "megabytes"),
+    [
+        ({}, None),
+        (SYSTEM, 4096 - 8192 * 0.05),
+        (
+            {
+                **SYSTEM, "proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/memory.max": f"{1000 * 2**20}\n",
+                "sys/fs/cgroup/a/memory.current": f"{600 * 2**20}\n",
+                "sys/fs/cgroup/a/memory.stat": "inactive_file 94371840\nactive_file 31457280\nfile_mapped 20971520\n",
+            },
+            400 + 100 - 50,
+        ),
+        ({**SYSTEM, "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, 4096 - 8192 * 0.05),
+        (
+            {
+                **SYSTEM, "proc/self/cgroup": "3:memory:/docker/x\n", f"{V1}limit_in_bytes": f"{400 * 2**20}\n",
+                f"{V1}usage_in_bytes": f"{380 * 2**20}\n",
+                f"{V1}stat": f"total_inactive_file {40 * 2**20}\ntotal_active_file 0\ntotal_mapped_file {10 * 2**20}\n",
+            },
+            20 + 30 - 48,
+        ),
+        (
+            {
+                **SYSTEM, "proc/self/cgroup": "3:memory:/\n", f"{V1}limit_in_bytes": f"{400 * 2**20}\n",
+                f"{V1}usage_in_bytes": f"{390 * 2**20}\n",
+            },
+            0,
+        ),
+    ],
+)  # fmt: skip
+def test_the_memory_is_that_of_the_cgroup(tmp_path: Path, files: dict[str, str], megabytes: float | None) -> None:
+    """What the limit (v2, v1) or the system leaves, with files that nobody maps, without the reserve; else unknown."""
+    available = memory.available(cgroup(tmp_path, files))
+    assert available == (None if megabytes is None else pytest.approx(megabytes * 2**20, abs=2))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone can limit it")
+def test_what_does_not_fit_is_a_memory_error() -> None:
+    """Within `limited` a process gets so much and no more; afterwards it is free again."""
+    with memory.limited(50 * 2**20):
+        held = bytearray(20 * 2**20)
+        with pytest.raises(MemoryError):
+            bytearray(100 * 2**20)
+    assert len(held) + len(bytearray(100 * 2**20)) == 120 * 2**20

@@ -13,7 +13,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,6 +62,8 @@ class Models:
         self._stuck = stuck
         self._loader = ThreadPool(1)
         self.registry = Registry(runtime_dir, os.getpid())
+        with suppress(BlockingIOError), self.registry.lock("change", _not_now):
+            self._forget_what_was_not_finished()
         gevent.spawn(self._follow_for_ever)
 
     # ---- what the platform asks for ----------------------------------------------------------------------------------
@@ -178,24 +180,29 @@ class Models:
         """One change at a time. Gives the time by which it must be done."""
         deadline = time.monotonic() + self.config.timeout
         with self.registry.lock("change", lambda: _pause(deadline, f"{what} had to wait", self.config.timeout)):
-            self.registry.remove(*(e.name for e in self.registry.entries().values() if not e.loaded))  # its owner died
+            self._forget_what_was_not_finished()
             yield deadline
+
+    def _forget_what_was_not_finished(self) -> None:
+        """Who has the lock and sees a model that is being loaded has survived the worker that was to load it."""
+        self.registry.remove(*(entry.name for entry in self.registry.entries().values() if not entry.loaded))
 
     def _until_held(self, entry: Entry, deadline: float) -> None:
         """Raises what kept a worker from loading the model."""
-        present = set(self.registry.marks(entry))
+        present = self.registry.marks(entry).keys()
         while True:
             self._changed.set()
             marks = self.registry.marks(entry)
             failures = [mark for mark in marks.values() if mark is not None and mark["state"] == "failed"]
             if failures:
                 raise getattr(errors, failures[0]["error"])(failures[0]["message"])
-            if not present <= set(marks):
+            lost = self.registry.marks(entry, present - marks.keys())
+            if any(mark is not None and mark["state"] == "loading" for mark in lost.values()):
                 raise errors.InsufficientMemory(
                     f"A worker process ended while it loaded {entry.name}: the memory was exhausted, or native code "
                     "crashed. The log may tell."
                 )
-            present = set(marks)
+            present = marks.keys()
             if all(mark is not None and mark["state"] == "held" for mark in marks.values()):
                 return
             _pause(deadline, f"{entry.name} is not loaded by all workers", self.config.timeout)
@@ -247,6 +254,7 @@ class Models:
             except Exception as exc:  # noqa: BLE001 - a model may raise anything; it fails alone
                 failure = _explained(exc, entry)
                 exc.__traceback__ = exc.__cause__ = exc.__context__ = None  # its frames hold what was loaded so far
+                gevent.idle()
                 memory.give_back()
                 log.error("model %s: %s", entry.name, failure.message)
                 self._failures[entry.number] = failure, time.monotonic()
@@ -351,6 +359,10 @@ def _pause(deadline: float, what: str, timeout: int) -> None:
     if time.monotonic() > deadline:
         raise errors.PredictionTimeout(f"Not done within {timeout} s (MODEL_SERVER_TIMEOUT): {what}. Try again.")
     gevent.sleep(POLL_SECONDS / 5)
+
+
+def _not_now() -> None:
+    raise BlockingIOError
 
 
 def _explained(exc: Exception, entry: Entry) -> ServingError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -89,9 +89,9 @@ class Registry:
         """This worker has nothing of it, not any more."""
         (self._marks / f"{entry.number}.{self.pid}").unlink(missing_ok=True)
 
-    def marks(self, entry: Entry) -> dict[int, dict[str, Any] | None]:
-        """What each living worker says of the model; None: nothing."""
-        return {pid: self._mark(entry, pid) for pid in health.living(self.runtime_dir)}
+    def marks(self, entry: Entry, pids: Iterable[int] | None = None) -> dict[int, dict[str, Any] | None]:
+        """What each of these workers (all that live) says, or said last, of the model; None: nothing."""
+        return {pid: self._mark(entry, pid) for pid in (health.living(self.runtime_dir) if pids is None else pids)}
 
     def _mark(self, entry: Entry, pid: int) -> dict[str, Any] | None:
         try:
