@@ -52,5 +52,5 @@ def test_a_predictor_beside_the_model_wins(tmp_path: Path) -> None:
     assert model.predict([1, 2]) == ["own", "own"]
     assert loaded_models.load(KIT / "model", program_dir=KIT / "model").predict(model.sample_rows(1)) != ["own"]
     model.close()
-    assert not {name for name in set(sys.modules) - before if "helpers" in name or name.startswith("_model_")}
+    assert not {name for name in set(sys.modules) - before if name.startswith(("helpers", "_model_"))}
     assert not list(tmp_path.rglob("*.pyc"))
