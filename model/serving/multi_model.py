@@ -51,6 +51,8 @@ class Models:
         self._proved: set[int] = set()
         self._proving = Semaphore()
         self._changed = Event()
+        self._followed: Mapping[str, Entry] | None = None
+        """The list that this worker holds in full: until it changes there is nothing to do."""
 
     @property
     def engines(self) -> Collection[Engine]:
@@ -226,13 +228,14 @@ class Models:
 
     def _follow(self, held: dict[int, Entry]) -> None:
         """Drops what is not listed any more, then loads what is, one by one: first what a request waits for."""
-        while True:
-            listed = {entry.number: entry for entry in self.registry.entries().values()}
+        while (entries := self.registry.entries()) is not self._followed:
+            listed = {entry.number: entry for entry in entries.values()}
             for number in held.keys() - listed.keys():
                 self._drop(held.pop(number))
             self._wanted &= listed.keys()
             missing = [e for n, e in listed.items() if n not in self._engines and not self._failed_lately(e)]
             if not missing:
+                self._followed = None if self._failures else entries
                 return
             entry = min(missing, key=lambda e: (e.number not in self._wanted, e.number))
             held[entry.number] = entry

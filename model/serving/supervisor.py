@@ -95,6 +95,7 @@ def announcement(config: Settings) -> str:
         f"port {config.port}, "
         + (f"workers run as {config.user}" if config.user else f"uid {os.geteuid()}")
         + (f", transform job, bad records: {config.bad_records}" if config.batch else "")
+        + (", several models" if config.multi_model else "")
     )
 
 
