@@ -228,11 +228,13 @@ def test_what_cannot_serve_fails_alone(client: Client, tmp_path: Path) -> None:
     missing = make_model(tmp_path / "missing", predictor="import no_such_package\n")
     failing = "def transformation(model, rows):\n    raise RuntimeError('out of order')\n"
     broken = make_model(tmp_path / "broken", LogisticRegression(max_iter=500).fit(X, Y), predictor=failing)
+    leaving = make_model(tmp_path / "leaving", predictor="import sys\nsys.exit(3)\n")
     (tmp_path / "empty").mkdir()
     for url, said in (
         (corrupt, "is not a pickle"),
         (missing, "no_such_package, which is not installed"),
         (broken, "the warm-up prediction failed: RuntimeError: out of order"),
+        (leaving, "called sys.exit()"),
         (tmp_path / "empty", "has no model.pkl"),
     ):
         answer = client.load("bad", url)

@@ -121,9 +121,11 @@ def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR, sha
     own = None if model_dir == program_dir else OwnModules(model_dir)
     try:
         return _load(model_dir, method, program_dir, share, own)
-    except BaseException:
+    except BaseException as exc:
         if own:
             own.forget()
+        if isinstance(exc, SystemExit):  # it would end the worker
+            raise ModelNotUsable("predictor.py or the model called sys.exit() while it was loaded.") from exc
         raise
 
 

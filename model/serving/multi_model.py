@@ -268,14 +268,16 @@ class Models:
         log.info("model %s: loaded from %s", entry.name, entry.url)
 
     def _loaded(self, entry: Entry) -> Engine:
-        """The model's engine, ready. Raises what went wrong, when it is InsufficientMemory or ModelNotUsable in those
-        words."""
+        """The model's engine, ready. Raises InsufficientMemory, ModelNotUsable, or what else went wrong.
+
+        The size of the files says early what cannot fit; what a file does not show (compressed arrays) meets the limit
+        while it is loaded; what was taken beside it is looked at afterwards.
+        """
         directory = Path(entry.url)
         room = memory.available()
         size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
         if room is not None and size > room:
             raise errors.InsufficientMemory(_short(entry, f"its files have {size / 2**20:.0f} MB", room))
-
         with memory.limited(room):
             what = f"loading {entry.name}"
             model = self._in_thread(lambda: loaded_models.load(directory, self.config.predict_method, share=True), what)
