@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from running import PAYLOAD, Native
-from serving import bad_records
+from serving import bad_records, signature
 from serving.answering import Reply, Request, answer
 from serving.errors import BadRequest
 from serving.loaded_models import LoadedModel
@@ -148,6 +153,15 @@ def test_a_record_that_the_model_refuses_is_bad_too() -> None:
         return Asked.first(rows)
 
     assert Asked(transformation=picky)(b"1,2\n3,4\n5,6\n").body == b"1.0\nERROR\n5.0\n"
+
+
+def test_a_missing_category_is_a_bad_record() -> None:
+    """An empty cell that a strict encoder has never seen costs its own record alone."""
+    frame = pd.DataFrame({"sex": ["female", "male"] * 4})
+    model = make_pipeline(make_column_transformer((OneHotEncoder(), ["sex"])), LogisticRegression())
+    model.fit(frame, [0, 1] * 4)
+    asked = Asked(signature.of(model), model.predict)
+    assert asked(b'male\n""\nfemale\n').body == b"1\nERROR\n0\n"
 
 
 def test_an_error_of_the_server_stays_one() -> None:

@@ -165,7 +165,7 @@ def test_remainder(remainder):
     model = make_pipeline(
         make_column_transformer((OneHotEncoder(), ["sex"]), remainder=remainder), LogisticRegression()
     ).fit(PEOPLE.dropna()[["age", "sex", "fare"]], Y[PEOPLE.notna().all(axis=1)])
-    assert [(c.kind, c.missing) for c in of(model).columns] == [("number", False), ("text", True), ("number", False)]
+    assert [(c.kind, c.missing) for c in of(model).columns] == [("number", False), ("text", False), ("number", False)]
 
 
 def test_encoder_on_arrays():
@@ -246,6 +246,26 @@ def test_unknown_category_explained():
     error = explained(titanic(), b"22,male,2,7\n22,martian,2,7\n")
     assert (error.details["row"], error.details["column"], error.details["got"]) == (2, "sex", "martian")
     assert titanic(handle_unknown="ignore").predict(rows(b"22,martian,2,7\n", of(titanic()))).shape == (1,)
+
+
+@pytest.mark.parametrize("encoder", [OneHotEncoder(), OrdinalEncoder()])
+@pytest.mark.parametrize(("body", "place"), [(b"1,male\n2,\n", (2, "sex")), (b"1,\n", (1, "sex"))])
+def test_missing_category_explained(encoder, body, place):
+    """A missing value in a column that a strict encoder was fitted on without any is a 400 that names it."""
+    frame = pd.DataFrame({"fare": X[:, 0], "sex": SEX})
+    model = make_pipeline(make_column_transformer((encoder, ["sex"]), remainder="passthrough"), LogisticRegression())
+    error = explained(model.fit(frame, Y), body)
+    assert (error.details["row"], error.details["column"]) == place
+    assert "no value" in error.message
+    assert error.details["expected"] == "female, male"
+
+
+def test_missing_category_that_is_known_or_imputed_is_not_blamed():
+    """Where the encoder has seen missing values, or an imputer stands before it, another row is to blame."""
+    frame = pd.DataFrame({"fare": X[:, 0], "sex": [None if i % 3 else "male" for i in range(N)]})
+    seen = make_pipeline(make_column_transformer((OneHotEncoder(), ["sex"])), LogisticRegression()).fit(frame, Y)
+    for model, body in ((seen, b"1,\n2,martian\n"), (titanic(), b"22,,2,7\n22,martian,2,7\n")):
+        assert explained(model, body).details["got"] == "martian"
 
 
 @pytest.mark.parametrize(

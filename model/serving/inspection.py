@@ -213,7 +213,11 @@ def _histogram_boosting(model: Any, count: int) -> list[Trait]:
 def _encoder(encoder: Any, count: int) -> list[Trait]:
     """OneHotEncoder, OrdinalEncoder, TargetEncoder: a missing value is a category like others, or an unknown one."""
     closed = getattr(encoder, "handle_unknown", None) == "error"
-    return [Trait(_of_categories(c), tuple(c.tolist()), ABSORBS, closed=closed) for c in encoder.categories_]
+    traits = []
+    for known in encoder.categories_:
+        missing = REFUSES if closed and len(_without_nan(known)) == len(known) else ABSORBS
+        traits.append(Trait(_of_categories(known), tuple(known.tolist()), missing, closed=closed))
+    return traits
 
 
 def _of_categories(categories: np.ndarray) -> str:

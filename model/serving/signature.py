@@ -135,9 +135,11 @@ def _blame(rows: Any, signature: Signature, message: str) -> BadRequest | None:
         values = np.asarray(rows.iloc[:, position] if frame else rows[:, position])
         name = column.name if signature.form == "frame" else position + 1
         if refused[position] and len(bad := np.flatnonzero([v is None or v != v for v in values])):
+            where = "" if all(refused) else " in this column"
+            kind = f"a {column.kind}" if column.kind != "any" else "a value"
             return BadRequest(
-                f"Row {bad[0] + 1}, column {name!r}: the value is missing, and this model takes no missing values.",
-                row=int(bad[0]) + 1, column=name, expected=f"a {column.kind}" if column.kind != "any" else "a value",
+                f"Row {bad[0] + 1}, column {name!r}: no value, and this model takes no missing values{where}.",
+                row=int(bad[0]) + 1, column=name, expected=listed(column.categories) if column.categories else kind,
             )  # fmt: skip
         if refused[position] and values.dtype.kind == "f" and len(bad := np.flatnonzero(_too_large(values, message))):
             return BadRequest(
