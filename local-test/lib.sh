@@ -67,10 +67,18 @@ choose_mode() {
     MODE=docker
     return
   fi
+  refuse_unusable_model
   tail -n 5 "$TEST_DIR/output/build.log" >&2
   [ "$MODE" = docker ] && fail "the image could not be built. All of it: $TEST_DIR/output/build.log"
   say "the image could not be built (all of it: local-test/test-dir/output/build.log): running natively."
   MODE=native
+}
+
+# Where the build has ended with the model's own fault, another way to run it would end so too.
+refuse_unusable_model() {
+  local reason
+  reason="$(tr -d '\033' <"$TEST_DIR/output/build.log" | sed -n 's/\[[0-9;]*m//g; s/^.*check: the model cannot serve: //p' | tail -n 1)"
+  [ -z "$reason" ] || fail "the model cannot serve: $reason"
 }
 
 # The first Python that is new enough; PYTHON=… chooses one.

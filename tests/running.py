@@ -97,9 +97,11 @@ class Running:
 
 
 class Native(Running):
-    """`python PROGRAM/serve`; `nginx=False` hides nginx from it."""
+    """`python PROGRAM/serve`; `nginx=False` hides nginx from it, `mode` is how its log is opened."""
 
-    def __init__(self, directory: Path, program: Path = KIT / "model", nginx: bool = True, **environ: str) -> None:
+    def __init__(
+        self, directory: Path, program: Path = KIT / "model", nginx: bool = True, mode: str = "ab", **environ: str
+    ) -> None:
         self.base = directory / "opt-ml"
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -107,7 +109,7 @@ class Native(Running):
         path = os.environ["PATH"] if nginx else str(directory / "empty-path")
         places = {"PATH": path, "SAGEMAKER_BIND_TO_PORT": str(port), "SAGEMAKER_BASE_DIR": str(self.base)}
         command = [sys.executable, str(program / "serve")]
-        with log.open("ab") as out:
+        with log.open(mode) as out:
             super().__init__(
                 subprocess.Popen(command, env={**os.environ, **places, **environ}, stdout=out, stderr=out), log
             )

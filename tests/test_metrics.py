@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -46,9 +47,22 @@ def value(running: Running, name: str, **labels: str) -> float:
     return scrape(running).get((name, tuple(sorted(labels.items()))), 0)
 
 
+def settled(running: Running) -> dict[Sample, float]:
+    """The samples when nothing is counted any more: the text is up to a second behind the tests that came before."""
+
+    def twice_the_same() -> dict[Sample, float] | None:
+        first = scrape(running)
+        time.sleep(1.5)
+        return first if scrape(running) == first else None
+
+    found = wait_until(twice_the_same)
+    assert isinstance(found, dict)
+    return found
+
+
 def test_requests_errors_rows_and_times_are_counted(server: Running) -> None:
     """Each way to serve: what was asked is counted, by status and code, and each histogram has as many as it should."""
-    before = scrape(server)
+    before = settled(server)
     server.post(ROW * 3)
     server.post(b"1,2\n")
     server.post(ROW, Accept="image/png")

@@ -116,3 +116,16 @@ def test_nginx_keeps_the_measurements_to_itself(nginx: None, serve: Serve) -> No
     running = serve(MODEL_SERVER_WORKERS="1").until_ready()
     assert "x-model-server-log" not in running.post().headers
     wait_until(lambda: "batch_rows" in running.log)
+
+
+def test_a_log_that_is_a_file_keeps_every_line(nginx: None, serve: Serve) -> None:
+    """`serve > log`: nginx, gunicorn and the supervisor write into one file, and none writes over another's lines."""
+    running = serve(mode="wb").until_ready()
+    for count in (1, 2, 3):
+        assert running.post(b"1,2\n").status_code == 400
+        wait_until(lambda count=count: running.log.count('"bad_request"') == count)
+    assert running.stop() == 0
+    assert len(entries(running)) == 3
+    assert running.log.startswith("serve: ")
+    assert "serve: SIGTERM: draining" in running.log
+    assert "Shutting down: Master" in running.log

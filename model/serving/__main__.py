@@ -17,6 +17,9 @@ def main(arguments: list[str]) -> int:
             from serving.training import main as run
         case ["check"]:
             from serving.checking import main as run
+        case ["-h" | "--help" | "help"]:
+            print(USAGE)
+            return 0
         case _:
             seen = f"unknown argument: {' '.join(arguments)}\n" if arguments else "no argument\n"
             print(seen + USAGE, file=sys.stderr)

@@ -7,6 +7,7 @@ and every request in flight is answered, within 25 s: SageMaker kills 30 s after
 
 from __future__ import annotations
 
+import fcntl
 import grp
 import json
 import os
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def main() -> int:
     except SettingError as exc:
         say(f"wrong setting: {exc}")
         return 2
+    _append_to_the_log()
     with _runtime_dir(config) as runtime_dir:
         return run(config, runtime_dir)
 
@@ -232,6 +234,13 @@ def _user_line(config: Settings) -> str:
         return ""
     entry = pwd.getpwnam(config.user) if config.user else pwd.getpwuid(0)
     return f"user {entry.pw_name} {grp.getgrgid(entry.pw_gid).gr_name};"
+
+
+def _append_to_the_log() -> None:
+    """nginx opens standard output anew. Where that is a file (`serve > log`), each would write over others' lines."""
+    for stream in (1, 2):
+        with suppress(OSError):  # it is closed
+            fcntl.fcntl(stream, fcntl.F_SETFL, fcntl.fcntl(stream, fcntl.F_GETFL) | os.O_APPEND)
 
 
 def _can_open(path: str) -> bool:
