@@ -6,10 +6,22 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
+from sklearn.cluster import DBSCAN, KMeans
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
+from sklearn.feature_selection import SelectFromModel
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 
 from running import KIT, make_program
+from serving.loaded_models import LoadedModel
+from serving.signature import Signature
 
 
 def check(program: Path) -> subprocess.CompletedProcess[str]:
@@ -62,6 +74,52 @@ def test_what_is_no_pickle_is_named(tmp_path: Path, content: bytes, said: str) -
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "model", [LogisticRegression(), make_pipeline(StandardScaler(), LogisticRegression()), GridSearchCV(KMeans(), {})]
+)
+def test_a_model_that_was_never_fitted_is_told(tmp_path: Path, model: object) -> None:
+    """It says of no row what it expects, so no warm-up would find it: every request would fail."""
+    done = check(make_program(tmp_path, model=pickle.dumps(model)))
+    assert done.returncode == 1
+    assert f"a {type(model).__name__}, is not fitted. Fit it and save that very object" in done.stderr
+
+
+def test_a_pipeline_of_texts_that_was_never_fitted_is_told(tmp_path: Path) -> None:
+    """Its rows are known, and the warm-up finds it: in the same words."""
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    assert "a Pipeline, is not fitted. Fit it" in check(make_program(tmp_path, model=pickle.dumps(model))).stderr
+
+
+class Constant(BaseEstimator):
+    """A user's own estimator: what it has learned has no underscore at its end, so scikit-learn cannot see it."""
+
+    def fit(self, rows: Any, _: Any = None) -> Constant:
+        self.mean = float(np.mean(rows))
+        return self
+
+    def predict(self, rows: Any) -> Any:
+        return np.full(len(rows), self.mean)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Constant().fit([[1.0]]),
+        make_pipeline(Normalizer(), Constant()).fit([[1.0]]),
+        Normalizer(),
+        HashingVectorizer(),
+        FunctionTransformer(),
+        SelectFromModel(LogisticRegression().fit([[1.0], [2.0]], [0, 1]), prefit=True),
+        DBSCAN(),
+        {"no": "estimator"},
+        LogisticRegression,
+    ],
+)
+def test_what_needs_no_fit_or_hides_it_is_not_refused(model: object) -> None:
+    """Stateless transformers, estimators of the user's own, and those that transformation itself fits."""
+    LoadedModel(model, lambda model, rows: [0] * len(rows), Signature(), Path("model.pkl")).warm_up()
 
 
 def test_a_missing_package_is_named_as_pip_names_it(tmp_path: Path) -> None:

@@ -101,10 +101,19 @@ def of_loading(exc: Exception, path: Path) -> str:
     return f"{path.name} could not be loaded: {named(exc)} ({_place(exc)}). {_skew(path)}".rstrip()
 
 
-def of_warm_up(exc: Exception, expected: Signature) -> str:
+def of_unfitted(model: object) -> str:
+    return (
+        f"the model, a {type(model).__name__}, is not fitted. Fit it and save that very object: "
+        "cross_val_score, GridSearchCV and clone fit copies."
+    )
+
+
+def of_warm_up(exc: Exception, model: object, expected: Signature) -> str:
     """The model loaded, and a prediction on a sample row failed. Without the user's own sample the row was made up."""
     if isinstance(exc, ServingError):
         return exc.message
+    if type(exc).__name__ == "NotFittedError" and type(model).__module__.startswith("sklearn."):
+        return of_unfitted(model)
     remedy = (
         ""
         if expected.sample

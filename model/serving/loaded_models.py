@@ -73,9 +73,12 @@ class LoadedModel:
             raise RuntimeError("transformation called sys.exit()") from exc
 
     def warm_up(self) -> None:
-        """Predicts two sample rows. Raises ModelNotUsable when that fails; nothing if no plausible row is known."""
+        """Predicts two sample rows. Raises ModelNotUsable when that fails, or when no plausible row is known and the
+        model is plainly not fitted."""
         rows = self.sample_rows(2)
         if rows is None:
+            if _is_unfitted(self.model):
+                raise ModelNotUsable(diagnosis.of_unfitted(self.model))
             log.info("no warm-up prediction: the model does not tell which rows it expects")
             return
         try:
@@ -83,7 +86,37 @@ class LoadedModel:
             if not predictions.is_whole(result):
                 predictions.per_row(result, 2)
         except Exception as exc:
-            raise ModelNotUsable(diagnosis.of_warm_up(exc, self.signature)) from exc
+            raise ModelNotUsable(diagnosis.of_warm_up(exc, self.model, self.signature)) from exc
+
+
+def _is_unfitted(model: Any) -> bool:
+    """Whether all of it is scikit-learn's own, and nothing in it was ever fitted although its methods ask for that.
+
+    Anybody else's estimator may keep what it has learned where scikit-learn does not look. One without a method to
+    predict by (DBSCAN) is fitted by the transformation itself.
+    """
+    if not type(model).__module__.startswith("sklearn."):
+        return False
+    from sklearn.base import BaseEstimator
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        parts = [part for part in (model, *model.get_params().values()) if isinstance(part, BaseEstimator)]
+        if not parts or not any(hasattr(model, method) for method in diagnosis.METHODS):
+            return False
+        if any(not type(part).__module__.startswith("sklearn.") or _has_learned(part) for part in parts):
+            return False
+        check_is_fitted(model)
+    except NotFittedError:
+        return True
+    except Exception:  # noqa: BLE001 - a model that misbehaves when asked says nothing
+        return False
+    return False
+
+
+def _has_learned(estimator: Any) -> bool:
+    return any(name.endswith("_") and not name.startswith("_") for name in vars(estimator))
 
 
 def find(settings: Settings) -> Path:
