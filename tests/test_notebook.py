@@ -157,7 +157,7 @@ def test_from_a_fresh_kernel_to_predictions_and_back_to_nothing(aws, monkeypatch
     """Top to bottom: the price is shown, the endpoint answers as scikit-learn does, and at the end nothing is left."""
     printed = run(aws, monkeypatch)
     assert "1 x ml.m5.large, at least: $0.5 an hour, $365.00 a month" in printed
-    assert f"endpoint: {expected_predictions()}" in printed
+    assert f"endpoint: {expected_predictions()}\nmodel:    {expected_predictions()}" in printed
     assert '"code": "bad_request"' in printed
     assert "No endpoint is running." in printed
     assert left_over(aws) == {}
