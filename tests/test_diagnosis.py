@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
@@ -20,7 +21,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 
 from running import KIT, make_program
-from serving.loaded_models import LoadedModel
+from serving.errors import ModelNotUsable
+from serving.loaded_models import LoadedModel, load
 from serving.signature import Signature
 
 
@@ -65,7 +67,9 @@ def test_a_single_pickle_of_another_name_is_taken(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Run `git lfs pull`"),
         (b"<html>", "is not a pickle"),
-        (pickle.dumps({"a": 1})[:-4], "could not be loaded"),
+        (pickle.dumps({"a": 1})[:-4], "is cut off: it ends after"),
+        (pickle.dumps(1.5, protocol=2)[:-1], "Save or copy it again."),
+        (b"\x80\x04\xff", "could not be loaded"),
     ],
 )
 def test_what_is_no_pickle_is_named(tmp_path: Path, content: bytes, said: str) -> None:
@@ -74,6 +78,17 @@ def test_what_is_no_pickle_is_named(tmp_path: Path, content: bytes, said: str) -
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("compress", [0, 3, ("xz", 3)])
+@pytest.mark.parametrize("share", [False, True])
+def test_a_joblib_file_that_ends_in_an_array_is_cut_off(tmp_path: Path, compress: object, share: bool) -> None:
+    """However it is written and read; no version is blamed."""
+    path = tmp_path / "model.pkl"
+    joblib.dump(np.random.default_rng(0).random(5000), path, compress=compress)
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(ModelNotUsable, match=r"model.pkl is cut off: it ends after \d+ bytes"):
+        load(tmp_path, share=share)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,9 @@ LFS_POINTER = b"version https://git-lfs"
 PICKLE_STARTS = (b"\x80", b"\x1f\x8b", b"\x78", b"BZh", b"\xfd7z", b"\x5d\x00", b"\x04\x22\x4d\x18", b"(", b"c")
 """A pickle, or one compressed by joblib (gzip, zlib, bz2, xz, lzma, lz4), or protocol 0."""
 
+CUT_OFF = "^EOF: |pickle data was truncated|exhausted before end of frame|mmap length is greater than file size"
+"""How pickle and joblib say, when it is not an EOFError, that a file ends too early."""
+
 
 def of_missing_artifact(directory: Path, names: list[str]) -> str:
     found = ", ".join(n for n in names if n.endswith((".pkl", ".pickle", ".joblib"))) or ", ".join(names[:12])
@@ -98,6 +101,9 @@ def of_loading(exc: Exception, path: Path) -> str:
         return (
             f"{path.name} was made by a newer Python ({text}). Build with --build-arg PYTHON_VERSION=… or pickle again."
         )
+    if path.is_file() and (isinstance(exc, EOFError) or re.search(CUT_OFF, text)):
+        size = path.stat().st_size
+        return f"{path.name} is cut off: it ends after {size} bytes, before the model does. Save or copy it again."
     return f"{path.name} could not be loaded: {named(exc)} ({_place(exc)}). {_skew(path)}".rstrip()
 
 
