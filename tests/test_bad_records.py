@@ -211,6 +211,27 @@ def test_one_line_of_the_log_tells(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"1,2\nx,2\n3,4\n", "record 2: Row 2, column 1: expected a number, got 'x'."),
+        (b"x,2\n3,4\n", "model's; send text/csv; header=present."),
+        (b"1,2\n3,4\n5,x\n", "record 3: Row 3, column 2: expected a number, got 'x'."),
+    ],
+)
+def test_the_log_counts_as_the_caller_does(caplog: pytest.LogCaptureFixture, body: bytes, said: str) -> None:
+    """The row is the one in the request, whatever the complaint; only the first line could be a header."""
+    with caplog.at_level(logging.WARNING):
+        Asked()(body)
+    assert caplog.records[0].getMessage().endswith(said)
+
+
+def test_only_the_first_line_may_be_a_header() -> None:
+    """A record further down whose texts are the names of columns is a record."""
+    texts = Signature("frame", (Column("a", "text"), Column("b", "text")))
+    assert Asked(texts)(b"s,t\nu\na,b\nv,w\n").body == b"s\nERROR\na\nv\n"
+
+
+@pytest.mark.parametrize(
     ("environ", "status"),
     [({"SAGEMAKER_BATCH": "true"}, 200), ({"MODEL_SERVER_BAD_RECORDS": "mark"}, 200), ({}, 400)],
 )

@@ -61,12 +61,15 @@ def marked(
     request = replace(request, content_type=request.content_type if said else media_type, content_encoding=None)
     if records.header and answer(replace(request, body=records.header)).status != 200:
         return refused
+    below = request  # what is not at the top has no header, whatever its first line looks like
+    if media_type == "text/csv" and not records.header:
+        below = replace(request, content_type=f"{request.content_type}; header=absent")
     pieces: list[bytes] = []
     bad: list[tuple[int, str]] = []
     todo: list[tuple[int, int, Reply | None]] = [(0, len(records), refused)]
     while todo:
         first, end, reply = todo.pop()
-        reply = reply or answer(replace(request, body=records.part(first, end)))
+        reply = reply or answer(replace(below if first else request, body=records.part(first, end)))
         if reply.status == 200 and reply.content_type == content_type:
             pieces.append(reply.body if isinstance(reply.body, bytes) else b"".join(reply.body))
         elif reply.status != 400:
@@ -94,7 +97,7 @@ def _mark(reply: Reply, number: int, media_type: str) -> tuple[str, bytes]:
     error = json.loads(reply.body)["error"]
     if error.get("row") == 1:  # it was alone; its caller knows it by its place in the request
         error["row"] = number
-        error["message"] = error["message"].replace("Row 1 ", f"Row {number} ", 1)
+        error["message"] = re.sub(r"^Row 1\b", f"Row {number}", error["message"])
     mark = b"ERROR" if media_type == "text/csv" else predictions.dumps({"error": error})
     return error["message"], mark + b"\n"
 

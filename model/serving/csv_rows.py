@@ -47,7 +47,7 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, max
         frame = _bulk_frame(_below(body) or b"", names, signature)
         return frame if frame is not None else _cell_by_cell(text, signature, names)
     frame = _bulk_frame(body, None, signature)
-    return frame if frame is not None else _cell_by_cell(text, signature, None)
+    return frame if frame is not None else _cell_by_cell(text, signature, None, may_have_header=header != "absent")
 
 
 def numeric_block(body: bytes, width: int | None) -> np.ndarray | None:
@@ -202,7 +202,7 @@ def _looks_like_a_value(cell: str) -> bool:
     return cell in NA_WORDS or cell in TRUTH or bool(NUMBER.fullmatch(cell) or INFINITY.fullmatch(cell))
 
 
-def _cell_by_cell(text: str, signature: Signature, names: list[str] | None) -> Any:
+def _cell_by_cell(text: str, signature: Signature, names: list[str] | None, may_have_header: bool = False) -> Any:
     """The way that takes everything and names what it does not take."""
     width = len(names) if names is not None else signature.count
     if names is not None and signature.names is not None:
@@ -223,8 +223,8 @@ def _cell_by_cell(text: str, signature: Signature, names: list[str] | None) -> A
             rows.append(row)
     except csv.Error as exc:
         raise BadRequest(f"Row {len(rows) + 1} is not valid CSV: {_reason(exc)}.", row=len(rows) + 1) from None
-    table = Table(list(zip(*rows, strict=True)) if rows else [()] * (width or 0), len(rows), names, null=False)
-    return align(table, signature)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * (width or 0)
+    return align(Table(columns, len(rows), names, null=False, may_have_header=may_have_header), signature)
 
 
 def _reason(error: csv.Error) -> str:

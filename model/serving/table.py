@@ -33,6 +33,8 @@ class Table:
     """The source has a null of its own (JSON, Parquet), so the words NA and "" are texts. False for CSV."""
     block: np.ndarray | None = None
     """Instead of columns: all of them as one array of numbers. Only where takes_block() says so."""
+    may_have_header: bool = False
+    """The first row could be a header that was not known as one."""
 
     @classmethod
     def of_rows(cls, rows: Sequence[Any], width: int | None = None, names: Sequence[str] | None = None) -> Table:
@@ -198,7 +200,7 @@ def _column(values: Any, table: Table, column: Column, position: int, signature:
     except Unfit as exc:
         name = column.name if column.name is not None else table.names[position] if table.names else position + 1
         hint = ""
-        if exc.index == 0 and not table.null and table.names is None:
+        if exc.index == 0 and table.may_have_header:
             hint = " If the first line is a header, its names must be the model's"
             hint += f": {listed(signature.names)}." if signature.names else "; send text/csv; header=present."
         raise BadRequest(
