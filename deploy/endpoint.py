@@ -6,6 +6,7 @@ old instances answer until the new ones do, and SageMaker goes back to them when
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -134,6 +135,24 @@ def ensure_config(sagemaker: Any, name: str, variant: dict[str, Any], tags: list
     if find_config(sagemaker, config) is None:
         sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=[variant], Tags=tags)
     return config
+
+
+def predict(runtime: Any, name: str, payload: bytes, **target: str) -> list[str]:
+    """The lines that the endpoint answers to the CSV `payload`. Raises Stop with the server's message if it refuses."""
+    try:
+        reply = runtime.invoke_endpoint(
+            EndpointName=name, ContentType="text/csv", Accept="text/csv", Body=payload, **target
+        )
+    except runtime.exceptions.ModelError as problem:
+        if problem.response["OriginalStatusCode"] != 400:
+            raise
+        message = json.loads(problem.response["OriginalMessage"])["error"]["message"]
+        raise Stop(
+            f"The endpoint {name} refuses these rows: {message}\nWrite rows of your model to a CSV file, name it in "
+            "PAYLOAD (in the parameters), and run the parameters, section 1 and this cell again."
+        ) from None
+    lines: list[str] = reply["Body"].read().decode().splitlines()
+    return lines
 
 
 def log_tail(session: Any, group: str, stream_prefix: str = "", count: int = LOG_LINES) -> list[str]:

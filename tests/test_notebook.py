@@ -163,6 +163,13 @@ def test_from_a_fresh_kernel_to_predictions_and_back_to_nothing(aws, monkeypatch
     assert left_over(aws) == {}
 
 
+def test_rows_that_are_not_of_the_model(aws, monkeypatch, tmp_path):
+    """The payload belongs to another model: the server's message, and which parameter to change."""
+    (tmp_path / "rows.csv").write_text("1,2\n")
+    with pytest.raises(CellExecutionError, match=r"refuses these rows: Row 1 has 2 (.|\n)*PAYLOAD \(in the parameters"):
+        run(aws, monkeypatch, TRAIN=False, PAYLOAD=str(tmp_path / "rows.csv"))
+
+
 def test_the_other_ways_answer_the_same_and_leave_nothing(aws, monkeypatch):
     """Serverless, asynchronous and batch give scikit-learn's predictions, and delete what they made by themselves."""
     printed = run(aws, monkeypatch, MODES=["serverless", "async", "batch"], TRAIN=False)
