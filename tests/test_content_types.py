@@ -369,6 +369,32 @@ def test_json_malformed(body):
     refused(BadRequest, body, "application/json", NAMED)
 
 
+@pytest.mark.parametrize("signature", [NUMBERS, NAMED])
+@pytest.mark.parametrize(
+    "body", ['{"data": [[1,2,3]]}', '{"rows": [[1,2,3],[4,5,6]]}', '{"data": [1,2,3]}', '{"x": [{"a": 1}], "id": 7}']
+)
+def test_json_unknown_envelope(body, signature):
+    """Rows under a name that nobody knows are a 400 that names the envelopes."""
+    message = refused(BadRequest, body, "application/json", signature).message
+    assert f"'{next(iter(json.loads(body)))}' is neither a column" in message
+    assert "instances, inputs, dataframe_split, dataframe_records, columns with data, predictions, features." in message
+
+
+def test_json_envelope_unlike():
+    """Columns by name, rows with more than the model takes, and a model that takes anything: no envelope is missed."""
+    assert len(rows('{"a": [1,2], "b": [1,2], "c": [1,2], "tags": [[1],[2]]}', "application/json", NAMED)) == 2
+    assert len(rows('{"a": 1, "b": 2, "c": 3, "tags": [[1]]}', "application/json", NAMED)) == 1
+    assert len(rows('{"x": [1,2]}', "application/json", ONE)) == 2
+    assert len(rows('{"data": [[1,2],[3,4]]}', "application/json", UNKNOWN)) == 1
+
+
+@pytest.mark.parametrize("body", [b"1;2;3\n", b"1,2,3\n1\t2\t3\n", b"1,5;2;3\n"])
+def test_csv_of_another_separator(body):
+    """Semicolons and tabs where commas should be are told."""
+    assert "separated by commas, not by semicolons or tabs" in refused(BadRequest, body).message
+    assert "semicolons" not in refused(BadRequest, b"1,2\n").message
+
+
 def test_json_lines():
     """JSON Lines take a list, an object or an envelope of one row per line, and skip blank lines."""
     body = '[1.5,2,3]\n\n{"a":4,"b":5.25,"c":6}\r\n'

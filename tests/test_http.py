@@ -107,6 +107,9 @@ def test_a_wrong_method_is_a_405_in_json(server: Running) -> None:
     assert answer.status_code == 405
     assert "POST" in answer.headers["allow"]
     assert error_of(answer)["code"] == "method_not_allowed"
+    assert "does not take GET. POST rows to it." in error_of(answer)["message"]
+    other = httpx.put(f"{server.url}/execution-parameters", content=b"1")
+    assert "It takes GET" in error_of(other)["message"]
 
 
 def test_an_unknown_content_type_is_a_415_that_lists_the_known(server: Running) -> None:

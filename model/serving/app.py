@@ -148,8 +148,10 @@ def _translated(exc: Exception, app: Flask, max_body_mb: int) -> Exception:
             routes = ", ".join(sorted(rule.rule for rule in app.url_map.iter_rules()))
             return errors.NotFound(f"There is nothing at {request.path}. There is: {routes}.")
         case MethodNotAllowed():
+            methods = sorted(exc.valid_methods or ())
+            remedy = "POST rows to it" if set(methods) == {"POST", "OPTIONS"} else f"It takes {', '.join(methods)}"
             return errors.MethodNotAllowed(
-                f"{request.path} does not take {request.method}.", expected=exc.valid_methods
+                f"{request.path} does not take {request.method}. {remedy}.", expected=exc.valid_methods
             )
         case RequestEntityTooLarge():
             return errors.PayloadTooLarge(

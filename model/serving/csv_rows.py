@@ -219,7 +219,7 @@ def _cell_by_cell(text: str, signature: Signature, names: list[str] | None, may_
             if width is None:
                 width = len(row)
             if len(row) != width:
-                raise wrong_width(len(rows) + 1, len(row), signature, width)
+                raise wrong_width(len(rows) + 1, len(row), signature, width, row)
             rows.append(row)
     except csv.Error as exc:
         raise BadRequest(f"Row {len(rows) + 1} is not valid CSV: {_reason(exc)}.", row=len(rows) + 1) from None

@@ -88,6 +88,7 @@ def _document(value: Any, signature: Signature) -> Any:
         for keys, take_off in ENVELOPES:
             if all(key in value for key in keys):
                 return take_off(value, signature)
+    _refuse_unknown_envelope(value, signature)
     if value and all(isinstance(cells, list) for cells in value.values()):
         return _named_columns(value)
     return [value]
@@ -96,6 +97,21 @@ def _document(value: Any, signature: Signature) -> Any:
 def _is_named_row(value: dict[str, Any], signature: Signature) -> bool:
     """A feature may be called "data" or "inputs"; then the object is a row if all features are there."""
     return bool(signature.position) and all(name in value for name in signature.position)
+
+
+def _refuse_unknown_envelope(value: dict[str, Any], signature: Signature) -> None:
+    """Rows under a name that nobody knows would be read as one column, or as one cell."""
+    if signature.count is None or value.keys() & signature.position.keys():
+        return
+    for name, inner in value.items():
+        if not isinstance(inner, list) or not inner:
+            continue
+        if isinstance(inner[0], list | dict) or (len(value) == 1 and signature.count > 1):
+            known = ", ".join(" with ".join(keys) for keys, _ in ENVELOPES if keys != ("data",))
+            raise BadRequest(
+                f"{name[:80]!r} is neither a column of the model nor an envelope around rows. Envelopes are: {known}.",
+                expected=SHAPES,
+            )
 
 
 def _no_rows(value: Any) -> Any:
@@ -131,6 +147,12 @@ def _one_row(value: dict[str, Any], signature: Signature) -> list[Any]:
     return [value]
 
 
+def _data(value: dict[str, Any], signature: Signature) -> list[Any]:
+    """{"data": {"features": …}} is a row; {"data": [[…]]} is not."""
+    _refuse_unknown_envelope(value, signature)
+    return [value]
+
+
 def _named_columns(value: dict[str, list[Any]]) -> Table:
     lengths = {len(cells) for cells in value.values()}
     if len(lengths) > 1:
@@ -147,7 +169,7 @@ ENVELOPES: tuple[tuple[tuple[str, ...], Callable[[dict[str, Any], Signature], An
     (("columns", "data"), _split),
     (("predictions",), _inner("predictions")),  # what the container before this one in a pipeline has answered
     (("features",), _one_row),
-    (("data",), _one_row),
+    (("data",), _data),
 )
 """The keys that tell an envelope → the function that takes it off; the first that fits."""
 

@@ -114,11 +114,15 @@ def takes_block(signature: Signature, names: Sequence[str] | None) -> bool:
     return signature.numeric and (names is None or signature.columns is not None)
 
 
-def wrong_width(row: int, got: int, signature: Signature, width: int | None = None) -> BadRequest:
-    """The row has `got` values instead of `width`, or instead of what the model expects."""
+def wrong_width(
+    row: int, got: int, signature: Signature, width: int | None = None, cells: Sequence[str] = ()
+) -> BadRequest:
+    """The row has `got` values instead of `width`, or instead of what the model expects. `cells` are those of CSV."""
     expected = width if width is not None else signature.count or 0
     names = signature.names if expected == signature.count else None
     remedy = " Is the label still among them?" if got == expected + 1 else ""
+    if got < expected and any(mark in cell for mark in ";\t" for cell in cells):
+        remedy = " Values are separated by commas, not by semicolons or tabs."
     if signature.form == "texts":
         remedy = " Quote a text that contains commas, or send one text per line as text/plain."
     values = f"{got} value{'s' * (got != 1)}"
