@@ -125,6 +125,10 @@ def test_without_a_model_it_is_healthy_and_says_what_to_ask(client: Client) -> N
     answer = client.running.post(GOOD)
     assert answer.status_code == 404
     assert "POST /models/NAME/invoke" in answer.json()["error"]["message"]
+    unknown = client.http.get(f"{client.running.url}/no-such-path").json()["error"]["message"]
+    addresses = unknown.partition("There is: ")[2].rstrip(".").split(", ")
+    assert "/models/<name>" in addresses
+    assert len(addresses) == len(set(addresses)), addresses
 
 
 def test_the_life_of_a_model(client: Client, tmp_path: Path) -> None:
@@ -221,7 +225,8 @@ def test_the_list_has_pages(client: Client, tmp_path: Path) -> None:
 
 
 def test_what_cannot_serve_fails_alone(client: Client, tmp_path: Path) -> None:
-    """A corrupt model: 500 with the diagnosis; it is not listed, may be mended and loaded; others go on."""
+    """A corrupt model: 500 with the diagnosis; it is not listed, may be mended; others go on; no traceback in the log."""
+    logged = len(client.running.log)
     client.load("good", make_model(tmp_path / "good"))
     corrupt = make_model(tmp_path / "corrupt", dump="model.joblib")
     (corrupt / "model.joblib").write_bytes(b"no model")
@@ -242,6 +247,10 @@ def test_what_cannot_serve_fails_alone(client: Client, tmp_path: Path) -> None:
         assert said in answer.json()["error"]["message"]
         assert client.invoke("bad").status_code == 404
         assert client.invoke("good").text == "good\n"
+    told = client.running.log[logged:]
+    assert told.count("model bad: ") >= 5
+    assert "Traceback" not in told, told
+    assert "ThreadPoolWorker" not in told
     joblib.dump(always("mended"), corrupt / "model.joblib")
     assert client.load("bad", corrupt).status_code == 200
     assert client.at_once(16, lambda: client.invoke("bad")) == {200: 16}

@@ -145,7 +145,7 @@ def _translated(exc: Exception, app: Flask, max_body_mb: int) -> Exception:
         case NotFound() if request.path == "/invocations-bidirectional-stream":
             return errors.NotFound("Bidirectional streaming is not offered; POST /invocations can stream its answer.")
         case NotFound():
-            routes = ", ".join(sorted(rule.rule for rule in app.url_map.iter_rules()))
+            routes = ", ".join(sorted({rule.rule for rule in app.url_map.iter_rules()}))
             return errors.NotFound(f"There is nothing at {request.path}. There is: {routes}.")
         case MethodNotAllowed():
             methods = sorted(exc.valid_methods or ())

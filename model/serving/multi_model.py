@@ -295,9 +295,12 @@ class Models:
         return engine
 
     def _in_thread(self, call: Callable[[], T], what: str) -> T:
-        running = self._loader.spawn(call)
+        running = self._loader.spawn(_outcome, call)
         with gevent.Timeout(self.config.timeout, False):
-            return running.get()  # type: ignore[no-any-return]
+            result, failure = running.get()
+            if failure is not None:
+                raise failure
+            return result  # type: ignore[no-any-return]
         self._loader = ThreadPool(1)
         self._stuck(f"{what} has not returned for {self.config.timeout} s")
         raise ModelNotUsable(f"{what} has not returned for {self.config.timeout} s (MODEL_SERVER_TIMEOUT).")
@@ -318,6 +321,14 @@ class Models:
             memory.give_back()
             log.info("model %s: unloaded", entry.name)
         self.registry.unmark(entry)
+
+
+def _outcome(call: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """What it returned, or raised: gevent would print the traceback of what a thread raises."""
+    try:
+        return call(), None
+    except Exception as exc:  # noqa: BLE001 - it is raised where it is waited for
+        return None, exc
 
 
 def _wish(body: bytes) -> tuple[str, str]:
