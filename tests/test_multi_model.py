@@ -225,7 +225,7 @@ def test_the_list_has_pages(client: Client, tmp_path: Path) -> None:
 
 
 def test_what_cannot_serve_fails_alone(client: Client, tmp_path: Path) -> None:
-    """A corrupt model: 500 with the diagnosis; it is not listed, may be mended; others go on; no traceback in the log."""
+    """A corrupt model: 500 with the diagnosis and no traceback; not listed, may be mended; others go on."""
     logged = len(client.running.log)
     client.load("good", make_model(tmp_path / "good"))
     corrupt = make_model(tmp_path / "corrupt", dump="model.joblib")
