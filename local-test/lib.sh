@@ -62,7 +62,7 @@ choose_mode() {
   fi
   IMAGE="$LOCAL_IMAGE"
   say "building the image $IMAGE (the first time takes some minutes; see local-test/test-dir/output/build.log)"
-  if docker build --tag "$IMAGE" "$KIT" >"$TEST_DIR/output/build.log" 2>&1; then
+  if docker build --force-rm --tag "$IMAGE" "$KIT" >"$TEST_DIR/output/build.log" 2>&1; then
     grep "^requirements.txt has changed" "$TEST_DIR/output/build.log" >&2 || true
     MODE=docker
     return

@@ -2,7 +2,8 @@
 # Usage: local-test/train-local.sh [--docker|--native] [IMAGE]
 #
 # Runs `train` as a SageMaker training job would, with test-dir in the place of /opt/ml: the model is checked and
-# copied to test-dir/model, where serve-local.sh finds it. On an error the reason is in test-dir/output/failure.
+# copied to test-dir/model, where serve-local.sh finds it. On an error `train` writes the reason to test-dir/output/failure;
+# a model that cannot serve ends the build of its image already, with the reason.
 #
 #   IMAGE      an image that is there already; without it the image is built from this directory
 #   --docker   in a container, or not at all
