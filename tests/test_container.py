@@ -130,10 +130,11 @@ def test_other_arguments_are_refused_with_what_there_is(image: str, arguments: t
 
 
 def test_the_image_is_what_sagemaker_takes(image: str) -> None:
-    """Exec-form entrypoint, amd64 or arm64, the label of what is served, root, nothing under /opt/ml, no compiler."""
+    """Exec-form entrypoint, amd64 or arm64, the labels of what is served, root, nothing under /opt/ml, no compiler."""
     config = json.loads(docker("image", "inspect", image).stdout)[0]
     assert config["Config"]["Entrypoint"] == ["python3", "-m", "serving"]
-    assert config["Config"]["Labels"] == {"com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true"}
+    served = ("accept-bind-to-port", "multi-models")
+    assert config["Config"]["Labels"] == {f"com.amazonaws.sagemaker.capabilities.{name}": "true" for name in served}
     assert config["Config"]["User"] in ("", "root", "0")
     listed = docker("run", "--rm", "--entrypoint", "sh", image, "-c", "ls /opt/ml 2>/dev/null; which gcc cc make; true")
     assert listed.stdout == ""
