@@ -139,7 +139,7 @@ def growth(results: Results) -> str:
         for row in results.growth
     ]
     heads = ["this kit with", "requests/s", "p50 ms", "p99 ms", "/ping p99 ms", "/ping max ms"]
-    return said + table(heads, rows) if rows else ""
+    return said + table(heads, rows) + "\n\n![growth](plots/growth.svg)" if rows else ""
 
 
 def sizes(results: Results) -> str:
