@@ -22,8 +22,8 @@ check: .venv-test/ready ## formatting, types, shell scripts, Dockerfile
 	@$(PYTHON_BIN)/shellcheck -x $(SCRIPTS) && $(PYTHON_BIN)/shfmt -i 2 -ci -d $(SCRIPTS)
 	@$(PYTHON_BIN)/hadolint --ignore DL3008 --ignore DL3059 Dockerfile
 
-image: ## build the image model-kit-local
-	@docker build --tag model-kit-local .
+image: ## build the image that serve-local.sh runs
+	@bash -c '. local-test/lib.sh && docker build --tag "$$LOCAL_IMAGE" .' make
 
 model: .venv-test/ready ## train the committed model again
 	@$(PYTHON_BIN)/python examples/train_model.py

@@ -5,7 +5,8 @@
 HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 KIT="$(dirname "$HERE")"
 TEST_DIR="$HERE/test-dir"
-LOCAL_IMAGE="model-kit-local"
+# Each checkout has an image of its own: two on one machine never serve each other's model.
+LOCAL_IMAGE="model-kit-local-$(printf '%s' "$KIT" | cksum | cut -d ' ' -f 1)"
 
 say() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2

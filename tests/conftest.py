@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from running import KIT, Container, Native, Running
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and all that they start with them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-IMAGE = "model-kit-test"
+# Each checkout has an image of its own, so that two can be tested on one machine.
+IMAGE = f"model-kit-test-{zlib.crc32(bytes(KIT))}"
 
 
 def lacking(what: str) -> None:
