@@ -25,7 +25,7 @@ from sklearn.base import clone  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 
-from serving.fast_paths import accelerate  # noqa: E402
+from serving.compiler.fast_paths import accelerate  # noqa: E402
 
 ROWS = (1, 16, 64, 256, 1024, 4096)
 CASES = (

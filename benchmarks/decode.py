@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "model"))
 import numpy as np
 import pandas as pd
 
-from serving.content_types import decode, encode
-from serving.signature import Column, Signature
+from serving.formats.content_types import decode, encode
+from serving.rows.signature import Column, Signature
 
 COLUMNS, LIMIT = 30, 2**31
 NAMES = [f"feature {i}" for i in range(COLUMNS)]

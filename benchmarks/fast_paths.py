@@ -24,7 +24,7 @@ from sklearn import compose, datasets, ensemble, impute, linear_model, preproces
 from sklearn.base import clone  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 
-from serving.fast_paths import accelerate  # noqa: E402
+from serving.compiler.fast_paths import accelerate  # noqa: E402
 
 SIZES = (1, 16, 64)
 

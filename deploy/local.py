@@ -40,11 +40,13 @@ def main() -> None:
     payload = sys.stdin.buffer.read()
     with redirect_stdout(sys.stderr):  # where a print() of predictor.py does no harm
         try:
-            from serving import answering, errors, loaded_models, settings
+            from serving import errors, settings
+            from serving.batching import answering
+            from serving.models import loading
         except ImportError as problem:
             sys.exit(str(problem))
         try:
-            model = loaded_models.load(settings.PROGRAM_DIR, os.environ[METHOD])
+            model = loading.load(settings.PROGRAM_DIR, os.environ[METHOD])
         except errors.ModelNotUsable as problem:
             sys.exit(str(problem))
         request = answering.Request(payload, "text/csv", accept="text/csv")

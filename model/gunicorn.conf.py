@@ -12,7 +12,9 @@ import logging  # noqa: E402
 
 from gunicorn import glogging  # noqa: E402
 
-from serving import loaded_models, request_log, settings  # noqa: E402
+from serving import settings  # noqa: E402
+from serving.http import request_log  # noqa: E402
+from serving.models import loading  # noqa: E402
 
 
 class RequestLog(glogging.Logger):
@@ -32,7 +34,7 @@ logging.basicConfig(level=chosen.log_level.upper(), format="%(levelname)s %(name
 wsgi_app = "wsgi:app"
 worker_class = "gevent"
 workers = chosen.workers
-shy = loaded_models.shy_of_fork(loaded_models.find(chosen)) if chosen.preload == "auto" else None
+shy = loading.shy_of_fork(loading.find(chosen)) if chosen.preload == "auto" else None
 preload_app = chosen.preload != "off" and shy is None
 user = group = chosen.user or None
 umask = 0o007 if chosen.user else 0o077  # the socket is for nginx's workers, which run as the same user

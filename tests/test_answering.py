@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from serving.answering import Reply, Request, answer
-from serving.loaded_models import LoadedModel
-from serving.signature import Column, Signature
+from serving.batching.answering import Reply, Request, answer
+from serving.models.inspection import signature_of
+from serving.models.loading import LoadedModel
+from serving.rows.signature import Column, Signature
 
 ARRAY = Signature("array", (Column(kind="number"), Column(kind="number")))
 FRAME = Signature("frame", (Column("a", "number"), Column("b", "number")))
@@ -127,10 +128,8 @@ def test_a_missing_value_that_the_model_refuses_is_the_callers_error() -> None:
     """A 400 that names row and column, not the estimator's words."""
     from sklearn.linear_model import LinearRegression
 
-    from serving import signature
-
     estimator = LinearRegression().fit([[0, 1], [1, 0]], [0, 1])
-    loaded = LoadedModel(estimator, lambda m, rows: m.predict(rows), signature.of(estimator), Path("model.pkl"))
+    loaded = LoadedModel(estimator, lambda m, rows: m.predict(rows), signature_of(estimator), Path("model.pkl"))
     [reply] = ask(loaded, "1,2\n3,\n")
     error = json.loads(reply.body)["error"]
     assert (reply.status, error["row"], error["column"]) == (400, 2, 2)

@@ -19,11 +19,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from running import PAYLOAD, Native
-from serving import bad_records, signature
-from serving.answering import Reply, Request, answer
+from serving.batching import bad_records
+from serving.batching.answering import Reply, Request, answer
 from serving.errors import BadRequest
-from serving.loaded_models import LoadedModel
-from serving.signature import Column, Signature
+from serving.models import inspection
+from serving.models.loading import LoadedModel
+from serving.rows.signature import Column, Signature
 
 ARRAY = Signature("array", (Column(kind="number"), Column(kind="number")))
 MIXED = Signature("frame", (Column("a", "number"), Column("b", "text")))
@@ -160,7 +161,7 @@ def test_a_missing_category_is_a_bad_record() -> None:
     frame = pd.DataFrame({"sex": ["female", "male"] * 4})
     model = make_pipeline(make_column_transformer((OneHotEncoder(), ["sex"])), LogisticRegression())
     model.fit(frame, [0, 1] * 4)
-    asked = Asked(signature.of(model), model.predict)
+    asked = Asked(inspection.signature_of(model), model.predict)
     assert asked(b'male\n""\nfemale\n').body == b"1\nERROR\n0\n"
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.batching import Policy, Unsplittable, answers, plan
+from serving.batching.policy import Policy, Unsplittable, answers, plan
 
 
 @dataclass

@@ -14,11 +14,11 @@ import orjson
 import pandas as pd
 import pytest
 
-from serving import content_types, recordio
-from serving.cells import NA_WORDS
-from serving.content_types import decode, encode, negotiate
 from serving.errors import BadRequest, ModelFailed, NotAcceptable, PayloadTooLarge, ServingError, UnsupportedMediaType
-from serving.signature import Column, Signature
+from serving.formats import content_types, recordio
+from serving.formats.content_types import decode, encode, negotiate
+from serving.rows.cells import NA_WORDS
+from serving.rows.signature import Column, Signature
 
 LIMIT = 10_000_000
 NUMBERS = Signature("array", tuple(Column(kind="number") for _ in range(3)))
@@ -852,8 +852,8 @@ NO_PANDAS = """
 import sys
 sys.modules["pandas"] = sys.modules["pyarrow"] = None
 sys.path.insert(0, "model")
-from serving.content_types import decode, encode
-from serving.signature import Column, Signature
+from serving.formats.content_types import decode, encode
+from serving.rows.signature import Column, Signature
 import numpy as np
 numbers = Signature("array", (Column(kind="number"),) * 2)
 for body in (b"1,2\\n", b"1,2\\n" * 60_000, b"+1,2\\n\\n", b"NA,2\\n", b'{"instances": [[1, 2]]}', b"1,\\n" * 60_000):

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from running import KIT, PAYLOAD, Native, make_program
-from serving import loaded_models
 from serving.errors import ModelNotUsable
+from serving.models import loading
 
 Serve = Callable[..., Native]
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -124,7 +124,7 @@ def test_who_is_given_a_context(tmp_path: Path, parameters: str, takes: bool) ->
     """A third parameter that must be given, or whose name is context."""
     scope: dict = {}
     exec(f"def transformation({parameters}): ...", scope)
-    assert loaded_models._takes_context(scope["transformation"]) is takes
+    assert loading._takes_context(scope["transformation"]) is takes
 
 
 @pytest.mark.parametrize("parameters", ["model", "model, rows, context, more", "model, rows, *, context"])
@@ -133,7 +133,7 @@ def test_wrong_parameters_are_named(parameters: str) -> None:
     scope: dict = {}
     exec(f"def transformation({parameters}): ...", scope)
     with pytest.raises(ModelNotUsable) as caught:
-        loaded_models._takes_context(scope["transformation"])
+        loading._takes_context(scope["transformation"])
     assert f"transformation({parameters})" in str(caught.value)
     assert "transformation(model, rows)" in str(caught.value)
     assert "transformation(model, rows, context)" in str(caught.value)
@@ -180,8 +180,9 @@ def test_the_accept_that_holds(nginx: None, serve: Serve, default: str) -> None:
 
 def test_the_default_accept_is_what_can_be_written() -> None:
     """Each type that can be answered may be the default; another stops the start."""
-    from serving import content_types, settings
+    from serving import settings
     from serving.errors import SettingError
+    from serving.formats import content_types
 
     for name in content_types.WRITABLE:
         assert settings.load({"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": name}).default_accept == name

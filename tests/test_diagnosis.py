@@ -22,8 +22,8 @@ from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScale
 
 from running import KIT, make_program
 from serving.errors import ModelNotUsable
-from serving.loaded_models import LoadedModel, load
-from serving.signature import Signature
+from serving.models.loading import LoadedModel, load
+from serving.rows.signature import Signature
 
 
 def check(program: Path) -> subprocess.CompletedProcess[str]:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving import csv_rows
-from serving.content_types import decode, encode
 from serving.errors import BadRequest
-from serving.signature import Column, Signature
+from serving.formats import csv_rows
+from serving.formats.content_types import decode, encode
+from serving.rows.signature import Column, Signature
 
 BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 KINDS = {"number": "float64", "integer": "int64", "text": "str"}

@@ -27,8 +27,8 @@ from sklearn.preprocessing import (
 )
 from threadpoolctl import threadpool_limits
 
-from serving import fast_paths
-from serving.fast_paths import OwnMethod, Shortcut, accelerate, outcome, same_bits
+from serving.compiler import fast_paths
+from serving.compiler.fast_paths import OwnMethod, Shortcut, accelerate, outcome, same_bits
 
 
 @pytest.fixture(autouse=True)

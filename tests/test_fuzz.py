@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.content_types import CONTENT_TYPES, decode, negotiate, parse
 from serving.errors import NotAcceptable, ServingError
-from serving.signature import Column, Signature
+from serving.formats.content_types import CONTENT_TYPES, decode, negotiate, parse
+from serving.rows.signature import Column, Signature
 
 BOUNDED = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 LIMIT = 200_000

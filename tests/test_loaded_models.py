@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from running import KIT, make_program
-from serving import loaded_models
+from serving.models import loading
 
 
 def test_the_committed_model_is_shared() -> None:
     """The kit as it is cloned loads its model once."""
-    assert loaded_models.shy_of_fork(KIT / "model", KIT / "model") is None
+    assert loading.shy_of_fork(KIT / "model", KIT / "model") is None
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_library_that_does_not_survive_a_fork_is_found_by_name(
 ) -> None:
     """In the requirements, among predictor.py's imports or in the pickle; not in comments."""
     program = make_program(tmp_path, files={name: content})
-    assert loaded_models.shy_of_fork(program, program) == found
+    assert loading.shy_of_fork(program, program) == found
 
 
 def test_a_predictor_beside_the_model_wins(tmp_path: Path) -> None:
@@ -48,9 +48,9 @@ def test_a_predictor_beside_the_model_wins(tmp_path: Path) -> None:
     (tmp_path / "helpers/__init__.py").touch()
     (tmp_path / "helpers/words.py").write_text("from .deeper import WORD\n")
     (tmp_path / "helpers/deeper.py").write_text("import json\nWORD = json.loads('\"own\"')\n")
-    model = loaded_models.load(tmp_path, program_dir=KIT / "model")
+    model = loading.load(tmp_path, program_dir=KIT / "model")
     assert model.predict([1, 2]) == ["own", "own"]
-    assert loaded_models.load(KIT / "model", program_dir=KIT / "model").predict(model.sample_rows(1)) != ["own"]
+    assert loading.load(KIT / "model", program_dir=KIT / "model").predict(model.sample_rows(1)) != ["own"]
     model.close()
     assert not {name for name in set(sys.modules) - before if name.startswith(("helpers", "_model_"))}
     assert not list(tmp_path.rglob("*.pyc"))

@@ -16,8 +16,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from running import KIT, Native, Running, make_program, wait_until
-from serving import emf, metrics, settings
+from serving import settings
 from serving.errors import SettingError
+from serving.monitoring import cloudwatch, exposition
 from test_engine import runtime_dir
 
 Serve = Callable[..., Native]
@@ -157,12 +158,12 @@ def test_no_counter_falls_when_a_worker_is_replaced(nginx: None, serve: Serve) -
 
 def test_labels_are_escaped_and_bounds_belong_to_their_buckets() -> None:
     """Numbers of one model in one worker: what each call of the two methods adds."""
-    counted = metrics.ModelMetrics('a"b\\c\nd', load_seconds=1.5)
+    counted = exposition.ModelMetrics('a"b\\c\nd', load_seconds=1.5)
     counted.answered(503, "overloaded", 0.0001)
     counted.answered(200, "", 100)
     counted.called(2000, 0.3)
     samples = counted.samples()
-    text = metrics._text(samples, healthy=True)
+    text = exposition._text(samples, healthy=True)
     found = {name: number for (name, labels), number in parsed(text).items() if ("model", 'a"b\\c\nd') in labels}
     assert found["model_server_rows_total"] == 2000
     assert found["model_server_queue_duration_seconds_count"] == 0
@@ -241,7 +242,7 @@ def test_embedded_metrics_are_printed_when_a_worker_ends(nginx: None, serve: Ser
         check_embedded(document, "Team/my-model")
         assert document["Requests"] > 0
         assert len(document["RequestDuration"]) == document["Requests"]
-    added = {name: sum(document[name] for document in documents) for name in emf.COUNTS}
+    added = {name: sum(document[name] for document in documents) for name in cloudwatch.COUNTS}
     assert added == {"Requests": 3, "ClientErrors": 1, "ServerErrors": 0, "Rows": 5}
     assert statuses == {200: 2, 400: 1}
 
@@ -256,8 +257,8 @@ def test_without_a_namespace_nothing_is_printed(nginx: None, serve: Serve) -> No
 
 def test_each_embedded_line_tells_what_is_new() -> None:
     """The second line has the difference to the first; without traffic there is no line."""
-    counted = metrics.ModelMetrics("a", load_seconds=0)
-    embedded = emf.EmbeddedMetrics("n", "a")
+    counted = exposition.ModelMetrics("a", load_seconds=0)
+    embedded = cloudwatch.EmbeddedMetrics("n", "a")
     assert embedded.line(counted, 1.5) is None
     for _ in range(1000):
         counted.answered(200, "", 0.07)
@@ -277,7 +278,7 @@ def test_each_embedded_line_tells_what_is_new() -> None:
     counted.called(3, 0.0002)
     second = json.loads(embedded.line(counted, 61.5) or "")
     check_embedded(second, "n")
-    assert {name: second[name] for name in emf.COUNTS} == {
+    assert {name: second[name] for name in cloudwatch.COUNTS} == {
         "Requests": 1, "ClientErrors": 1, "ServerErrors": 0, "Rows": 3,
     }  # fmt: skip
     assert (second["RequestDuration"], second["PredictionDuration"]) == ([0.00175], [0.000175])
@@ -286,10 +287,10 @@ def test_each_embedded_line_tells_what_is_new() -> None:
 
 def test_spread_values_keep_the_percentiles() -> None:
     """Two thirds fast, one third slow: so are the hundred values."""
-    histogram = metrics.Histogram(metrics.SECONDS)
+    histogram = exposition.Histogram(exposition.SECONDS)
     for seconds in [0.02] * 2000 + [3.0] * 1000:
         histogram.observe(seconds)
-    values = emf.spread(histogram, histogram.counts)
+    values = cloudwatch.spread(histogram, histogram.counts)
     assert len(values) == 100
     assert values == sorted(values)
     assert sum(value > 1 for value in values) == 33

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serving import cpus, memory, settings
+from serving import limits, settings
 from serving.errors import SettingError
 
 
@@ -17,7 +17,7 @@ def test_defaults_need_no_environment() -> None:
     """An empty environment gives the documented defaults."""
     config = settings.load({})
     assert (config.timeout, config.port, config.max_body_mb) == (60, 8080, 100)
-    assert config.workers == cpus.available()[0]
+    assert config.workers == limits.cpus()[0]
     assert config.model_dir == Path("/opt/ml/model")
 
 
@@ -166,7 +166,7 @@ MASK = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.
 )
 def test_the_cpus_are_those_of_the_cgroup(tmp_path: Path, files: dict[str, str], expected: int) -> None:
     """The quota of the cgroup (v2, nested, v1) limits the CPUs; without one the affinity mask does."""
-    assert cpus.available(cgroup(tmp_path, files))[0] == expected
+    assert limits.cpus(cgroup(tmp_path, files))[0] == expected
 
 
 SYSTEM = {"proc/meminfo": "MemTotal:       8388608 kB\nMemFree:   1024 kB\nMemAvailable:   4194304 kB\n"}
@@ -206,14 +206,14 @@ V1 = "sys/fs/cgroup/memory/memory."
 )  # fmt: skip
 def test_the_memory_is_that_of_the_cgroup(tmp_path: Path, files: dict[str, str], megabytes: float | None) -> None:
     """What the limit (v2, v1) or the system leaves, with files that nobody maps, without the reserve; else unknown."""
-    available = memory.available(cgroup(tmp_path, files))
+    available = limits.free_memory(cgroup(tmp_path, files))
     assert available == (None if megabytes is None else pytest.approx(megabytes * 2**20, abs=2))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone can limit it")
 def test_what_does_not_fit_is_a_memory_error() -> None:
     """Within `limited` a process gets so much and no more; afterwards it is free again."""
-    with memory.limited(50 * 2**20):
+    with limits.memory_limited(50 * 2**20):
         held = bytearray(20 * 2**20)
         with pytest.raises(MemoryError):
             bytearray(100 * 2**20)

@@ -26,11 +26,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
-from serving import signature
-from serving.content_types import decode, encode
 from serving.errors import BadRequest, ModelNotUsable
-from serving.signature import Column, Signature, load_sample, of, save_sample
-from serving.table import sample_rows
+from serving.formats.content_types import decode, encode
+from serving.models.inspection import signature_of
+from serving.rows import signature
+from serving.rows.signature import Column, Signature, load_sample, save_sample
+from serving.rows.table import sample_rows
 
 RNG = np.random.default_rng(0)
 N = 80
@@ -83,7 +84,7 @@ def test_numeric_models(name, named):
     target = np.where(Y, "yes", "no") if name == "forest of labels" else Y.astype(float) if name == "target" else Y
     original = FRAME if named else X
     model = ARRAY_MODELS[name].fit(original, target)
-    found = of(model)
+    found = signature_of(model)
     assert (found.form, found.count, found.numeric) == ("frame" if named else "array", 3, True)
     assert found.names == (("a", "b", "c") if named else None)
     for body, media_type in ((as_csv(FRAME), "text/csv"), (json.dumps(X.tolist()).encode(), "application/json")):
@@ -98,7 +99,7 @@ def test_numeric_models(name, named):
 def test_block_equals_frame(name):
     """The float block of a DataFrame gives the same answer as the DataFrame, bit for bit (but for a warning)."""
     model = ARRAY_MODELS[name].fit(FRAME, Y.astype(float) if name == "target" else Y)
-    decoded = decode(as_csv(FRAME), "text/csv", None, of(model), 10**8)
+    decoded = decode(as_csv(FRAME), "text/csv", None, signature_of(model), 10**8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert np.array_equal(model.predict(decoded.block), model.predict(decoded.rows))
@@ -122,7 +123,7 @@ def test_joined_requests_are_what_pandas_makes_of_their_frames():
 
 def test_mixed_columns():
     """A ColumnTransformer tells which columns are numbers, which texts, and their categories, through its pipelines."""
-    found = of(titanic())
+    found = signature_of(titanic())
     assert found.form == "frame"
     assert {c.name: (c.kind, c.missing) for c in found.columns} == {
         "age": ("number", True),
@@ -144,14 +145,14 @@ def test_mixed_columns():
 
 def test_integers_as_texts():
     """A JSON number for a column that was fitted as texts becomes that text."""
-    frame = rows(b'[{"age": 1, "fare": 2, "sex": "male", "class": 1}]', of(titanic()), "application/json")
+    frame = rows(b'[{"age": 1, "fare": 2, "sex": "male", "class": 1}]', signature_of(titanic()), "application/json")
     assert frame["class"].tolist() == ["1"]
 
 
 def test_unused_column():
     """A column that the model drops may be missing when columns come by name."""
     model = make_pipeline(ColumnTransformer([("n", StandardScaler(), ["a"])]), LogisticRegression()).fit(FRAME, Y)
-    found = of(model)
+    found = signature_of(model)
     assert [c.used for c in found.columns] == [True, False, False]
     assert np.array_equal(model.predict(rows(FRAME[["a"]].to_csv(index=False).encode(), found)), model.predict(FRAME))
     assert np.array_equal(
@@ -165,14 +166,19 @@ def test_remainder(remainder):
     model = make_pipeline(
         make_column_transformer((OneHotEncoder(), ["sex"]), remainder=remainder), LogisticRegression()
     ).fit(PEOPLE.dropna()[["age", "sex", "fare"]], Y[PEOPLE.notna().all(axis=1)])
-    assert [(c.kind, c.missing) for c in of(model).columns] == [("number", False), ("text", False), ("number", False)]
+    found = signature_of(model)
+    assert [(c.kind, c.missing) for c in found.columns] == [
+        ("number", False),
+        ("text", False),
+        ("number", False),
+    ]
 
 
 def test_encoder_on_arrays():
     """An encoder that was fitted on an array of objects gets one."""
     original = PEOPLE.dropna()[["sex", "class"]].to_numpy(dtype=object)
     model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(original, original[:, 0])
-    found = of(model)
+    found = signature_of(model)
     assert (found.form, [c.kind for c in found.columns]) == ("array", ["text", "text"])
     got = rows(as_csv(pd.DataFrame(original)), found)
     assert got.dtype == object
@@ -184,16 +190,16 @@ def test_integer_categories():
     """Integer categories beyond 2**53 keep their last digit."""
     ids = pd.DataFrame({"id": [2**53 + 1, 2**53 + 2, 5]})
     model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(ids, [0, 1, 0])
-    assert rows(as_csv(ids), of(model))["id"].tolist() == ids["id"].tolist()
+    assert rows(as_csv(ids), signature_of(model))["id"].tolist() == ids["id"].tolist()
     array = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(ids.to_numpy(), [0, 1, 0])
-    assert rows(as_csv(ids), of(array)).tolist() == ids.to_numpy().tolist()
+    assert rows(as_csv(ids), signature_of(array)).tolist() == ids.to_numpy().tolist()
 
 
 @pytest.mark.parametrize("vectorizer", [TfidfVectorizer(), CountVectorizer(ngram_range=(1, 2))])
 def test_texts(vectorizer):
     """A text vectorizer as the first step takes one string per row."""
     model = make_pipeline(vectorizer, LinearSVC()).fit(TEXTS, [1, 0, 1, 0] * 4)
-    found = of(model)
+    found = signature_of(model)
     assert found.form == "texts"
     assert sample_rows(found, 2) == ["a sample text"] * 2
     assert model.predict(rows(b"good film\nbad film\n", found, "text/plain")).tolist() == [1, 0]
@@ -204,15 +210,15 @@ def test_text_column():
     frame = pd.DataFrame({"review": TEXTS, "n": range(16)})
     columns = ColumnTransformer([("t", TfidfVectorizer(), "review"), ("n", StandardScaler(), ["n"])])
     model = make_pipeline(columns, LogisticRegression()).fit(frame, [1, 0] * 8)
-    assert [c.kind for c in of(model).columns] == ["text", "number"]
-    assert np.array_equal(model.predict(rows(as_csv(frame), of(model))), model.predict(frame))
+    assert [c.kind for c in signature_of(model).columns] == ["text", "number"]
+    assert np.array_equal(model.predict(rows(as_csv(frame), signature_of(model))), model.predict(frame))
 
 
 def test_histogram_boosting_with_categories():
     """HistGradientBoosting takes missing values and a category dtype."""
     frame = PEOPLE.assign(sex=PEOPLE["sex"].astype("category"), **{"class": PEOPLE["class"].astype("category")})
     model = HistGradientBoostingClassifier(categorical_features="from_dtype", max_iter=5).fit(frame, Y)
-    found = of(model)
+    found = signature_of(model)
     assert [c.kind for c in found.columns] == ["number", "category", "category", "number"]
     got = rows(as_csv(frame), found)
     assert got["sex"].dtype == frame["sex"].dtype
@@ -223,7 +229,7 @@ def test_histogram_boosting_with_categories():
 
 
 def explained(model, body):
-    found = of(model)
+    found = signature_of(model)
     got = rows(body, found)
     with pytest.raises(ValueError) as caught:
         model.predict(got)
@@ -245,7 +251,7 @@ def test_unknown_category_explained():
     """A value outside the categories of a strict encoder is a 400 that names it."""
     error = explained(titanic(), b"22,male,2,7\n22,martian,2,7\n")
     assert (error.details["row"], error.details["column"], error.details["got"]) == (2, "sex", "martian")
-    assert titanic(handle_unknown="ignore").predict(rows(b"22,martian,2,7\n", of(titanic()))).shape == (1,)
+    assert titanic(handle_unknown="ignore").predict(rows(b"22,martian,2,7\n", signature_of(titanic()))).shape == (1,)
 
 
 @pytest.mark.parametrize("encoder", [OneHotEncoder(), OrdinalEncoder()])
@@ -282,13 +288,13 @@ def test_missing_category_that_is_known_or_imputed_is_not_blamed():
 def test_missing_values_taken(model):
     """An imputer, or an estimator that takes NaN, is recognised wherever it stands."""
     model.fit(FRAME, Y)
-    assert all(column.missing for column in of(model).columns)
-    assert len(model.predict(rows(b"1,,3\n", of(model)))) == 1
+    assert all(column.missing for column in signature_of(model).columns)
+    assert len(model.predict(rows(b"1,,3\n", signature_of(model)))) == 1
 
 
 def test_own_faults_are_not_the_callers():
     """An error that good rows cause is not blamed on the caller."""
-    found = of(LogisticRegression().fit(FRAME, Y))
+    found = signature_of(LogisticRegression().fit(FRAME, Y))
     assert found.explain(sample_rows(found, 2), ValueError("whatever")) is None
     assert found.explain(rows(b"1,,3", found), ZeroDivisionError()) is None
 
@@ -304,14 +310,14 @@ def test_xgboost(named):
     model = xgboost.XGBClassifier(n_estimators=3).fit(original, Y)
     booster = model.get_booster()
     for thing in (model, booster):
-        found = of(thing)
+        found = signature_of(thing)
         assert (found.form, found.count, found.numeric) == ("frame" if named else "array", 3, True)
         got = rows(as_csv(FRAME), found)
         answer = thing.predict(got) if thing is model else thing.predict(xgboost.DMatrix(got))
         assert np.array_equal(
             answer, thing.predict(original) if thing is model else thing.predict(xgboost.DMatrix(original))
         )
-    assert len(model.predict(rows(b"1,,3\n", of(model)))) == 1
+    assert len(model.predict(rows(b"1,,3\n", signature_of(model)))) == 1
 
 
 def test_xgboost_categories():
@@ -320,7 +326,7 @@ def test_xgboost_categories():
     pytest.importorskip("pyarrow")
     frame = PEOPLE[["age", "sex"]].assign(sex=PEOPLE["sex"].astype("category"))
     model = xgboost.XGBClassifier(n_estimators=3, enable_categorical=True).fit(frame, Y)
-    found = of(model)
+    found = signature_of(model)
     assert [(c.kind, c.categories) for c in found.columns] == [("number", None), ("category", ("female", "male"))]
     assert np.array_equal(model.predict_proba(rows(as_csv(frame), found)), model.predict_proba(frame))
 
@@ -332,7 +338,7 @@ def test_lightgbm(named):
     original = PEOPLE[["age", "sex", "fare"]].assign(sex=PEOPLE["sex"].astype("category")) if named else X
     model = lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(original, Y)
     for thing in (model, model.booster_):
-        found = of(thing)
+        found = signature_of(thing)
         assert found.form == ("frame" if named else "array")
         assert [c.kind for c in found.columns] == ["number", "category" if named else "number", "number"]
         body = as_csv(original if named else FRAME)
@@ -346,11 +352,11 @@ def test_statsmodels():
     sm = pytest.importorskip("statsmodels.api")
     smf = pytest.importorskip("statsmodels.formula.api")
     y = X[:, 0] * 2 + X[:, 1]
-    assert of(sm.OLS(y, sm.add_constant(X)).fit()).count == 4
+    assert signature_of(sm.OLS(y, sm.add_constant(X)).fit()).count == 4
     named = sm.OLS(y, sm.add_constant(FRAME)).fit()
-    assert of(named).names == ("const", "a", "b", "c")
+    assert signature_of(named).names == ("const", "a", "b", "c")
     formula = smf.ols("y ~ np.abs(a) + C(g)", FRAME.assign(y=y, g=SEX)).fit()
-    found = of(formula)
+    found = signature_of(formula)
     assert [(c.name, c.kind) for c in found.columns] == [("a", "number"), ("g", "text")]
     assert formula.predict(rows(b"1,male\n", found)).shape == (1,)
 
@@ -372,7 +378,7 @@ class Odd:
 @pytest.mark.parametrize("model", [[Silent()], [Odd()], [None], [{"weights": [1]}], [LogisticRegression()], [len]])
 def test_silent_models(model):
     """A model that says nothing gets what the request holds: an array of numbers, else a DataFrame."""
-    found = of(model[0])
+    found = signature_of(model[0])
     assert (found.form, found.count, sample_rows(found, 1)) == ("unknown", None, None)
     assert rows(b"1,2\n3,4\n", found).tolist() == [[1, 2], [3, 4]]
     frame = rows(b"x,2\n007,\n", found)
@@ -383,7 +389,7 @@ def test_silent_models(model):
 def test_opaque_first_step():
     """Behind a function nothing is known of the types: read_csv's own guess is taken, and no sample is made up."""
     model = make_pipeline(FunctionTransformer(np.asarray), LogisticRegression()).fit(FRAME, Y)
-    found = of(model)
+    found = signature_of(model)
     assert {c.kind for c in found.columns} == {"any"}
     assert sample_rows(found, 1) is None
     assert rows(b"1,x,2.5\n", found).dtypes.astype(str).tolist() in (
@@ -437,8 +443,8 @@ def test_sample_file_decides(tmp_path):
     """The sample decides over the model: requests may carry what transformation computes the features from."""
     model = LogisticRegression().fit(FRAME, Y)
     raw = pd.DataFrame({"day": ["2024-05-31"], "shop": ["x"]})
-    assert of(model, save_sample(raw, tmp_path)).names == ("day", "shop")
-    assert of(model, Signature("texts")).form == "texts"
+    assert signature_of(model, save_sample(raw, tmp_path)).names == ("day", "shop")
+    assert signature_of(model, Signature("texts")).form == "texts"
 
 
 @pytest.mark.parametrize(
@@ -475,5 +481,5 @@ def test_ordinal_categories_of_objects():
     """None among an encoder's categories: a missing value becomes None, not NaN."""
     frame = pd.DataFrame({"c": np.array(["x", None, "y"], dtype=object)}, dtype=object)
     model = make_pipeline(OrdinalEncoder(), LogisticRegression()).fit(frame, [0, 1, 0])
-    if None in of(model).columns[0].categories:
-        assert model.predict(rows(b'x\n""\ny\n', of(model))).shape == (3,)
+    if None in signature_of(model).columns[0].categories:
+        assert model.predict(rows(b'x\n""\ny\n', signature_of(model))).shape == (3,)

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from running import KIT, Native, make_program, wait_until
-from serving import settings, supervisor
+from serving import settings
+from serving.commands import serve
 
 Serve = Callable[..., Native]
 
@@ -30,7 +31,7 @@ def test_the_rendered_nginx_conf_is_valid(nginx: None, tmp_path: Path) -> None:
     """`nginx -t` accepts the rendered file."""
     config = settings.load({"MODEL_SERVER_MAX_BODY_MB": "7", "SAGEMAKER_BIND_TO_PORT": "9"})
     rendered = tmp_path / "nginx.conf"
-    rendered.write_text(supervisor.render_nginx_conf((KIT / "model/nginx.conf").read_text(), config, tmp_path))
+    rendered.write_text(serve.render_nginx_conf((KIT / "model/nginx.conf").read_text(), config, tmp_path))
     tested = subprocess.run(
         ["nginx", "-t", "-e", "stderr", "-p", str(tmp_path), "-c", str(rendered)], capture_output=True, text=True
     )
@@ -136,5 +137,5 @@ def test_the_supervisor_reaps_orphans(serve: Serve) -> None:
     """Natively the supervisor is no PID 1; that it asks for all exited children is seen on its own."""
     orphan = os.spawnlp(os.P_NOWAIT, "true", "true")
     wait_until(lambda: Path(f"/proc/{orphan}/stat").read_text().split()[2] == "Z")
-    supervisor._reap_orphans(set())
+    serve._reap_orphans(set())
     assert not Path(f"/proc/{orphan}").exists()

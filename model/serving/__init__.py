@@ -1,1 +1,1 @@
-"""The machinery that turns `predictor.transformation` into a SageMaker endpoint. Start reading at supervisor.py."""
+"""The machinery that turns `predictor.transformation` into a SageMaker endpoint. Start reading at commands/serve.py."""

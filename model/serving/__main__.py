@@ -12,11 +12,11 @@ Any other program: docker run --entrypoint PROGRAM IMAGE …"""
 def main(arguments: list[str]) -> int:
     match arguments:
         case ["serve"]:
-            from serving.supervisor import main as run
+            from .commands.serve import main as run
         case ["train"]:
-            from serving.training import main as run
+            from .commands.train import main as run
         case ["check"]:
-            from serving.checking import main as run
+            from .commands.check import main as run
         case ["-h" | "--help" | "help"]:
             print(USAGE)
             return 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from . import cpus
+from . import limits
 from .errors import SettingError
 
 PROGRAM_DIR = Path(__file__).resolve().parent.parent
@@ -126,7 +126,7 @@ class Settings:
     """All settings, checked. Times in seconds, sizes in megabytes (2**20 bytes)."""
 
     workers: int = _setting(
-        "MODEL_SERVER_WORKERS", lambda: cpus.available()[0], _integer(1, 512),
+        "MODEL_SERVER_WORKERS", lambda: limits.cpus()[0], _integer(1, 512),
         "gunicorn workers; more than one per CPU only helps a model that waits for something", "the CPUs",
     )  # fmt: skip
     timeout: int = _setting(
@@ -238,7 +238,7 @@ class Settings:
     @property
     def threads(self) -> int:
         """Threads for each worker's BLAS and OpenMP pools, so that workers x threads = CPUs."""
-        return max(1, cpus.available()[0] // self.workers)
+        return max(1, limits.cpus()[0] // self.workers)
 
 
 NAMES = tuple(row.metadata["name"] for row in fields(Settings))

@@ -1,0 +1,153 @@
+"""The core: requests in, replies out. decode → align → transformation → encode, for plain objects.
+
+Imports neither flask nor gunicorn nor gevent. `answer` does it all for a list of requests; engine.py takes the same
+steps one by one: prepare each request, `compute` those that share a call, finish each. Every request gets a reply; an
+error is a reply too, and what the caller must not see (a traceback) is logged under the same request id.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Any
+
+from ..errors import ModelFailed, Overloaded, ServingError
+from ..formats import content_types
+from ..formats.content_types import Decoded
+from ..models import diagnosis
+from ..models.context import Context
+from ..models.loading import LoadedModel
+from ..rows.predictions import is_whole, per_row
+from . import policy
+
+JSON = "application/json"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request for predictions, free of HTTP: the body and what describes it."""
+
+    body: bytes
+    content_type: str | None = None
+    content_encoding: str | None = None
+    accept: str | None = None
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    inference_id: str | None = None
+    custom_attributes: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As the log calls it."""
+        inference = "" if self.inference_id is None else f" (inference id {self.inference_id!a})"
+        return f"request {self.request_id}{inference}"
+
+
+@dataclass(slots=True)
+class Reply:
+    status: int
+    body: bytes | Iterator[bytes]
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    code: str = ""
+    """An error's code."""
+    measured: str = ""
+    """What the request log tells of it besides, as `name=number` pairs."""
+
+
+class Job:
+    """A request whose rows are ready to be predicted. One with a context shares its call with no other."""
+
+    __slots__ = ("batch_key", "context", "count", "decoded", "request")
+
+    def __init__(self, request: Request, decoded: Decoded, context: Context | None = None) -> None:
+        self.request, self.decoded, self.context = request, decoded, context
+        self.count: int = decoded.count
+        self.batch_key: Hashable = decoded.batch_key if context is None else None
+
+
+def answer(model: LoadedModel, requests: Sequence[Request], max_bytes: int, limit: int = 1024) -> list[Reply]:
+    """One reply per request, in their order; at most `limit` rows a call. Raises nothing."""
+    replies: list[Reply | None] = [None] * len(requests)
+    jobs: list[tuple[int, Job]] = []
+    for place, request in enumerate(requests):
+        try:
+            jobs.append((place, prepare(model, request, max_bytes)))
+        except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
+            replies[place] = refuse(exc, request)
+    for batch in policy.plan([job for _, job in jobs], limit):
+        chosen = [jobs[i] for i in batch]
+        results = policy.answers([job for _, job in chosen], lambda some: compute(model, some))
+        for (place, job), result in zip(chosen, results, strict=True):
+            replies[place] = finish(model, job, result)
+    return [reply for reply in replies if reply is not None]
+
+
+def prepare(model: LoadedModel, request: Request, max_bytes: int) -> Job:
+    """Reads the rows. Raises a ServingError (400, 406, 413, 415) before anything is computed."""
+    decoded = content_types.decode(
+        request.body, request.content_type, request.content_encoding, model.signature, max_bytes
+    )
+    content_types.negotiate(request.accept, decoded.media_type)
+    return Job(request, decoded, _context(request) if model.takes_context else None)
+
+
+def _context(request: Request) -> Context:
+    return Context(
+        request.request_id, request.inference_id, request.custom_attributes, request.content_type, request.accept
+    )
+
+
+def compute(model: LoadedModel, jobs: Sequence[Job]) -> list[Any]:
+    """One transformation call for the rows of all jobs: what it returned for each. Raises what the user's code does."""
+    if not any(job.count for job in jobs):
+        return [[] for _ in jobs]
+    counts = [job.count for job in jobs]
+    predictions = model.predict(jobs[0].decoded.joined([job.decoded for job in jobs[1:]]), jobs[0].context)
+    if len(jobs) == 1:
+        return [predictions if is_whole(predictions) else per_row(predictions, counts[0])]
+    if is_whole(predictions):
+        raise policy.Unsplittable(f"transformation returned one {type(predictions).__name__} for several requests")
+    try:
+        rows = per_row(predictions, sum(counts))
+    except ModelFailed as exc:
+        raise policy.Unsplittable(exc.message) from exc
+    return [rows[start:end] for start, end in pairwise([0, *accumulate(counts)])]
+
+
+def finish(model: LoadedModel, job: Job, result: Any) -> Reply:
+    """The reply for what was predicted, or for the exception that came instead."""
+    try:
+        if isinstance(result, Exception):
+            raise _explained(model, job, result)
+        encoded = content_types.encode(result, job.count, job.request.accept, job.decoded.media_type)
+        headers = tuple(job.context.reply_headers.items()) if job.context else ()  # a stream has made its first item
+        return Reply(200, encoded.body, encoded.content_type, headers)
+    except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
+        return refuse(exc, job.request)
+
+
+def _explained(model: LoadedModel, job: Job, error: Exception) -> Exception:
+    """A 400 when the rows are to blame, else a 500 that names the exception and keeps the traceback for the log."""
+    if isinstance(error, ServingError):
+        return error
+    blamed = model.signature.explain(job.decoded.rows, error)
+    if blamed is not None:
+        return blamed
+    failed = ModelFailed(f"transformation failed: {diagnosis.named(error)}")
+    failed.__cause__ = error
+    return failed
+
+
+def refuse(exc: BaseException, request: Request) -> Reply:
+    """The reply that tells of an error. What is the server's fault is logged with its traceback."""
+    if not isinstance(exc, ServingError):
+        log.error("%s failed", request.name, exc_info=exc)
+        exc = ServingError("An error inside the server; its log has the traceback under this request id.")
+    elif exc.status == 500:
+        log.error("%s: %s", request.name, exc.message, exc_info=exc.__cause__)
+    headers = (("Retry-After", str(exc.retry_after)),) if isinstance(exc, Overloaded) else ()
+    return Reply(exc.status, exc.body(request.request_id, request.inference_id), headers=headers, code=exc.code)

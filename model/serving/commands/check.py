@@ -1,0 +1,23 @@
+"""`check`: load the model, predict a sample row, say what would serve. The image's build runs it and fails with it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from .. import settings
+from ..errors import ModelNotUsable, SettingError
+from ..models import loading
+
+
+def main() -> int:
+    logging.basicConfig(level="INFO", format="check: %(message)s")
+    try:
+        config = settings.load()
+        model = loading.load(loading.find(config), config.predict_method)
+        model.warm_up()
+    except (ModelNotUsable, SettingError) as exc:
+        print(f"check: the model cannot serve: {exc}", file=sys.stderr)
+        return 1
+    print(f"check: {model.source} is a {type(model.model).__name__} and predicts {model.signature.describe()}")
+    return 0

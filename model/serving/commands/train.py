@@ -1,0 +1,99 @@
+"""`train`: the model is trained already; copy its artifact to where SageMaker packs model.tar.gz from.
+
+It runs without input data; what the job was given is named in the log and not used. The artifact must load and predict
+first, so that a training job fails and says why where otherwise an endpoint would never come up. On any error the
+reason goes to /opt/ml/output/failure, whose first 1024 characters become the job's FailureReason, and the exit code is
+not 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from .. import settings
+from ..errors import ModelNotUsable, SettingError
+from ..models import loading
+from ..settings import PROGRAM_DIR
+
+FAILURE_CHARACTERS = 1024
+
+
+class Stopped(BaseException):
+    """SIGTERM: the job was stopped, or its time is over. No handler of the user's errors may catch it."""
+
+
+def main() -> int:
+    failure = Path("/opt/ml/output/failure")
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        config = settings.load()
+        failure = config.base_dir / "output/failure"
+        print(f"train: {given(config.base_dir / 'input/config')}", flush=True)
+        loading.load(PROGRAM_DIR, config.predict_method).warm_up()
+        copied = copy_artifact(PROGRAM_DIR, config.model_dir)
+    except Stopped:
+        return _fail(failure, "stopped by SIGTERM before the model was copied", 128 + signal.SIGTERM)
+    except (ModelNotUsable, SettingError) as exc:
+        return _fail(failure, str(exc), 1)
+    except Exception as exc:  # noqa: BLE001 - whatever it is, the job's FailureReason must say it
+        return _fail(failure, f"{type(exc).__name__}: {exc}", 1)
+    print(f"train: copied {', '.join(copied)} to {config.model_dir}", flush=True)
+    return 0
+
+
+def given(directory: Path) -> str:
+    """What the platform's files say of the job, by name alone: a hyperparameter may be a secret. It never fails."""
+    job = {
+        name: _object(directory / f"{name}.json") for name in ("hyperparameters", "inputdataconfig", "resourceconfig")
+    }
+    words = [
+        f"{what}: {', '.join(map(str, job[name])) or 'none'}" if isinstance(job[name], dict) else f"{what}: {job[name]}"
+        for name, what in (("hyperparameters", "hyperparameters"), ("inputdataconfig", "channels"))
+    ]
+    resources = job["resourceconfig"]
+    if isinstance(resources, dict) and resources:
+        words.append(f"host: {resources.get('current_host')} of {resources.get('hosts')}")
+    return "; ".join(words) + "; the model is trained already and needs none of it"
+
+
+def _object(path: Path) -> dict[str, object] | str:
+    """The JSON object in the file, or why there is none."""
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as exc:
+        return f"{path.name} cannot be read ({type(exc).__name__})"
+    return value if isinstance(value, dict) else f"{path.name} is no JSON object"
+
+
+def copy_artifact(program_dir: Path, model_dir: Path) -> list[str]:
+    """Copies every file model.* (the model and what belongs to it); each appears whole or not at all."""
+    model_dir.mkdir(parents=True, exist_ok=True)
+    names = sorted(path.name for path in program_dir.glob("model.*") if path.is_file())
+    for name in names:
+        partial = model_dir / f".{name}.partial"
+        shutil.copyfile(program_dir / name, partial)
+        partial.chmod(0o644)  # the container that serves it may run as another user
+        os.replace(partial, model_dir / name)
+    return names
+
+
+def _fail(path: Path, reason: str, code: int) -> int:
+    print(f"train: {reason}", file=sys.stderr, flush=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(reason[:FAILURE_CHARACTERS])
+    except OSError as exc:
+        print(f"train: {path} could not be written: {exc}", file=sys.stderr, flush=True)
+    return code
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise Stopped

@@ -1,0 +1,185 @@
+"""Why would this model not serve? From an exception to one line: the cause, then the remedy.
+
+The same line is seen at image build, in `train`'s failure file, in the log at boot and in /ping's 503.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import traceback
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+
+from ..errors import ModelNotUsable, ServingError
+from ..rows.signature import Signature
+
+PACKAGES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
+"""Packages whose name on PyPI is not the name that one imports."""
+
+METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform")
+
+LFS_POINTER = b"version https://git-lfs"
+PICKLE_STARTS = (b"\x80", b"\x1f\x8b", b"\x78", b"BZh", b"\xfd7z", b"\x5d\x00", b"\x04\x22\x4d\x18", b"(", b"c")
+"""A pickle, or one compressed by joblib (gzip, zlib, bz2, xz, lzma, lz4), or protocol 0."""
+
+CUT_OFF = "^EOF: |pickle data was truncated|exhausted before end of frame|mmap length is greater than file size"
+"""How pickle and joblib say, when it is not an EOFError, that a file ends too early."""
+
+
+def of_missing_artifact(directory: Path, names: list[str]) -> str:
+    found = ", ".join(n for n in names if n.endswith((".pkl", ".pickle", ".joblib"))) or ", ".join(names[:12])
+    return (
+        f"{directory} has no model.pkl. Found: {found or 'nothing'}. Save the model as model.pkl "
+        "(or write load_model(model_dir) in predictor.py)."
+    )
+
+
+def of_missing_function(predictor: ModuleType) -> str:
+    functions = [n for n, v in vars(predictor).items() if callable(v) and not n.startswith("_")]
+    return f"predictor.py has no function `transformation`. Found: {', '.join(functions) or 'no function'}."
+
+
+def of_wrong_parameters(function: Callable[..., object]) -> str:
+    return (
+        f"transformation{inspect.signature(function)} in predictor.py is called as transformation(model, rows), "
+        "or as transformation(model, rows, context) if it has a third parameter."
+    )
+
+
+def of_missing_method(model: object, method: str) -> str:
+    methods = [n for n in METHODS if callable(getattr(model, n, None))]
+    found = f"It has {', '.join(methods)}." if methods else "It has none of the usual ones."
+    return f"MODEL_SERVER_PREDICT_METHOD={method}: the model, a {type(model).__name__}, has no such method. {found}"
+
+
+def of_predictor(exc: Exception) -> str:
+    """predictor.py could not be imported."""
+    if isinstance(exc, SyntaxError):
+        return f"predictor.py, line {exc.lineno}: {exc.msg}."
+    if isinstance(exc, ModuleNotFoundError) and exc.name:
+        return f"predictor.py imports {exc.name}, which is not installed. {_add_to_requirements(exc.name)}"
+    return f"predictor.py failed while it was imported, {_place(exc)}: {named(exc)}."
+
+
+def refuse_what_is_no_pickle(path: Path) -> None:
+    """Raises ModelNotUsable for files that cannot be one, so that nobody has to read an UnpicklingError."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not start:
+        raise ModelNotUsable(f"{path.name} is empty. Save the model again.")
+    if start.startswith(LFS_POINTER):
+        raise ModelNotUsable(f"{path.name} is a Git LFS pointer, not the model. Run `git lfs pull`.")
+    if not start.startswith(PICKLE_STARTS):
+        raise ModelNotUsable(
+            f"{path.name} is not a pickle (it begins with {start[:16]!r}). Save the model with pickle or joblib, "
+            "or write load_model(model_dir) in predictor.py."
+        )
+
+
+def of_loading(exc: Exception, path: Path) -> str:
+    """The artifact could not be loaded."""
+    if isinstance(exc, ModelNotUsable):
+        return str(exc)
+    text = str(exc)
+    if isinstance(exc, ModuleNotFoundError) and exc.name:
+        return _of_missing_module(exc.name, path)
+    if match := re.search(r"Can't get attribute '(\w+)' on <module '[\w.]*__main__'", text):
+        name = match[1]
+        return (
+            f"{path.name} needs `{name}`, which was defined in a notebook or script (__main__) and is not in the file. "
+            f"Define `{name}` in predictor.py, or import it there from a module beside it."
+        )
+    if match := re.search(r"Can't get attribute '(\w+)' on <module '([\w.]+)'", text):
+        return f"{path.name} needs {match[2]}.{match[1]}, which {_installed(match[2])} does not have. {_skew(path)}"
+    if isinstance(exc, MemoryError):
+        return f"{path.name} does not fit into memory. Use a larger instance or a smaller model."
+    if "unsupported pickle protocol" in text:
+        return (
+            f"{path.name} was made by a newer Python ({text}). Build with --build-arg PYTHON_VERSION=… or pickle again."
+        )
+    if path.is_file() and (isinstance(exc, EOFError) or re.search(CUT_OFF, text)):
+        size = path.stat().st_size
+        return f"{path.name} is cut off: it ends after {size} bytes, before the model does. Save or copy it again."
+    return f"{path.name} could not be loaded: {named(exc)} ({_place(exc)}). {_skew(path)}".rstrip()
+
+
+def of_unfitted(model: object) -> str:
+    return (
+        f"the model, a {type(model).__name__}, is not fitted. Fit it and save that very object: "
+        "cross_val_score, GridSearchCV and clone fit copies."
+    )
+
+
+def of_warm_up(exc: Exception, model: object, expected: Signature) -> str:
+    """The model loaded, and a prediction on a sample row failed. Without the user's own sample the row was made up."""
+    if isinstance(exc, ServingError):
+        return exc.message
+    if type(exc).__name__ == "NotFittedError" and type(model).__module__.startswith("sklearn."):
+        return of_unfitted(model)
+    remedy = (
+        ""
+        if expected.sample
+        else f" The row was made up of {expected.describe()}: if transformation takes others, save a sample of them"
+        " beside the model (README: save_sample)."
+    )
+    return f"the warm-up prediction failed: {named(exc)} ({_place(exc)}).{remedy}"
+
+
+def of_warning(warning: Warning | str) -> str:
+    """scikit-learn warns at load when the pickle is of another version; others pass through in one line."""
+    made = getattr(warning, "original_sklearn_version", None)
+    if made:
+        return (
+            f"the model was pickled with scikit-learn {made}, installed is {warning.current_sklearn_version}: "  # type: ignore[union-attr]
+            f"predictions may differ. Put scikit-learn=={made} into model/requirements.txt, or train again."
+        )
+    return " ".join(str(warning).split())[:300]
+
+
+def _of_missing_module(name: str, path: Path) -> str:
+    top = name.partition(".")[0]
+    if importlib.util.find_spec(top) is None:
+        return f"{path.name} needs the module {top}, which is not installed. {_add_to_requirements(top)}"
+    return f"{path.name} needs {name}, which {_installed(name)} does not have. {_skew(path)}"
+
+
+def _add_to_requirements(module: str) -> str:
+    top = module.partition(".")[0]
+    return (
+        f"Add {PACKAGES.get(top, top)} to model/requirements.txt (or put {top}.py beside predictor.py if it is yours)."
+    )
+
+
+def _installed(module: str) -> str:
+    top = module.partition(".")[0]
+    package = PACKAGES.get(top, top)
+    try:
+        return f"{package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return f"the installed {top}"
+
+
+def _skew(path: Path) -> str:
+    """Which scikit-learn the pickle says it was made with: each estimator's state carries `_sklearn_version`."""
+    data = path.read_bytes() if path.is_file() else b""
+    match = re.search(rb"_sklearn_version.{1,8}?(\d+\.\d+(?:\.\w+)*)", data, re.DOTALL)
+    if not match:
+        return "Pin the versions that the model was trained with in model/requirements.txt."
+    made = match[1].decode()
+    return f"The model was pickled with scikit-learn {made}: put scikit-learn=={made} into model/requirements.txt."
+
+
+def named(exc: BaseException) -> str:
+    """The exception as a person quotes it: type and message, on one line."""
+    return f"{type(exc).__name__}: {' '.join(str(exc).split())[:400]}"
+
+
+def _place(exc: BaseException) -> str:
+    """File and line where it happened; in the user's file when the call went through it."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    mine = [f for f in frames if Path(f.filename).name == "predictor.py"] or frames
+    return f"{Path(mine[-1].filename).name}, line {mine[-1].lineno}" if mine else "no line"

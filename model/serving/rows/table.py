@@ -1,0 +1,289 @@
+"""Cells of any source → rows in the form that the model was fitted on. The one place that compares a request with
+the signature: names are matched by name, the rest by position. Whoever sent the rows is told row and column, from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..errors import BadRequest
+from .cells import Unfit
+from .signature import KINDS, Column, Signature, listed
+
+MOST_GUESSED = 20_000
+"""Columns whose type has to be guessed one by one, since the model says nothing."""
+
+ANY = Column()
+ANYTHING, TEXTS = Signature(), Signature("texts")
+
+
+@dataclass
+class Table:
+    """Columns of equal length; each a list of cells or an array. `names` is None where the source has none."""
+
+    columns: Sequence[Any]
+    count: int
+    names: Sequence[str] | None = None
+    null: bool = True
+    """The source has a null of its own (JSON, Parquet), so the words NA and "" are texts. False for CSV."""
+    block: np.ndarray | None = None
+    """Instead of columns: all of them as one array of numbers. Only where takes_block() says so."""
+    may_have_header: bool = False
+    """The first row could be a header that was not known as one."""
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Any], width: int | None = None, names: Sequence[str] | None = None) -> Table:
+        """From rows of equal length, `width` if that is known. Raises BadRequest naming the first that is not."""
+        width = len(rows[0]) if width is None and rows else width or 0
+        for number, row in enumerate(rows, 1):
+            if len(row) != width:
+                raise wrong_width(number, len(row), ANYTHING, width)
+        return cls(list(zip(*rows, strict=True)) if rows else [()] * width, len(rows), names)
+
+
+class Columns:
+    """A DataFrame that is not built yet: joining the columns of many requests costs far less than joining frames.
+
+    `dtypes` are the frame's; `names` is None where it has none.
+    """
+
+    __slots__ = ("arrays", "dtypes", "names")
+
+    def __init__(self, arrays: Sequence[Any], names: Any, dtypes: Sequence[Any] | None = None) -> None:
+        self.arrays, self.names = arrays, names
+        self.dtypes = tuple(map(_dtype, arrays)) if dtypes is None else dtypes
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def joined(self, others: Sequence[Columns]) -> Columns:
+        """These rows and those of others with the same dtypes."""
+        columns = zip(self.arrays, *(other.arrays for other in others), strict=True)
+        return Columns([_concatenated(parts) for parts in columns], self.names, self.dtypes)
+
+    def frame(self) -> Any:
+        import pandas as pd
+
+        columns = dict(enumerate(self.arrays))
+        for position, array in columns.items():
+            if array.dtype == object:
+                columns[position] = pd.Series(array, dtype=self.dtypes[position])
+        frame = pd.DataFrame(columns, copy=False)
+        if self.names is not None:
+            frame.columns = self.names
+        return frame
+
+
+def _concatenated(parts: Sequence[Any]) -> Any:
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    import pandas as pd
+
+    return pd.concat([pd.Series(part) for part in parts], ignore_index=True).array
+
+
+@cache
+def _words() -> Any:
+    """What pandas makes of texts: str since pandas 3, object before."""
+    import pandas as pd
+
+    return pd.Series(["a"]).dtype
+
+
+def _dtype(array: Any) -> Any:
+    """Of the frame's column: what pandas makes of it, but where there is a None, which is a category of its own."""
+    if array.dtype != object:
+        return array.dtype
+    values = array.tolist()
+    if None in values:  # as str it would become NaN
+        return array.dtype
+    if all(isinstance(value, str) or value != value for value in values):
+        return _words()
+    import pandas as pd
+
+    return pd.Series(array).dtype
+
+
+def takes_block(signature: Signature, names: Sequence[str] | None) -> bool:
+    """Are numbers all that these rows can be? Named columns of a model that says nothing keep a type each."""
+    return signature.numeric and (names is None or signature.columns is not None)
+
+
+def wrong_width(
+    row: int, got: int, signature: Signature, width: int | None = None, cells: Sequence[str] = ()
+) -> BadRequest:
+    """The row has `got` values instead of `width`, or instead of what the model expects. `cells` are those of CSV."""
+    expected = width if width is not None else signature.count or 0
+    names = signature.names if expected == signature.count else None
+    remedy = " Is the label still among them?" if got == expected + 1 else ""
+    if got < expected and any(mark in cell for mark in ";\t" for cell in cells):
+        remedy = " Values are separated by commas, not by semicolons or tabs."
+    if signature.form == "texts":
+        remedy = " Quote a text that contains commas, or send one text per line as text/plain."
+    values = f"{got} value{'s' * (got != 1)}"
+    message = f"Row {row} has {values}; expected {expected}{': ' + listed(names) if names else ''}.{remedy}"
+    return BadRequest(message, row=row, expected=expected, got=got)
+
+
+def align(table: Table, signature: Signature) -> Any:
+    """Rows for transformation: a float64 block of a numeric model, Columns of a frame, an array or texts."""
+    if table.count == 0:
+        return [] if signature.form == "texts" else np.empty((0, signature.count or 0))
+    if signature.form == "texts":
+        return _texts(table)
+    chosen = _chosen(table, signature)
+    if table.block is not None:
+        block = table.block
+        if chosen is not None:
+            block = np.column_stack([block[:, i] if i is not None else _absent(table) for i in chosen])
+        return block.astype(np.float64, copy=False)
+    if signature.columns is None and len(table.columns) > MOST_GUESSED:
+        raise BadRequest(
+            f"Row 1 has {len(table.columns)} values; at most {MOST_GUESSED} if not all of them are numbers.", row=1
+        )
+    order = chosen if chosen is not None else range(len(table.columns))
+    columns = [table.columns[i] if i is not None else _absent(table) for i in order]
+    expected = signature.columns or (ANY,) * len(columns)
+    pairs = zip(columns, expected, strict=True)
+    arrays = [_column(values, table, column, i, signature) for i, (values, column) in enumerate(pairs)]
+    if signature.form == "frame" or (signature.form == "unknown" and not _all_numbers(arrays, table)):
+        if signature.numeric and signature.columns:
+            return np.column_stack(arrays)
+        return Columns(arrays, signature.index if signature.form == "frame" else _index(table.names))
+    return _array(arrays, table, expected)
+
+
+def _texts(table: Table) -> list[str]:
+    if len(table.columns) != 1:
+        raise wrong_width(1, len(table.columns), TEXTS)
+    for row, cell in enumerate(table.columns[0], 1):
+        if not isinstance(cell, str):
+            raise BadRequest(f"Row {row}: expected a text, got {cell!r:.80}.", row=row, column=1, expected="a text")
+    return [str(cell) for cell in table.columns[0]]
+
+
+def _chosen(table: Table, signature: Signature) -> list[int | None] | None:
+    """Which column of the table each column of the model is; None: the same, in order."""
+    if table.names is not None and signature.names is not None:
+        return by_name(table.names, signature)
+    width = len(table.columns) if table.block is None else table.block.shape[1]
+    if signature.count is not None and width != signature.count:
+        raise wrong_width(1, width, signature)
+    if width == 0:
+        raise BadRequest("The rows have no values.", row=1, got=0)
+    return None
+
+
+def by_name(given: Sequence[str], signature: Signature) -> list[int | None]:
+    """Positions of the model's columns among the given names; None for one that the model does not use."""
+    places = {name: i for i, name in enumerate(given)}
+    if len(places) != len(given):
+        twice = next(name for i, name in enumerate(given) if places[name] != i)
+        raise BadRequest(f"The column {twice[:80]!r} appears twice.", column=twice[:80])
+    names, columns = signature.names or (), signature.columns or ()
+    missing = [name for name, column in zip(names, columns, strict=True) if column.used and name not in places]
+    if missing:
+        raise BadRequest(
+            f"Missing column{'s' * (len(missing) > 1)}: {listed(missing)}. The request has: {listed(given)}.",
+            column=missing[0], expected=listed(names), got=listed(given),
+        )  # fmt: skip
+    return [places.get(name) for name in names]
+
+
+def _column(values: Any, table: Table, column: Column, position: int, signature: Signature) -> Any:
+    try:
+        array = KINDS[column.kind](values, column, table.null)
+        if column.dtype is not None and str(array.dtype) != column.dtype:
+            array = _cast(array, column.dtype)
+        return array
+    except Unfit as exc:
+        name = column.name if column.name is not None else table.names[position] if table.names else position + 1
+        hint = ""
+        if exc.index == 0 and table.may_have_header:
+            hint = " If the first line is a header, its names must be the model's"
+            hint += f": {listed(signature.names)}." if signature.names else "; send text/csv; header=present."
+        raise BadRequest(
+            f"Row {exc.index + 1}, column {name!r}: {exc}.{hint}",
+            row=exc.index + 1, column=name, expected=exc.expected, got=str(exc.got)[:80],
+        ) from None  # fmt: skip
+
+
+def _cast(array: Any, dtype: str) -> Any:
+    """To the dtype of the sample; where the values do not fit (a missing integer), what pandas gives stays."""
+    if dtype.startswith("int") and getattr(array, "dtype", None) == np.float64:
+        return array
+    try:
+        if dtype[:1].isupper():  # Int64, Float64: pandas' own dtypes
+            import pandas as pd
+
+            return pd.array(array, dtype=dtype)
+        return array.astype(dtype)
+    except (ValueError, TypeError):
+        return array
+
+
+def _all_numbers(arrays: list[Any], table: Table) -> bool:
+    return table.names is None and all(a.dtype.kind in "fiu" for a in arrays)
+
+
+def _absent(table: Table) -> np.ndarray:
+    """A column that the model does not use and the request does not have."""
+    return np.full(table.count, np.nan)
+
+
+def _index(names: Sequence[str] | None) -> Any:
+    import pandas as pd
+
+    return None if names is None else pd.Index(names)
+
+
+def _array(arrays: list[Any], table: Table, expected: Sequence[Column]) -> np.ndarray:
+    """One array: float64, or int64 if the model's columns are integers, or objects if there are texts among them."""
+    kinds = {column.kind for column in expected}
+    dtypes = {column.dtype for column in expected}
+    if kinds <= {"number", "any", "integer", "boolean"} and all(a.dtype.kind in "fiub" for a in arrays):
+        if len(dtypes) == 1 and (dtype := dtypes.pop()) is not None:
+            return np.column_stack(arrays).astype(dtype)
+        whole = kinds == {"integer"} and all(a.dtype.kind in "iu" for a in arrays)
+        return np.column_stack(arrays) if whole else np.column_stack(arrays).astype(np.float64)
+    mixed = np.empty((table.count, len(arrays)), dtype=object)
+    for position, array in enumerate(arrays):
+        mixed[:, position] = array
+    return mixed
+
+
+def sample_rows(signature: Signature, n: int) -> Any:
+    """`n` plausible rows in the form that transformation gets; None when too little is known to make them up.
+
+    From the sample file if there is one. Else made up from what the model says, so a transformation that expects more
+    than the model does may refuse them: a failure proves something only if `signature.sample` is there.
+    """
+    sample, columns = signature.sample, signature.columns
+    if signature.form == "texts":
+        return [str(row[0]) for row in _cycled(sample or (("a sample text",),), n)]
+    if not columns or (not sample and any(c.kind == "any" and c.used for c in columns)):
+        return None
+    rows = _cycled(sample or [[_plausible(c, i) for c in columns] for i in range(3)], n)
+    aligned = align(Table.of_rows(rows, len(columns)), signature)
+    if isinstance(aligned, Columns):
+        return aligned.frame()
+    return signature.wrap(aligned) if isinstance(aligned, np.ndarray) else aligned
+
+
+def _cycled(rows: Sequence[Any], n: int) -> list[Any]:
+    return [rows[i % len(rows)] for i in range(n)]
+
+
+def _plausible(column: Column, row: int) -> Any:
+    if column.categories:
+        known = [c for c in column.categories if c is not None and c == c] or ["a"]
+        value = known[row % len(known)]
+        return value.item() if isinstance(value, np.generic) else value
+    return {"text": "a", "boolean": row % 2 == 0, "integer": row + 1, "datetime": "2024-01-01"}.get(
+        column.kind, (1.0, 0.5, 2.0)[row % 3]
+    )
