@@ -1,7 +1,7 @@
-"""Makes RESULTS.md, plots/ and the README's figures of results.json: python report.py RESULTS.JSON
+"""Makes RESULTS.md, plots/ and a table in docs/performance.md from results.json: python report.py RESULTS.JSON
 
-RESULTS.md and plots/ lie beside the file. The README's figures are those of benchmarks/results.json alone, and only of
-a run that may be quoted.
+RESULTS.md and plots/ lie beside the file. The table in docs/performance.md is made from benchmarks/results.json only,
+and only if the run may be quoted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import plots
 from results import MODELS, Results, cell, middle, table
 
 HERE = Path(__file__).resolve().parent
-README, MARKS = HERE.parent / "README.md", ("<!-- made by make bench -->\n", "<!-- end -->")
+PAGE, MARKS = HERE.parent / "docs/performance.md", ("<!-- made by make bench -->\n", "<!-- end -->")
 
 
 def text(results: Results) -> str:
@@ -164,7 +164,7 @@ def left_out(results: Results) -> str:
 
 
 def headline(results: Results) -> str:
-    """What the README shows."""
+    """What docs/performance.md shows."""
     rows = []
     for name in results.contenders("rf"):
         rf, lr, start = results.load(name, "rf"), results.load(name, "lr"), results.starts.get((name, "rf"), {})
@@ -179,10 +179,10 @@ def headline(results: Results) -> str:
     )
 
 
-def into_readme(results: Results) -> None:
-    readme = README.read_text()
+def into_page(results: Results) -> None:
+    page = PAGE.read_text()
     between = re.compile(f"(?<={MARKS[0]}).*(?={MARKS[1]})", re.DOTALL)
-    README.write_text(between.sub(lambda _: headline(results), readme))
+    PAGE.write_text(between.sub(lambda _: headline(results), page))
 
 
 def main() -> None:
@@ -191,7 +191,7 @@ def main() -> None:
     (path.parent / "RESULTS.md").write_text(text(results))
     plots.write(results, path.parent / "plots")
     if path == HERE / "results.json" and results.contenders("rf") and results.peers and not results.doubts:
-        into_readme(results)
+        into_page(results)
     print(f"\n{text(results)}\nwrote {path.parent}/RESULTS.md and plots/")
 
 

@@ -9,7 +9,7 @@
 #   --native   without Docker: the same programs in a virtual environment (.venv) that is made here
 #              Neither: Docker when an engine answers and the image can be built, else native.
 #   PORT=8081 local-test/serve-local.sh      another port
-#   MODEL_SERVER_WORKERS=1 local-test/serve-local.sh      any setting of the README's table
+#   MODEL_SERVER_WORKERS=1 local-test/serve-local.sh      any setting of docs/settings.md
 set -euo pipefail
 # shellcheck source=local-test/lib.sh
 . "$(dirname "$0")/lib.sh"

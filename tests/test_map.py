@@ -1,4 +1,4 @@
-"""The floor plan holds: the rooms' direction of imports, the README's tables and tree, the user's small side."""
+"""The floor plan holds: the rooms' direction of imports, the user's small side."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from running import KIT
-from serving.settings import Settings
 
-README = (KIT / "README.md").read_text()
 SERVING = KIT / "model/serving"
 
 FLOORS = (
@@ -155,35 +152,3 @@ def test_the_users_side_stays_tiny() -> None:
     path = KIT / "model/predictor.py"
     assert len(path.read_text().splitlines()) < 40
     assert not imported(path)
-
-
-def test_the_readme_lists_every_setting() -> None:
-    """The settings table of the README equals the code's: names, defaults and texts."""
-    rows = [
-        f"| `{row.metadata['name']}` | {row.metadata['default']} | {row.metadata['help']} |" for row in fields(Settings)
-    ]
-    table = re.search(r"\| variable \| default \|.*?\n\n", README, re.DOTALL).group()
-    assert table.strip().splitlines()[2:] == rows
-
-
-def test_the_readme_draws_the_tree_that_is_there() -> None:
-    """Every name in the README's tree exists, and every top-level file of the repository is in it."""
-    tree = re.search(r"```\n(├── .*?)```", README, re.DOTALL).group(1)
-    drawn, stack = set(), []
-    for line in tree.splitlines():
-        match = re.match(r"((?:│   |    )*)[├└]── (\S+)((?:  ?[\w.-]+\.\w+)*)", line)
-        assert match, line
-        depth = len(match[1]) // 4
-        stack = [*stack[:depth], match[2].rstrip("/")]
-        drawn.add("/".join(stack))
-    for path in drawn:
-        assert (KIT / path).exists(), path
-    tracked = {p.name for p in KIT.iterdir() if not p.name.startswith(".") and p.name != "__pycache__"}
-    assert tracked <= {path.split("/")[0] for path in drawn}
-
-
-def test_the_readme_shows_the_payloads_answer() -> None:
-    """The expected answer in the README is what the model says."""
-    from test_scripts import EXPECTED
-
-    assert EXPECTED in README

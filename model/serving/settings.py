@@ -1,6 +1,6 @@
 """Every environment variable, read once, each with its default and its reason. Nothing else reads the environment.
 
-A wrong value stops the start with its name, its value and the form expected. The README prints this table.
+A wrong value stops the start with its name, its value and the form expected. docs/settings.md has this table.
 """
 
 from __future__ import annotations
