@@ -2,37 +2,37 @@
 # Usage: ./build_and_push.sh <image_name> [option...] [-- <option of the build>...]
 #
 # Builds the image from the Dockerfile beside this script, checks that SageMaker can run it, and pushes it
-# to Amazon ECR in your account. The last line, alone on stdout, is the URI to deploy by: repository@digest.
+# to Amazon ECR in your account. The last line is the URI to deploy: repository@digest. Nothing else is on stdout.
 # A second run changes nothing and says so. A failed or interrupted build pushes nothing.
 #
 #   --region REGION      default: AWS_REGION, AWS_DEFAULT_REGION, then the region of your AWS profile
 #   --platform PLATFORM  linux/amd64 (default), or linux/arm64 for endpoints on Graviton instances
 #   --tag TAG            default: <git describe, or the date>-<image id>; `latest` is moved too
 #   --engine ENGINE      docker, podman or finch; default: the first of them that is installed
-#   --dry-run            show every command; run only those that change nothing
+#   --dry-run            show every command, and run only those that change nothing
 #   --help               show this text
 #
-# When the repository does not exist yet, it is created, scanning each image that is pushed:
-#   --immutable          a pushed tag can never be moved; `latest` is then not used
+# The repository is created if it does not exist, and scans each image that is pushed. For a new repository:
+#   --immutable          pushed tags can never be moved; `latest` is then not used
 #   --kms-key ARN        encrypt with this KMS key; default: AES-256 with a key of AWS
-#   --no-scan            do not scan
-#   --keep-untagged N    let untagged images beyond the last N expire; default: 10; 0 keeps all
+#   --no-scan            do not scan images
+#   --keep-untagged N    keep the last N untagged images, and let older ones expire; default: 10; 0 keeps all
 #
 # Without a container engine (SageMaker Studio, locked laptops):
-#   --codebuild          build and push in AWS CodeBuild, with the same options; its log is shown here
-#   --bucket BUCKET      where the build finds its files; default: sagemaker-<region>-<account>
-#   --codebuild-role ARN the role that the build runs as; default: one is made for this image alone
+#   --codebuild          build and push in AWS CodeBuild, with the same options, and show its log here
+#   --bucket BUCKET      put the files of the build here; default: sagemaker-<region>-<account>
+#   --codebuild-role ARN run the build as this role; default: a role that is made for this image alone
 #
 # Exit codes:
 #   0  pushed, or there was nothing to push          5  AWS: no region, credentials, permission or answer
-#   1  something unforeseen                          6  the build failed, or SageMaker could not run the image
+#   1  an unexpected error                           6  the build failed, or SageMaker could not run the image
 #   2  wrong usage                                   7  the registry refused the login or the push
 #   3  a file is missing or is not what it must be   8  pushed, but SageMaker would refuse the manifest
 #   4  no container engine, or no disk space       130  interrupted (143: terminated)
 set -euo pipefail
 
 ROOT="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null && pwd)"
-# The one kind of manifest that SageMaker hosts. It refuses OCI manifests and indexes, when the model is created.
+# The only kind of manifest that SageMaker hosts. It refuses OCI manifests and indexes when the model is created.
 MANIFEST_TYPE=application/vnd.docker.distribution.manifest.v2+json
 export AWS_PAGER="" # CLI v2 would open one
 

@@ -2,13 +2,13 @@
 
     python3 benchmarks/run.py [--prepare] [--plan] [--quick] [--resume] [--minutes N] [--only WORD,...] [--rounds N] ...
 
-Every contender has its own environment (.envs/), made before anything is measured (--prepare makes them, the models
-and two images, and stops). Then each is started in turn, its answers are checked, and wrk sends it the same rows
-through its own protocol. Rounds are interleaved: whatever else the machine does strikes all. The most telling comes
-first, and what does not fit into --minutes is left out from the end. results.json is written after every step:
---resume goes on after the last one. `--only` takes contenders, models (rf, lr, hgb, mixed) and parts (compare, growth,
-waits, overload, steps). Writes results.json, RESULTS.md and plots/. All keeps to 127.0.0.1. Needs wrk and nginx
-(Debian has both) and Python 3.11 or newer.
+Every server has its own environment (.envs/). --prepare makes the environments, the models and two images, and stops.
+Then each server is started in turn, its answers are checked, and wrk sends it the same rows through its own protocol.
+Rounds are interleaved, so that a disturbance of the machine hits all servers. The most important steps come first.
+Steps that do not fit into --minutes are left out, beginning with the last. results.json is written after every step,
+and --resume goes on after the last one. --only takes servers, models (rf, lr, hgb, mixed) and parts (compare, growth,
+waits, overload, steps). Everything runs on 127.0.0.1. Writes results.json, RESULTS.md and plots/. Needs wrk and nginx
+(Debian has packages of both) and Python 3.11 or newer.
 """
 
 from __future__ import annotations
@@ -265,15 +265,19 @@ class Bench:
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prepare", action="store_true", help="make environments, models and images, measure nothing")
-    parser.add_argument("--plan", action="store_true", help="show the steps and how long they take, measure nothing")
-    parser.add_argument("--quick", action="store_true", help="this kit and the classic design, two models, no more")
-    parser.add_argument("--resume", action="store_true", help="go on with results.json")
-    parser.add_argument("--minutes", type=float, default=22, help="what does not fit is left out from the plan's end")
-    parser.add_argument("--only", default="", help="contenders, models and parts, with commas")
-    parser.add_argument("--rounds", type=int, default=0)
-    parser.add_argument("--seconds", type=int, default=0, help="of each load; half of it with one client")
-    parser.add_argument("--results", type=Path, help="benchmarks/results.json, or one in .data/quick/ with --quick")
+    parser.add_argument("--prepare", action="store_true", help="make environments, models and images, and stop")
+    parser.add_argument("--plan", action="store_true", help="show the steps and how long they take, and stop")
+    parser.add_argument("--quick", action="store_true", help="only this kit and the classic design, with two models")
+    parser.add_argument("--resume", action="store_true", help="go on after the last step in results.json")
+    parser.add_argument(
+        "--minutes", type=float, default=22, help="time for all; later steps that do not fit are left out"
+    )
+    parser.add_argument("--only", default="", help="servers, models and parts, separated by commas")
+    parser.add_argument("--rounds", type=int, default=0, help="interleaved rounds; default: 3, with --quick 2")
+    parser.add_argument("--seconds", type=int, default=0, help="length of each load; half of it with one client")
+    parser.add_argument(
+        "--results", type=Path, help="default: benchmarks/results.json, with --quick one in .data/quick/"
+    )
     options = parser.parse_args(arguments)
     words = set(filter(None, options.only.split(",")))
     if unknown := words - set(CONTENDERS) - set(MODELS) - set(PARTS):

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
 # Usage: local-test/conformance.sh [IMAGE] [OPTION…]
 #
-# Checks an image against the SageMaker container contract, over HTTP and `docker run` as SageMaker uses it, and ends
-# with a table: clause, pass / fail / not offered, and what to do about each fail. IMAGE is any SageMaker image,
-# anyone's; without one the kit's own is built.
+# Checks an image against SageMaker's container contract. It uses the image as SageMaker does: by `docker run` and HTTP.
+# It ends with a table: each clause, whether it passes, fails or is not offered, and what to do about a fail. IMAGE may
+# be any SageMaker image. Without IMAGE, the image of this directory is built and checked.
 #
-#   --program model                      our programs natively, without Docker
-#   --url http://127.0.0.1:8080          a server that runs: only what needs no start and stop
+#   --program model                      check the programs in model/ without Docker
+#   --url http://127.0.0.1:8080          check a running server; clauses that need a start or a stop are left out
 #   --payload FILE --content-type TYPE   a request that the model answers; default: local-test/payload.csv, text/csv
 #   --model DIR                          serve this model directory; default: what the image's own `train` makes
-#   --multi-model DIR                    load this directory where several models are loaded; --program needs it for that
+#   --multi-model DIR                    load this directory where several models are served; --program needs it for that
 #   --input DIR                          /opt/ml/input for `train`; default: local-test/test-dir/input
-#   --env NAME=VALUE                     a variable for the container; may be repeated
-#   --heavy                              also what takes long: a body of 100 MB, a quarter of a CPU
-#   --report-html FILE  --report-md FILE  --report-json FILE  --junitxml FILE      write the table too
+#   --env NAME=VALUE                     set a variable in the container; may be repeated
+#   --heavy                              also check what takes long: a body of 100 MB, a quarter of a CPU
+#   --report-html FILE  --report-md FILE  --report-json FILE  --junitxml FILE      also write the table to a file
 #
 # Other options go to pytest (-k ping, -x, …).
-# Exit codes: 0 no clause fails, 1 some do, 2 wrong usage or nothing to check.
+# Exit codes: 0 no clause fails, 1 some clauses fail, 2 wrong usage or nothing to check.
 set -euo pipefail
 # shellcheck source=local-test/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -4,11 +4,12 @@
 # Sends a file to the server that serve-local.sh has started and prints the answer.
 #
 #   PAYLOAD        the file to send; default: local-test/payload.csv
-#   CONTENT-TYPE   default: by the file's ending (.csv .json .jsonl .npy .npz .parquet .txt), else text/csv
-#   PORT=8081 local-test/predict.sh                   another port
-#   ACCEPT=application/json local-test/predict.sh     another form of answer
+#   CONTENT-TYPE   default: told from the file's ending (.csv .json .jsonl .npy .npz .parquet .txt), else text/csv
 #
-# Exit codes: 0 answered with predictions, 1 an error answer or none, 2 wrong usage.
+#   PORT=8081 local-test/predict.sh                   send to another port
+#   ACCEPT=application/json local-test/predict.sh     ask for another type of answer
+#
+# Exit codes: 0 the server answered with predictions, 1 it answered with an error or not at all, 2 wrong usage.
 set -euo pipefail
 # shellcheck source=local-test/lib.sh
 . "$(dirname "$0")/lib.sh"

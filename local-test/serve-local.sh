@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Usage: local-test/serve-local.sh [--docker|--native] [IMAGE]
 #
-# Serves predictions on http://127.0.0.1:8080 as SageMaker would, until Ctrl-C. The model is the one that
-# train-local.sh put into test-dir/model; when there is none, model/model.pkl.
+# Serves predictions on http://127.0.0.1:8080 as SageMaker would. Ctrl-C ends it. It serves the model that
+# train-local.sh has put into test-dir/model. If there is none, it serves model/model.pkl.
 #
-#   IMAGE      an image that is there already; without it the image is built from this directory
-#   --docker   in a container, or not at all
-#   --native   without Docker: the same programs in a virtual environment (.venv) that is made here
-#              Neither: Docker when an engine answers and the image can be built, else native.
-#   PORT=8081 local-test/serve-local.sh      another port
-#   MODEL_SERVER_WORKERS=1 local-test/serve-local.sh      any setting of docs/settings.md
+#   IMAGE      run this image; without IMAGE the image is built from this directory
+#   --docker   run in a container, or fail
+#   --native   run without Docker, in a virtual environment (.venv) that is made here
+#   Without --docker and --native: in a container if Docker answers and the image can be built, else without Docker.
+#
+#   PORT=8081 local-test/serve-local.sh                   listen on another port
+#   MODEL_SERVER_WORKERS=1 local-test/serve-local.sh      change a setting; docs/settings.md lists them
 set -euo pipefail
 # shellcheck source=local-test/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Usage: local-test/train-local.sh [--docker|--native] [IMAGE]
 #
-# Runs `train` as a SageMaker training job would, with test-dir in the place of /opt/ml: the model is checked and
-# copied to test-dir/model, where serve-local.sh finds it. On an error `train` writes the reason to test-dir/output/failure;
-# a model that cannot serve ends the build of its image already, with the reason.
+# Runs `train` as a SageMaker training job would, with test-dir in the place of /opt/ml. It checks the model and
+# copies it to test-dir/model, where serve-local.sh finds it. If it fails, test-dir/output/failure has the reason.
+# With Docker, a model that cannot serve already fails the build of the image, with the same reason.
 #
-#   IMAGE      an image that is there already; without it the image is built from this directory
-#   --docker   in a container, or not at all
-#   --native   without Docker, in a virtual environment (.venv) that is made here
-#              Neither: Docker when an engine answers and the image can be built, else native.
+#   IMAGE      run this image; without IMAGE the image is built from this directory
+#   --docker   run in a container, or fail
+#   --native   run without Docker, in a virtual environment (.venv) that is made here
+#   Without --docker and --native: in a container if Docker answers and the image can be built, else without Docker.
 set -euo pipefail
 # shellcheck source=local-test/lib.sh
 . "$(dirname "$0")/lib.sh"

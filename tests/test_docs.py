@@ -15,6 +15,7 @@ import pytest
 
 from running import KIT
 from serving import errors
+from serving.commands.serve import NGINX_ERRORS
 from serving.settings import Settings
 from test_scripts import EXPECTED
 
@@ -144,10 +145,12 @@ def test_settings_that_are_named_exist(page: Path) -> None:
 
 
 def test_the_errors_page_lists_every_error() -> None:
-    """Each error of the code is in the table, with its status."""
+    """Each error of the server and each of nginx is in the table, with its status."""
     table = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", text("docs/errors.md"), re.MULTILINE))
     classes = [errors.ServingError, *errors.ServingError.__subclasses__()]
-    assert {(str(one.status), one.code) for one in classes} <= table
+    code = {(str(one.status), one.code) for one in classes}
+    code |= {(str(400 if status == 494 else status), word) for status, (word, _) in NGINX_ERRORS.items()}
+    assert code == table
 
 
 def test_the_monitoring_page_lists_every_metric() -> None:

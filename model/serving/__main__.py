@@ -5,8 +5,8 @@ import sys
 USAGE = """\
 usage: docker run IMAGE serve     answer /ping and /invocations on port 8080
        docker run IMAGE train     copy the model to /opt/ml/model
-       docker run IMAGE check     load the model, predict a sample row, say what would serve
-Any other program: docker run --entrypoint PROGRAM IMAGE …"""
+       docker run IMAGE check     load the model, predict a sample row, and say what would be served
+To run another program: docker run --entrypoint PROGRAM IMAGE …"""
 
 
 def main(arguments: list[str]) -> int:
