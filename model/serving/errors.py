@@ -74,9 +74,24 @@ class ModelAlreadyLoaded(ServingError):
     code = "model_already_loaded"
 
 
+class RequestTimeout(ServingError):
+    """A request has not arrived whole in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class PayloadTooLarge(ServingError):
     status = 413
     code = "payload_too_large"
+
+
+class UriTooLong(ServingError):
+    status = 414
+    code = "uri_too_long"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request line is longer than {limit} bytes.")
 
 
 class UnsupportedMediaType(ServingError):
@@ -84,6 +99,34 @@ class UnsupportedMediaType(ServingError):
 
     status = 415
     code = "unsupported_media_type"
+
+
+class ExpectationFailed(ServingError):
+    status = 417
+    code = "expectation_failed"
+
+
+class HeadersTooLarge(ServingError):
+    status = 431
+    code = "headers_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request's headers are longer than {limit} bytes.")
+
+
+class NotImplementedHere(ServingError):
+    """HTTP that this server does not speak."""
+
+    status = 501
+    code = "not_implemented"
+
+
+class VersionNotSupported(ServingError):
+    status = 505
+    code = "http_version_not_supported"
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"HTTP/{version} is not spoken here. Send HTTP/1.1.")
 
 
 class ModelFailed(ServingError):
