@@ -75,10 +75,19 @@ def test_the_index_lists_every_page() -> None:
     assert sorted(listed) == [page.name for page in PAGES[1:] if page.name != "README.md"]
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "README.md"], ids=name)
+def test_a_page_opens_with_its_task(page: Path) -> None:
+    """Its second paragraph tells who should read it: "Read this to …" or "Read this when …"."""
+    title, opening = page.read_text().split("\n\n")[:2]
+    assert title.startswith("# ")
+    assert re.match(r"Read this (to|when) ", opening)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_somewhere(page: Path) -> None:
-    """Each relative link names a file that is there, and a heading that is in it."""
-    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text())):
+    """Each relative link names a file that is there, and a heading that is in it. A text that is a path is one, too."""
+    for label, target in re.findall(r"\[([^]]*)\]\(([^)\s]+)\)", without_code(page.read_text())):
+        assert not re.fullmatch(r"[\w.-]+/[\w./-]+", label) or (KIT / label).exists(), label
         if re.match(r"https?://", target):
             continue
         path, _, anchor = target.partition("#")
@@ -165,11 +174,12 @@ def test_the_monitoring_page_lists_every_metric() -> None:
 
 @pytest.mark.parametrize(("page", "paths"), trees(), ids=str)
 def test_trees_show_the_repository(page: str, paths: set[str]) -> None:
-    """Every name in a drawing exists, and every file and folder at the top is in it."""
+    """Every name in a drawing exists. Every folder at the top is drawn, on the design page every file as well."""
     for path in paths:
         assert (KIT / path).exists(), path
-    top = {path.name for path in KIT.iterdir() if not path.name.startswith((".", "__"))}
-    assert top - {"README.md"} <= {path.split("/")[0] for path in paths}
+    files_too = page == "docs/design.md"
+    top = {one.name for one in KIT.iterdir() if not one.name.startswith((".", "__")) and (files_too or one.is_dir())}
+    assert top <= paths
 
 
 def test_the_design_page_shows_the_folders_of_the_server() -> None:
