@@ -61,8 +61,8 @@ def test_all_wrong_values_are_told_at_once() -> None:
 
 
 def test_a_misspelt_name_is_told() -> None:
-    """A name with our prefix that is no setting is refused, with the nearest that is."""
-    with pytest.raises(SettingError, match=r"MODEL_SERVER_WORKER is no setting; did you mean MODEL_SERVER_WORKERS?"):
+    """A name with our prefix that is not a setting is refused, with the nearest that is."""
+    with pytest.raises(SettingError, match=r"MODEL_SERVER_WORKER is not a setting; did you mean MODEL_SERVER_WORKERS?"):
         settings.load({"MODEL_SERVER_WORKER": "3"})
 
 

@@ -127,11 +127,11 @@ class Settings:
 
     workers: int = _setting(
         "MODEL_SERVER_WORKERS", lambda: limits.cpus()[0], _integer(1, 512),
-        "gunicorn workers; more than one per CPU only helps a model that waits for something", "the CPUs",
+        "number of gunicorn workers; more than one per CPU only helps a model that waits for something", "one per CPU",
     )  # fmt: skip
     timeout: int = _setting(
         "MODEL_SERVER_TIMEOUT", 60, _integer(1, 3600),
-        "seconds a request may take; SageMaker itself gives up after 60 (real time) or up to 3600 (async, batch)",
+        "seconds that a request may take; SageMaker itself gives up after 60 (real time) or up to 3600 (async, batch)",
         "60; 3600 in a transform job",
     )  # fmt: skip
     port: int = _setting(
@@ -144,73 +144,73 @@ class Settings:
     )  # fmt: skip
     multi_model: bool = _setting(
         "SAGEMAKER_MULTI_MODEL", False, _truth,
-        "several models, loaded and unloaded by /models while the server runs; SageMaker sets it", "false",
+        "serve several models, which are loaded and unloaded by /models; SageMaker sets it", "false",
     )  # fmt: skip
     max_body_mb: int = _setting(
         "MODEL_SERVER_MAX_BODY_MB", 100, _integer(1, 2048),
-        "largest request body in MB; above the platform's 25 (real time) and 100 (batch); raise to 1024 for async",
+        "largest request body in MB; SageMaker sends up to 25 (real time) or 100 (batch); raise it to 1024 for async",
     )  # fmt: skip
     bad_records: str = _setting(
         "MODEL_SERVER_BAD_RECORDS", "refuse", _choice("refuse", "mark"),
-        "what one bad record does to a CSV or JSON Lines request: a 400 for all, or a mark in its place",
+        "what a bad record in a CSV or JSON Lines request gets: a 400 for the whole request, or a mark in its place",
         "refuse; mark in a transform job",
     )  # fmt: skip
     log_level: str = _setting(
         "MODEL_SERVER_LOG_LEVEL", "info", _choice("debug", "info", "warning", "error"),
-        "least severe message that is logged; `warning` and above also switch off the access log",
+        "least severe message that is logged; `warning` and `error` also switch off the request log",
     )  # fmt: skip
     predict_method: str = _setting(
         "MODEL_SERVER_PREDICT_METHOD", "", _method,
-        "a method of the model to call instead of `transformation`, such as predict_proba", "`transformation`",
+        "method of the model that is called instead of `transformation`, such as predict_proba", "`transformation`",
     )  # fmt: skip
     default_accept: str = _setting(
         "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "",
         _choice("text/csv", "application/json", "application/jsonlines", "application/x-ndjson", "application/jsonl",
                 "application/x-npy"),
-        "type of the answer where the request has no `Accept` or `*/*`", "as the request",
+        "type of the answer if the request has no `Accept`, or `*/*`", "chosen by the request's type",
     )  # fmt: skip
     batch_rows: int = _setting(
         "MODEL_SERVER_BATCH_ROWS", 1024, _integer(1, 100_000),
-        "most rows of waiting requests that are predicted in one call; 1 for a model whose rows are not independent",
+        "most rows of waiting requests that share a call; set 1 for a model whose rows are not independent",
     )  # fmt: skip
     fast_paths: str = _setting(
         "MODEL_SERVER_FAST_PATHS", "on", _choice("on", "off"),
-        "exact shortcuts for known estimators, each proven at the start; off: the estimator's own methods only",
+        "use exact shortcuts for known estimators, each proven at the start; off: only the estimator's own methods",
     )  # fmt: skip
     preload: str = _setting(
         "MODEL_SERVER_PRELOAD", "auto", _choice("auto", "on", "off"),
-        "load the model once, before the workers fork; auto: not for libraries that do not survive a fork",
+        "load the model once, before the workers fork; auto: unless it needs a library that does not survive a fork",
     )  # fmt: skip
     emf_namespace: str = _setting(
         "MODEL_SERVER_EMF_NAMESPACE", "", _namespace,
-        "CloudWatch namespace; with one, each worker logs its metrics once a minute in Embedded Metric Format", "none",
+        "CloudWatch namespace; if set, each worker logs its metrics once a minute in Embedded Metric Format", "none",
     )  # fmt: skip
     user: str = _setting(
         "MODEL_SERVER_USER", _unprivileged_user, _user,
-        "user that nginx's and gunicorn's workers run as when the server starts as root; empty: root",
+        "user that the workers of nginx and gunicorn run as if the server starts as root; empty: root",
         UNPRIVILEGED_USER + " in the image",
     )  # fmt: skip
 
     batch: bool = _setting(
         "SAGEMAKER_BATCH", False, _truth,
-        "SageMaker sets it in a transform job", "false",
+        "whether this is a transform job; SageMaker sets it", "false",
     )  # fmt: skip
     batch_strategy: str = _setting(
         "SAGEMAKER_BATCH_STRATEGY", "", _strategy,
-        "the job's BatchStrategy", "MULTI_RECORD",
+        "BatchStrategy of the transform job", "MULTI_RECORD",
     )  # fmt: skip
     max_payload_mb: int | None = _setting(
         "SAGEMAKER_MAX_PAYLOAD_IN_MB", None, _integer(0, PLATFORM_MB),
-        "the job's MaxPayloadInMB, which the body limit then covers; 0: bodies of any size",
-        "100 ÷ transforms",
+        "MaxPayloadInMB of the transform job; the body limit is raised to it; 0: bodies of any size",
+        "100 ÷ transforms at a time",
     )  # fmt: skip
     max_transforms: int = _setting(
         "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", 0, _integer(0, 512),
-        "the job's MaxConcurrentTransforms; 0: not said", "the workers",
+        "MaxConcurrentTransforms of the transform job; 0: not given", "one per worker",
     )  # fmt: skip
     safe_ports: tuple[int, int] | None = _setting(
         "SAGEMAKER_SAFE_PORT_RANGE", None, _port_range,
-        "ports that SageMaker leaves to this container in a pipeline; none of them is used", "none",
+        "range of ports that SageMaker lets this container use in a pipeline; it does not need any", "none",
     )  # fmt: skip
 
     @property
@@ -246,7 +246,7 @@ NAMES = tuple(row.metadata["name"] for row in fields(Settings))
 
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, NAMES, 1)
-    return f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else f"; there are {', '.join(NAMES)}")
+    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else f"; there are {', '.join(NAMES)}")
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
