@@ -36,7 +36,7 @@ def _cpu_quota(root: Path) -> float | None:
             if (v2 := directory / "cpu.max").exists():
                 limit, period = v2.read_text().split()
             else:
-                limit = (directory / "cpu.cfs_cpu_quota_us").read_text().strip()
+                limit = (directory / "cpu.cfs_quota_us").read_text().strip()
                 period = (directory / "cpu.cfs_period_us").read_text().strip()
             if limit not in ("max", "-1"):
                 quotas.append(int(limit) / int(period))
