@@ -41,7 +41,7 @@ def main() -> None:
     with redirect_stdout(sys.stderr):  # where a print() of predictor.py does no harm
         try:
             from serving import errors, settings
-            from serving.batching import answering
+            from serving.batching import answering, messages
             from serving.models import loading
         except ImportError as problem:
             sys.exit(str(problem))
@@ -49,7 +49,7 @@ def main() -> None:
             model = loading.load(settings.PROGRAM_DIR, os.environ[METHOD])
         except errors.ModelNotUsable as problem:
             sys.exit(str(problem))
-        request = answering.Request(payload, "text/csv", accept="text/csv")
+        request = messages.Request(payload, "text/csv", accept="text/csv")
         [reply] = answering.answer(model, [request], max_bytes=len(payload))
         body = reply.body if isinstance(reply.body, bytes) else b"".join(reply.body)
         if reply.status != 200:

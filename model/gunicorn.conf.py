@@ -14,7 +14,7 @@ from gunicorn import glogging  # noqa: E402
 
 from serving import settings  # noqa: E402
 from serving.http import request_log  # noqa: E402
-from serving.models import loading  # noqa: E402
+from serving.models import artifact  # noqa: E402
 
 
 class RequestLog(glogging.Logger):
@@ -34,7 +34,7 @@ logging.basicConfig(level=chosen.log_level.upper(), format="%(levelname)s %(name
 wsgi_app = "wsgi:app"
 worker_class = "gevent"
 workers = chosen.workers
-shy = loading.shy_of_fork(loading.find(chosen)) if chosen.preload == "auto" else None
+shy = artifact.shy_of_fork(artifact.find(chosen)) if chosen.preload == "auto" else None
 preload_app = chosen.preload != "off" and shy is None
 user = group = chosen.user or None
 umask = 0o007 if chosen.user else 0o077  # the socket is for nginx's workers, which run as the same user

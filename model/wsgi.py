@@ -14,7 +14,7 @@ from serving.batching.engine import Engine
 from serving.errors import ModelNotUsable
 from serving.http.app import create_app, with_short_cut
 from serving.http.worker import Worker
-from serving.models import loading
+from serving.models import artifact, loading
 from serving.multi_model.api import Models
 
 config = settings.load()
@@ -24,7 +24,7 @@ log = logging.getLogger("serving")
 def load() -> Engine:
     """The engine of the model that serves. Ends the process, with the reason in the log, when it cannot."""
     try:
-        return Engine(loading.load(loading.find(config), config.predict_method), config)
+        return Engine(loading.load(artifact.find(config), config.predict_method), config)
     except ModelNotUsable as exc:
         log.error("the model cannot serve: %s", exc)
         log.debug("the traceback:", exc_info=exc)
@@ -34,7 +34,7 @@ def load() -> Engine:
 def load_packages() -> None:
     """Those that the image's own model needs are shared by the workers; the models to come are likely to need them."""
     try:
-        loading.load(loading.find(config), config.predict_method)
+        loading.load(artifact.find(config), config.predict_method)
     except ModelNotUsable as exc:
         log.info("the image's own model, which is not served, cannot be loaded: %s", exc)
     limits.give_back()

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from serving.batching.answering import Reply, Request, answer
+from serving.batching.answering import answer
+from serving.batching.messages import Reply, Request
 from serving.models.inspection import signature_of
-from serving.models.loading import LoadedModel
+from serving.models.loaded import LoadedModel
 from serving.rows.signature import Column, Signature
 
 ARRAY = Signature("array", (Column(kind="number"), Column(kind="number")))

@@ -20,10 +20,11 @@ from sklearn.preprocessing import OneHotEncoder
 
 from running import PAYLOAD, Native
 from serving.batching import bad_records
-from serving.batching.answering import Reply, Request, answer
+from serving.batching.answering import answer
+from serving.batching.messages import Reply, Request
 from serving.errors import BadRequest
 from serving.models import inspection
-from serving.models.loading import LoadedModel
+from serving.models.loaded import LoadedModel
 from serving.rows.signature import Column, Signature
 
 ARRAY = Signature("array", (Column(kind="number"), Column(kind="number")))

@@ -10,7 +10,7 @@ import pytest
 
 from running import KIT, PAYLOAD, Native, make_program
 from serving.errors import ModelNotUsable
-from serving.models import loading
+from serving.models import predictor
 
 Serve = Callable[..., Native]
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -124,7 +124,7 @@ def test_who_is_given_a_context(tmp_path: Path, parameters: str, takes: bool) ->
     """A third parameter that must be given, or whose name is context."""
     scope: dict = {}
     exec(f"def transformation({parameters}): ...", scope)
-    assert loading._takes_context(scope["transformation"]) is takes
+    assert predictor._takes_context(scope["transformation"]) is takes
 
 
 @pytest.mark.parametrize("parameters", ["model", "model, rows, context, more", "model, rows, *, context"])
@@ -133,7 +133,7 @@ def test_wrong_parameters_are_named(parameters: str) -> None:
     scope: dict = {}
     exec(f"def transformation({parameters}): ...", scope)
     with pytest.raises(ModelNotUsable) as caught:
-        loading._takes_context(scope["transformation"])
+        predictor._takes_context(scope["transformation"])
     assert f"transformation({parameters})" in str(caught.value)
     assert "transformation(model, rows)" in str(caught.value)
     assert "transformation(model, rows, context)" in str(caught.value)

@@ -22,7 +22,8 @@ from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScale
 
 from running import KIT, make_program
 from serving.errors import ModelNotUsable
-from serving.models.loading import LoadedModel, load
+from serving.models.loaded import LoadedModel
+from serving.models.loading import load
 from serving.rows.signature import Signature
 
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.errors import NotAcceptable, ServingError
-from serving.formats.content_types import CONTENT_TYPES, decode, negotiate, parse
+from serving.formats.content_types import CONTENT_TYPES, decode, negotiate
+from serving.formats.media_types import parse
 from serving.rows.signature import Column, Signature
 
 BOUNDED = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from running import KIT, make_program
-from serving.models import loading
+from serving.models import artifact, loading
 
 
 def test_the_committed_model_is_shared() -> None:
     """The kit as it is cloned loads its model once."""
-    assert loading.shy_of_fork(KIT / "model", KIT / "model") is None
+    assert artifact.shy_of_fork(KIT / "model", KIT / "model") is None
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_library_that_does_not_survive_a_fork_is_found_by_name(
 ) -> None:
     """In the requirements, among predictor.py's imports or in the pickle; not in comments."""
     program = make_program(tmp_path, files={name: content})
-    assert loading.shy_of_fork(program, program) == found
+    assert artifact.shy_of_fork(program, program) == found
 
 
 def test_a_predictor_beside_the_model_wins(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from running import KIT, Native, Running, make_program, wait_until
 from serving import settings
 from serving.errors import SettingError
-from serving.monitoring import cloudwatch, exposition
+from serving.monitoring import cloudwatch, counters, exposition
 from test_engine import runtime_dir
 
 Serve = Callable[..., Native]
@@ -158,7 +158,7 @@ def test_no_counter_falls_when_a_worker_is_replaced(nginx: None, serve: Serve) -
 
 def test_labels_are_escaped_and_bounds_belong_to_their_buckets() -> None:
     """Numbers of one model in one worker: what each call of the two methods adds."""
-    counted = exposition.ModelMetrics('a"b\\c\nd', load_seconds=1.5)
+    counted = counters.ModelMetrics('a"b\\c\nd', load_seconds=1.5)
     counted.answered(503, "overloaded", 0.0001)
     counted.answered(200, "", 100)
     counted.called(2000, 0.3)
@@ -257,7 +257,7 @@ def test_without_a_namespace_nothing_is_printed(nginx: None, serve: Serve) -> No
 
 def test_each_embedded_line_tells_what_is_new() -> None:
     """The second line has the difference to the first; without traffic there is no line."""
-    counted = exposition.ModelMetrics("a", load_seconds=0)
+    counted = counters.ModelMetrics("a", load_seconds=0)
     embedded = cloudwatch.EmbeddedMetrics("n", "a")
     assert embedded.line(counted, 1.5) is None
     for _ in range(1000):
@@ -287,7 +287,7 @@ def test_each_embedded_line_tells_what_is_new() -> None:
 
 def test_spread_values_keep_the_percentiles() -> None:
     """Two thirds fast, one third slow: so are the hundred values."""
-    histogram = exposition.Histogram(exposition.SECONDS)
+    histogram = counters.Histogram(counters.SECONDS)
     for seconds in [0.02] * 2000 + [3.0] * 1000:
         histogram.observe(seconds)
     values = cloudwatch.spread(histogram, histogram.counts)

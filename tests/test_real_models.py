@@ -139,7 +139,7 @@ def test_mixed_columns_with_missing_values(served: Callable[..., Native]) -> Non
 def test_categories_and_missing_values_of_hist_gradient_boosting(served: Callable[..., Native]) -> None:
     """Categorical dtypes come back as they were fitted; a sample file carries them."""
     rows, model = categorical()
-    from serving.rows.signature import save_sample
+    from serving.models.sample import save_sample
 
     running_files = {}
     path = Path(save_sample(rows, Path("/tmp") / f"sample-{id(rows)}.json"))

@@ -15,7 +15,6 @@ import pytest
 
 from running import KIT, Native, make_program, wait_until
 from serving import settings
-from serving.commands import serve
 
 Serve = Callable[..., Native]
 
@@ -31,7 +30,7 @@ def test_the_rendered_nginx_conf_is_valid(nginx: None, tmp_path: Path) -> None:
     """`nginx -t` accepts the rendered file."""
     config = settings.load({"MODEL_SERVER_MAX_BODY_MB": "7", "SAGEMAKER_BIND_TO_PORT": "9"})
     rendered = tmp_path / "nginx.conf"
-    rendered.write_text(serve.render_nginx_conf((KIT / "model/nginx.conf").read_text(), config, tmp_path))
+    rendered.write_text(nginx.render_nginx_conf((KIT / "model/nginx.conf").read_text(), config, tmp_path))
     tested = subprocess.run(
         ["nginx", "-t", "-e", "stderr", "-p", str(tmp_path), "-c", str(rendered)], capture_output=True, text=True
     )

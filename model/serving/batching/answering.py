@@ -8,54 +8,22 @@ error is a reply too, and what the caller must not see (a traceback) is logged u
 from __future__ import annotations
 
 import logging
-import uuid
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
 from ..errors import ModelFailed, Overloaded, ServingError
 from ..formats import content_types
-from ..formats.content_types import Decoded
 from ..models import diagnosis
 from ..models.context import Context
-from ..models.loading import LoadedModel
+from ..models.loaded import LoadedModel
+from ..rows import blame
+from ..rows.decoded import Decoded
 from ..rows.predictions import is_whole, per_row
 from . import policy
+from .messages import Reply, Request
 
-JSON = "application/json"
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request for predictions, free of HTTP: the body and what describes it."""
-
-    body: bytes
-    content_type: str | None = None
-    content_encoding: str | None = None
-    accept: str | None = None
-    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    inference_id: str | None = None
-    custom_attributes: str | None = None
-
-    @property
-    def name(self) -> str:
-        """As the log calls it."""
-        inference = "" if self.inference_id is None else f" (inference id {self.inference_id!a})"
-        return f"request {self.request_id}{inference}"
-
-
-@dataclass(slots=True)
-class Reply:
-    status: int
-    body: bytes | Iterator[bytes]
-    content_type: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
-    code: str = ""
-    """An error's code."""
-    measured: str = ""
-    """What the request log tells of it besides, as `name=number` pairs."""
 
 
 class Job:
@@ -134,7 +102,7 @@ def _explained(model: LoadedModel, job: Job, error: Exception) -> Exception:
     """A 400 when the rows are to blame, else a 500 that names the exception and keeps the traceback for the log."""
     if isinstance(error, ServingError):
         return error
-    blamed = model.signature.explain(job.decoded.rows, error)
+    blamed = blame.explain(job.decoded.rows, model.signature, error)
     if blamed is not None:
         return blamed
     failed = ModelFailed(f"transformation failed: {diagnosis.named(error)}")

@@ -21,11 +21,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ..errors import ServingError
-from ..formats import content_types, csv_rows
-from ..formats.content_types import BY_LINE
-from ..rows import predictions
+from ..formats import codings, content_types, csv_rows, json_text, media_types
+from ..formats.media_types import BY_LINE
 from ..rows.signature import Signature
-from .answering import Reply, Request
+from .messages import Reply, Request
 
 MOST_BAD = 10_000
 """In one request. Measured among 300 000 rows of iris: 1 costs a second, 10 000 cost 50."""
@@ -58,7 +57,7 @@ def marked(
         return refused
     if not records or name not in BY_LINE or signature.count is None or parameters.get("header") == "present":
         return refused
-    said = content_types.parse(request.content_type or "")[0] == media_type
+    said = media_types.parse(request.content_type or "")[0] == media_type
     request = replace(request, content_type=request.content_type if said else media_type, content_encoding=None)
     if records.header and answer(replace(request, body=records.header)).status != 200:
         return refused
@@ -99,7 +98,7 @@ def _mark(reply: Reply, number: int, media_type: str) -> tuple[str, bytes]:
     if error.get("row") == 1:  # it was alone; its caller knows it by its place in the request
         error["row"] = number
         error["message"] = re.sub(r"^Row 1\b", f"Row {number}", error["message"])
-    mark = b"ERROR" if media_type == "text/csv" else predictions.dumps({"error": error})
+    mark = b"ERROR" if media_type == "text/csv" else json_text.dumps({"error": error})
     return error["message"], mark + b"\n"
 
 
@@ -109,8 +108,8 @@ def _mark(reply: Reply, number: int, media_type: str) -> tuple[str, bytes]:
 def _cut(request: Request, signature: Signature, max_bytes: int) -> tuple[str, Records | None]:
     """The media type, and the records if it has a record a line."""
     try:
-        body = content_types.inflated(request.body, request.content_encoding or "", max_bytes)
-        media_type, parameters = content_types.type_of(request.content_type, body)
+        body = codings.inflated(request.body, request.content_encoding or "", max_bytes)
+        media_type, parameters = media_types.type_of(request.content_type, body)
         wide = codecs.lookup(parameters.get("charset", "utf-8")).name.startswith(("utf-16", "utf-32"))
     except (ServingError, LookupError):
         return "", None

@@ -21,12 +21,13 @@ from gevent.threadpool import ThreadPool
 
 from ..compiler import fast_paths
 from ..errors import ModelNotUsable, NotReady, Overloaded, PredictionTimeout
-from ..models.loading import LoadedModel
+from ..models.loaded import LoadedModel
 from ..monitoring.cloudwatch import EmbeddedMetrics
-from ..monitoring.exposition import ModelMetrics
+from ..monitoring.counters import ModelMetrics
 from ..settings import Settings
 from . import answering, bad_records, policy
-from .answering import Job, Reply, Request
+from .answering import Job
+from .messages import Reply, Request
 
 MEGABYTE = 2**20
 QUEUE_ROWS = 4_000_000

@@ -7,14 +7,14 @@ import sys
 
 from .. import settings
 from ..errors import ModelNotUsable, SettingError
-from ..models import loading
+from ..models import artifact, loading
 
 
 def main() -> int:
     logging.basicConfig(level="INFO", format="check: %(message)s")
     try:
         config = settings.load()
-        model = loading.load(loading.find(config), config.predict_method)
+        model = loading.load(artifact.find(config), config.predict_method)
         model.warm_up()
     except (ModelNotUsable, SettingError) as exc:
         print(f"check: the model cannot serve: {exc}", file=sys.stderr)

@@ -25,7 +25,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from .. import errors
 from ..batching import answering
-from ..batching.answering import Reply, Request
+from ..batching.messages import Reply, Request
 from ..multi_model.api import Models
 from . import request_log
 

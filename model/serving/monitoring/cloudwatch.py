@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from .exposition import Histogram, ModelMetrics
+from .counters import Histogram, ModelMetrics
 
 PERIOD_SECONDS = 60
 MOST_VALUES = 100

@@ -12,6 +12,8 @@ import os
 import time
 from pathlib import Path
 
+from .shared_files import is_alive, write_whole
+
 BEAT_SECONDS = 0.5
 READY = "ready"
 WORKERS = "workers"
@@ -24,14 +26,6 @@ def report(runtime_dir: Path, pid: int, reason: str | None) -> None:
     write_whole(directory / str(pid), reason or "")
     if reason is None:
         (runtime_dir / READY).touch()  # at once; the supervisor looks twice a second
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Whoever reads the file sees the old text or the new one. nginx's workers may be another user: all may read."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    partial.chmod(0o644)
-    os.replace(partial, path)
 
 
 def beat(runtime_dir: Path, pid: int) -> None:
@@ -65,13 +59,3 @@ def _is_ready(path: Path, max_age: float) -> bool:
         return False
     state = path.stat()
     return state.st_size == 0 and time.time() - state.st_mtime < max_age
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # it is another user's, so it is there
-    return True

@@ -24,8 +24,8 @@ from gevent.threadpool import ThreadPool
 
 from .. import errors, limits
 from ..batching import answering
-from ..batching.answering import Reply, Request
 from ..batching.engine import Engine
+from ..batching.messages import Reply, Request
 from ..errors import ModelNotUsable, ServingError
 from ..models import diagnosis, loading
 from ..settings import Settings

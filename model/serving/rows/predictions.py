@@ -7,22 +7,13 @@ A generator is streamed, one prediction per item. Bytes with a content type are 
 
 from __future__ import annotations
 
-import csv
-import datetime
-import io
-import itertools
-import json
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import GeneratorType
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 
-from ..errors import ModelFailed, NotAcceptable
-
-OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+from ..errors import ModelFailed
 
 
 class Encoded(NamedTuple):
@@ -125,171 +116,10 @@ def _what(value: Any) -> str:
 # ---- JSON ------------------------------------------------------------------------------------------------------------
 
 
-def dumps(value: Any) -> bytes:
-    """orjson where it can; what it cannot (integers beyond 64 bits, odd arrays) goes through json, to the same text."""
-    try:
-        return orjson.dumps(value, default=_plain, option=OPTIONS)
-    except (TypeError, orjson.JSONEncodeError):
-        pass
-    try:
-        return json.dumps(_jsonable(value), allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise ModelFailed(f"A prediction cannot be written as JSON: {exc}.") from exc
-
-
-def _plain(value: Any) -> Any:
-    """What orjson does not know."""
-    if isinstance(value, np.ndarray | np.generic) or hasattr(value, "tolist"):
-        return value.tolist()
-    if value is None or _is_missing(value):
-        return None
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, set | frozenset):
-        return sorted(value)
-    if hasattr(value, "__float__"):
-        return float(value)
-    if hasattr(value, "toarray"):
-        return value.toarray().tolist()
-    if isinstance(value, datetime.timedelta):
-        return value.total_seconds()
-    raise TypeError(f"it holds a {type(value).__name__}")
-
-
-def _is_missing(value: Any) -> bool:
-    """pandas' NA and NaT."""
-    return type(value).__name__ in ("NAType", "NaTType")
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    return _jsonable(_plain(value))
-
-
-def _ready(rows: np.ndarray | list[Any]) -> Any:
-    """An array in the form that orjson writes from memory."""
-    if isinstance(rows, np.ndarray):
-        if rows.dtype.kind not in "fiubM" or rows.dtype.itemsize > 8:
-            return rows.tolist()
-        if not (rows.flags.c_contiguous and rows.dtype.isnative):
-            return np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("="))
-    return rows
-
-
-def to_json(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:
-    return b'{"predictions":' + dumps(_ready(rows)) + b"}"
-
-
-def to_json_lines(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:
-    if isinstance(rows, np.ndarray) and rows.ndim == 1 and rows.dtype.kind in "fiub":
-        return _lines(dumps(_ready(rows)), b",")
-    return b"".join(dumps(row) + b"\n" for row in (_ready(rows) if rows is not None else ()))
-
-
-def _lines(array: bytes, separator: bytes) -> bytes:
-    return array[1:-1].replace(separator, b"\n") + b"\n" if len(array) > 2 else b""
-
-
 # ---- CSV -------------------------------------------------------------------------------------------------------------
-
-
-def to_csv(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:
-    """One line per prediction, one cell per column; `header=present` in Accept adds the names, if there are any."""
-    if isinstance(rows, np.ndarray) and rows.dtype.kind in "fiu" and rows.ndim <= 2:
-        text = dumps(_ready(rows))
-        if b"null" not in text:
-            if rows.ndim == 1:
-                return _lines(text, b",")
-            return text[2:-2].replace(b"],[", b"\n") + b"\n" if len(text) > 4 else b""
-    if isinstance(rows, np.ndarray) and rows.ndim == 1 and (plain := _plain_labels(rows)) is not None:
-        return plain
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    items: Iterable[Any] = rows.tolist() if isinstance(rows, np.ndarray) and rows.dtype.kind != "M" else rows
-    for number, row in enumerate(items):
-        if number == 0 and isinstance(row, dict) and parameters.get("header") == "present":
-            writer.writerow(row)
-        cells = row.values() if isinstance(row, dict) else row if isinstance(row, list | tuple | np.ndarray) else [row]
-        writer.writerow([_cell(cell) for cell in cells])
-    return stream.getvalue().encode()
-
-
-def _plain_labels(rows: np.ndarray) -> bytes | None:
-    """Texts that need no quotes, one a line; None if some do. Labels are most of what classifiers answer."""
-    if rows.dtype.kind not in "UO":
-        return None
-    labels = rows.tolist()
-    if not labels or not all(isinstance(label, str) and label for label in labels):
-        return None
-    text = "\n".join(labels)
-    if text.count("\n") != len(labels) - 1 or any(mark in text for mark in ',"\r'):
-        return None
-    return text.encode() + b"\n"
-
-
-def _cell(value: Any) -> Any:
-    """Numbers as repr() has them (nan and inf too), a missing value empty, lists and objects as JSON."""
-    if isinstance(value, str):
-        return value
-    if value is None or _is_missing(value):
-        return ""
-    if isinstance(value, np.datetime64):
-        return "" if np.isnat(value) else str(value)
-    if isinstance(value, np.generic) and not isinstance(value, np.floating):
-        value = value.item()
-    if isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, np.floating):
-        return str(value)
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    text = dumps(value)
-    return orjson.loads(text) if text[:1] == b'"' else text.decode()
 
 
 # ---- NumPy, Parquet --------------------------------------------------------------------------------------------------
 
 
-def _as_array(rows: np.ndarray | list[Any]) -> np.ndarray:
-    try:
-        array = np.asarray(rows)
-        if array.dtype == object and all(isinstance(v, str) for v in array.ravel()):
-            array = array.astype(str)
-    except ValueError:
-        array = np.empty(0, dtype=object)
-    if array.dtype.hasobject:
-        raise NotAcceptable("These predictions are no array of numbers or texts. Ask for application/json.")
-    return array
-
-
-def to_npy(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:
-    stream = io.BytesIO()
-    np.lib.format.write_array(stream, _as_array(rows), allow_pickle=False)
-    return stream.getvalue()
-
-
 # ---- streams ---------------------------------------------------------------------------------------------------------
-
-
-def stream(items: Iterator[Any], encode_row: Callable[[Any], bytes], json_document: bool) -> Iterator[bytes]:
-    """A generator's items as they come. The first is fetched now, so that an early error still is an HTTP status."""
-    first = list(itertools.islice(items, 1))
-    chained = itertools.chain(first, items)
-    return _json_stream(chained) if json_document else (i if isinstance(i, bytes) else encode_row(i) for i in chained)
-
-
-def _json_stream(items: Iterator[Any]) -> Iterator[bytes]:
-    separator = b'{"predictions":['
-    for item in items:
-        yield separator + (item if isinstance(item, bytes) else dumps(item))
-        separator = b","
-    yield b"]}" if separator == b"," else b'{"predictions":[]}'

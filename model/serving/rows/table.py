@@ -6,14 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..errors import BadRequest
+from . import cells
 from .cells import Unfit
-from .signature import KINDS, Column, Signature, listed
+from .decoded import Columns
+from .signature import Column, Signature, listed
 
 MOST_GUESSED = 20_000
 """Columns whose type has to be guessed one by one, since the model says nothing."""
@@ -44,69 +45,6 @@ class Table:
             if len(row) != width:
                 raise wrong_width(number, len(row), ANYTHING, width)
         return cls(list(zip(*rows, strict=True)) if rows else [()] * width, len(rows), names)
-
-
-class Columns:
-    """A DataFrame that is not built yet: joining the columns of many requests costs far less than joining frames.
-
-    `dtypes` are the frame's; `names` is None where it has none.
-    """
-
-    __slots__ = ("arrays", "dtypes", "names")
-
-    def __init__(self, arrays: Sequence[Any], names: Any, dtypes: Sequence[Any] | None = None) -> None:
-        self.arrays, self.names = arrays, names
-        self.dtypes = tuple(map(_dtype, arrays)) if dtypes is None else dtypes
-
-    def __len__(self) -> int:
-        return len(self.arrays[0])
-
-    def joined(self, others: Sequence[Columns]) -> Columns:
-        """These rows and those of others with the same dtypes."""
-        columns = zip(self.arrays, *(other.arrays for other in others), strict=True)
-        return Columns([_concatenated(parts) for parts in columns], self.names, self.dtypes)
-
-    def frame(self) -> Any:
-        import pandas as pd
-
-        columns = dict(enumerate(self.arrays))
-        for position, array in columns.items():
-            if array.dtype == object:
-                columns[position] = pd.Series(array, dtype=self.dtypes[position])
-        frame = pd.DataFrame(columns, copy=False)
-        if self.names is not None:
-            frame.columns = self.names
-        return frame
-
-
-def _concatenated(parts: Sequence[Any]) -> Any:
-    if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts)
-    import pandas as pd
-
-    return pd.concat([pd.Series(part) for part in parts], ignore_index=True).array
-
-
-@cache
-def _words() -> Any:
-    """What pandas makes of texts: str since pandas 3, object before."""
-    import pandas as pd
-
-    return pd.Series(["a"]).dtype
-
-
-def _dtype(array: Any) -> Any:
-    """Of the frame's column: what pandas makes of it, but where there is a None, which is a category of its own."""
-    if array.dtype != object:
-        return array.dtype
-    values = array.tolist()
-    if None in values:  # as str it would become NaN
-        return array.dtype
-    if all(isinstance(value, str) or value != value for value in values):
-        return _words()
-    import pandas as pd
-
-    return pd.Series(array).dtype
 
 
 def takes_block(signature: Signature, names: Sequence[str] | None) -> bool:
@@ -257,33 +195,13 @@ def _array(arrays: list[Any], table: Table, expected: Sequence[Column]) -> np.nd
     return mixed
 
 
-def sample_rows(signature: Signature, n: int) -> Any:
-    """`n` plausible rows in the form that transformation gets; None when too little is known to make them up.
-
-    From the sample file if there is one. Else made up from what the model says, so a transformation that expects more
-    than the model does may refuse them: a failure proves something only if `signature.sample` is there.
-    """
-    sample, columns = signature.sample, signature.columns
-    if signature.form == "texts":
-        return [str(row[0]) for row in _cycled(sample or (("a sample text",),), n)]
-    if not columns or (not sample and any(c.kind == "any" and c.used for c in columns)):
-        return None
-    rows = _cycled(sample or [[_plausible(c, i) for c in columns] for i in range(3)], n)
-    aligned = align(Table.of_rows(rows, len(columns)), signature)
-    if isinstance(aligned, Columns):
-        return aligned.frame()
-    return signature.wrap(aligned) if isinstance(aligned, np.ndarray) else aligned
-
-
-def _cycled(rows: Sequence[Any], n: int) -> list[Any]:
-    return [rows[i % len(rows)] for i in range(n)]
-
-
-def _plausible(column: Column, row: int) -> Any:
-    if column.categories:
-        known = [c for c in column.categories if c is not None and c == c] or ["a"]
-        value = known[row % len(known)]
-        return value.item() if isinstance(value, np.generic) else value
-    return {"text": "a", "boolean": row % 2 == 0, "integer": row + 1, "datetime": "2024-01-01"}.get(
-        column.kind, (1.0, 0.5, 2.0)[row % 3]
-    )
+KINDS: dict[str, Any] = {
+    "number": lambda values, column, null: cells.numbers(values),
+    "integer": lambda values, column, null: cells.integers(values, column.dtype),
+    "boolean": lambda values, column, null: cells.booleans(values),
+    "text": lambda values, column, null: (cells.json_texts if null else cells.texts)(values, column.categories),
+    "category": lambda values, column, null: cells.categories(values, column),
+    "datetime": lambda values, column, null: cells.datetimes(values, column),
+    "any": lambda values, column, null: cells.guessed(values),
+}
+"""Kind → (cells, column, the source has a null of its own) → array."""

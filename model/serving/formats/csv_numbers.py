@@ -1,0 +1,110 @@
+"""A CSV of numbers, read in bulk: one block, without a look at single cells."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+from ..rows.cells import NA_WORDS, plain_numbers
+from ..rows.signature import Signature
+from ..rows.table import by_name
+
+BULK_BYTES = 200_000
+"""From here on pandas' columnar parser is faster than orjson (measured: benchmarks/decode.py)."""
+
+
+BULK_CELLS_PER_ROW = 1000
+"""Wider rows cost pandas more per column than they save."""
+
+
+def numeric_block(body: bytes, width: int | None) -> np.ndarray | None:
+    """The short cut: (rows, columns) float64 if the body is nothing but numbers and empty cells, else None.
+
+    A None is no verdict: the caller then reads cell by cell, and that names what is wrong.
+    """
+    body = body.strip(b"\r\n")
+    if not body or body[0] in b" \t":
+        return None
+    if b"\n" not in body and b"\r" not in body:
+        cells = plain_numbers(body)
+        return None if cells is None or width not in (None, len(cells)) else np.array([cells], dtype=np.float64)
+    if len(body) >= BULK_BYTES and body.find(b"\n") >= 0 and body.count(b",", 0, body.find(b"\n")) < BULK_CELLS_PER_ROW:
+        return _bulk(body)
+    return _by_line(body)
+
+
+def _by_line(body: bytes) -> np.ndarray | None:
+    """Some hundred lines: all cells as one flat list, if every line has as many commas."""
+    lines = body.replace(b"\r\n", b"\n").split(b"\n")
+    commas = lines[0].count(b",")
+    if any(line.count(b",") != commas or not line.strip() for line in lines) or b"\r" in body.replace(b"\r\n", b""):
+        return None
+    cells = plain_numbers(b",".join(lines))
+    if cells is None or len(cells) != len(lines) * (commas + 1):
+        return None
+    return np.array(cells, dtype=np.float64).reshape(len(lines), commas + 1)
+
+
+def _bulk(body: bytes) -> np.ndarray | None:
+    """Thousands of lines: pandas' own parser, if it is installed.
+
+    pandas pads short rows with NaN. Where there is no NaN there was none; else the commas are counted. It also takes
+    quotes, and a line break inside them: with those the short cut is left.
+    """
+    if b'"' in body:
+        return None
+    try:
+        frame = _read_csv(body, np.float64)
+    except ImportError:
+        return _by_line(body)
+    except (ValueError, OverflowError):  # pandas' ParserError is a ValueError
+        return None
+    block: np.ndarray = frame.to_numpy()
+    if np.isnan(block).any() and not _rectangular(body, block.shape[1]):
+        return None
+    return block
+
+
+def _read_csv(body: bytes, dtype: Any) -> Any:
+    import pandas as pd
+
+    # since 3.1 pandas rounds correctly by default and warns of the option
+    old = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
+    exact: dict[str, Any] = {"float_precision": "round_trip"} if old else {}
+    return pd.read_csv(io.BytesIO(body), header=None, dtype=dtype, engine="c", index_col=False, **exact)
+
+
+def _bulk_frame(body: bytes, names: list[str] | None, signature: Signature) -> Any:
+    """Thousands of lines of numbers and texts, read by pandas; None where the reader of cells has to decide.
+
+    That is wherever pandas is more lenient than we are (quotes, short rows) or knows less (a category called NA).
+    """
+    columns = signature.columns or ()
+    order = by_name(names, signature) if names is not None else list(range(len(columns)))
+    simple = all(
+        c.kind in ("number", "text") and c.dtype is None and NA_WORDS.isdisjoint(c.categories or ()) for c in columns
+    )
+    if signature.form != "frame" or not simple or None in order or any(None in (c.categories or ()) for c in columns):
+        return None
+    if len(body) < BULK_BYTES or b'"' in body or b"\0" in body:
+        return None
+    width = len(names) if names is not None else len(columns)
+    dtypes: dict[int, Any] = dict.fromkeys(range(width), str)
+    dtypes |= {i: np.float64 for i, c in zip(order, columns, strict=True) if i is not None and c.kind == "number"}
+    try:
+        frame = _read_csv(body, dtypes)
+    except (ValueError, OverflowError, ImportError):
+        return None
+    if frame.shape[1] != width or (frame.iloc[:, -1].isna().any() and not _rectangular(body.strip(b"\r\n"), width)):
+        return None
+    frame = frame.iloc[:, order]
+    frame.columns = signature.index
+    return frame
+
+
+def _rectangular(body: bytes, width: int) -> bool:
+    """Every line has width - 1 commas. Blank lines make it False, which only costs the short cut."""
+    lines = body.replace(b"\r\n", b"\n").split(b"\n")
+    return all(line.count(b",") == width - 1 for line in lines)

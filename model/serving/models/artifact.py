@@ -1,0 +1,66 @@
+"""Which file is the model: the one place that looks for it."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from pathlib import Path
+
+from ..errors import ModelNotUsable
+from ..settings import PROGRAM_DIR, Settings
+from . import diagnosis
+
+SHY_OF_FORK = b"xgboost|lightgbm|catboost|tensorflow|onnxruntime|torch|pyspark"
+"""Libraries that start threads while a model is loaded. A forked process lacks them and waits for them for ever."""
+
+
+WHERE_NAMED = {
+    ".py": rb"(?m)^\s*(?:import|from)\s+(%s)\b",
+    ".txt": rb"(?mi)^\s*(%s)\b",
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), rb"(%s)"),
+}
+"""How a source file, a list of requirements and a pickle name a library."""
+
+
+PICKLES = (".pkl", ".pickle", ".joblib")
+
+
+def find(settings: Settings) -> Path:
+    """The directory that holds the model: /opt/ml/model when anything is in it, else the image's own."""
+    if settings.model_dir.is_dir() and any(_artifacts(settings.model_dir)):
+        return settings.model_dir
+    return PROGRAM_DIR
+
+
+def shy_of_fork(model_dir: Path, program_dir: Path = PROGRAM_DIR) -> str | None:
+    """The library for which each worker must load the model itself, if the model, predictor.py or the requirements
+    name one. Looked up before anything is loaded: afterwards it is too late."""
+    for path in (program_dir / "predictor.py", program_dir / "requirements.txt", *_artifacts(model_dir)):
+        pattern = WHERE_NAMED.get(path.suffix)
+        if pattern and (match := _mentions(path, pattern % SHY_OF_FORK)):
+            return match.decode().lower()
+    return None
+
+
+def _mentions(path: Path, pattern: bytes) -> bytes | None:
+    """What `pattern` (or its group 1) first matches in the file."""
+    if not path.is_file() or not path.stat().st_size:
+        return None
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        match = re.search(pattern, content)
+        return bytes(match[match.lastindex or 0]) if match else None
+
+
+def _artifacts(directory: Path) -> list[Path]:
+    """The files of a model directory. SageMaker's local mode leaves the archive itself there; hidden files are none."""
+    return sorted(p for p in directory.iterdir() if not p.name.startswith(".") and p.name != "model.tar.gz")
+
+
+def _pickle_in(directory: Path) -> Path:
+    """model.pkl, or the one pickle that has another name."""
+    if (directory / "model.pkl").is_file():
+        return directory / "model.pkl"
+    pickles = [p for p in _artifacts(directory) if p.suffix in PICKLES]
+    if len(pickles) == 1:
+        return pickles[0]
+    raise ModelNotUsable(diagnosis.of_missing_artifact(directory, [p.name for p in _artifacts(directory)]))

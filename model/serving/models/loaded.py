@@ -1,0 +1,96 @@
+"""A model in memory, with the user's function and what the model expects."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelNotUsable
+from ..rows import made_up, predictions
+from ..rows.signature import Signature
+from . import diagnosis
+from .context import Context
+from .own_modules import OwnModules
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model, the user's function, and what the model expects."""
+
+    model: Any
+    transformation: Callable[..., Any]
+    signature: Signature
+    source: Path
+    takes_context: bool = False
+    """Whether transformation has a third parameter (context.py)."""
+    load_seconds: float = 0.0
+    own_modules: OwnModules | None = None
+
+    def close(self) -> None:
+        """Lets go of what the process keeps for the model besides itself."""
+        if self.own_modules is not None:
+            self.own_modules.forget()
+
+    def sample_rows(self, n: int) -> Any:
+        """`n` rows that the model should take, in the form that transformation gets; None if none can be made up."""
+        return made_up.sample_rows(self.signature, n)
+
+    def predict(self, rows: Any, context: Context | None = None) -> Any:
+        """The user's transformation on `rows`: one prediction per row."""
+        try:
+            if self.takes_context:
+                return self.transformation(self.model, rows, context or Context())
+            return self.transformation(self.model, rows)
+        except SystemExit as exc:  # it would end the worker, and with it everybody's requests
+            raise RuntimeError("transformation called sys.exit()") from exc
+
+    def warm_up(self) -> None:
+        """Predicts two sample rows. Raises ModelNotUsable when that fails, or when no plausible row is known and the
+        model is plainly not fitted."""
+        rows = self.sample_rows(2)
+        if rows is None:
+            if _is_unfitted(self.model):
+                raise ModelNotUsable(diagnosis.of_unfitted(self.model))
+            log.info("no warm-up prediction: the model does not tell which rows it expects")
+            return
+        try:
+            result = self.predict(rows)
+            if not predictions.is_whole(result):
+                predictions.per_row(result, 2)
+        except Exception as exc:
+            raise ModelNotUsable(diagnosis.of_warm_up(exc, self.model, self.signature)) from exc
+
+
+def _is_unfitted(model: Any) -> bool:
+    """Whether all of it is scikit-learn's own, and nothing in it was ever fitted although its methods ask for that.
+
+    Anybody else's estimator may keep what it has learned where scikit-learn does not look. One without a method to
+    predict by (DBSCAN) is fitted by the transformation itself.
+    """
+    if not type(model).__module__.startswith("sklearn."):
+        return False
+    from sklearn.base import BaseEstimator
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        parts = [part for part in (model, *model.get_params().values()) if isinstance(part, BaseEstimator)]
+        if not parts or not any(hasattr(model, method) for method in diagnosis.METHODS):
+            return False
+        if any(not type(part).__module__.startswith("sklearn.") or _has_learned(part) for part in parts):
+            return False
+        check_is_fitted(model)
+    except NotFittedError:
+        return True
+    except Exception:  # noqa: BLE001 - a model that misbehaves when asked says nothing
+        return False
+    return False
+
+
+def _has_learned(estimator: Any) -> bool:
+    return any(name.endswith("_") and not name.startswith("_") for name in vars(estimator))

@@ -1,0 +1,205 @@
+"""What scikit-learn's estimators say of the columns they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+REFUSES, PASSES, ABSORBS, UNKNOWN = "refuses", "passes", "absorbs", "unknown"
+"""What a step does with a missing value: fails, hands it to the next step, deals with it, or nobody knows."""
+
+
+@dataclass(frozen=True)
+class Trait:
+    """What one column's cells must be, as far as one estimator tells."""
+
+    kind: str = "any"
+    categories: tuple[Any, ...] | None = None
+    missing: str = UNKNOWN
+    used: bool = True
+    closed: bool = False
+    """A value outside the categories is an error (handle_unknown="error")."""
+
+
+def _traits(estimator: Any, count: int) -> list[Trait]:
+    """One per input column of the estimator."""
+    estimator = _unwrapped(estimator)
+    if estimator is None or _is_identity(estimator):
+        return [Trait(missing=PASSES)] * count
+    for attribute, read in COMPOSITES.items():
+        if hasattr(estimator, attribute):
+            return read(estimator, count)
+    return _leaf(estimator, count)
+
+
+def _pipeline(pipeline: Any, count: int) -> list[Trait]:
+    """What the first step does not settle is asked of the next, as long as columns stay what they are."""
+    traits, same_columns = [Trait(missing=PASSES)] * count, True
+    for _, step in pipeline.steps:
+        if same_columns:
+            traits = [_then(before, after) for before, after in zip(traits, _traits(step, count), strict=True)]
+        else:
+            later = _leaf(_unwrapped(step), 1)[0]
+            traits = [_then(trait, later) if trait.missing == PASSES else trait for trait in traits]
+        same_columns = same_columns and (_is_identity(step) or _is_plain_imputer(step))
+    return traits
+
+
+def _then(before: Trait, after: Trait) -> Trait:
+    known = before if before.kind != "any" else after
+    missing = after.missing if before.missing == PASSES else before.missing
+    return replace(known, missing=missing, used=before.used and after.used)
+
+
+def _column_transformer(transformer: Any, count: int) -> list[Trait]:
+    traits: list[Trait | None] = [None] * count
+    inputs = transformer._transformer_to_input_indices
+    for name, step, columns in transformer.transformers_:
+        indices = list(inputs.get(name, ()))
+        if isinstance(step, str) and step == "drop":
+            continue
+        if isinstance(columns, str) and _is_text_vectorizer(step):
+            found = [Trait("text", missing=REFUSES)]
+        else:
+            found = _traits(step, len(indices)) if indices else []
+        for index, trait in zip(indices, found, strict=True):
+            traits[index] = trait if (old := traits[index]) is None else _both(old, trait)
+    return [trait or Trait(used=False) for trait in traits]
+
+
+def _both(one: Trait, other: Trait) -> Trait:
+    """A column that two transformers read: the more telling of the two, the stricter of the two."""
+    known = one if one.categories is not None or other.kind == "any" else other
+    return replace(known, missing=REFUSES if REFUSES in (one.missing, other.missing) else one.missing)
+
+
+def _union(union: Any, count: int) -> list[Trait]:
+    traits = [Trait(missing=PASSES)] * count
+    for number, (_, step) in enumerate(step for step in union.transformer_list if step[1] != "drop"):
+        found = _traits(step, count)
+        traits = found if number == 0 else [_both(a, b) for a, b in zip(traits, found, strict=True)]
+    return traits
+
+
+def _histogram_boosting(model: Any, count: int) -> list[Trait]:
+    """It encodes its categorical columns itself, and takes missing values."""
+    traits = [Trait("number", missing=ABSORBS)] * count
+    encoder = model._preprocessor.named_transformers_.get("encoder") if model._preprocessor is not None else None
+    if encoder is not None:
+        positions = model._preprocessor._transformer_to_input_indices["encoder"]
+        for position, known in zip(positions, encoder.categories_, strict=True):
+            from_dtype = getattr(model, "categorical_features", None) == "from_dtype"
+            kind = "category" if from_dtype else _of_categories(known)
+            traits[position] = Trait(kind, _without_nan(known), ABSORBS)
+    return traits
+
+
+def _encoder(encoder: Any, count: int) -> list[Trait]:
+    """OneHotEncoder, OrdinalEncoder, TargetEncoder: a missing value is a category like others, or an unknown one."""
+    closed = getattr(encoder, "handle_unknown", None) == "error"
+    traits = []
+    for known in encoder.categories_:
+        missing = REFUSES if closed and len(_without_nan(known)) == len(known) else ABSORBS
+        traits.append(Trait(_of_categories(known), tuple(known.tolist()), missing, closed=closed))
+    return traits
+
+
+def _of_categories(categories: np.ndarray) -> str:
+    present = [c for c in categories.tolist() if c is not None and c == c]
+    if present and all(isinstance(c, str) for c in present):
+        return "text"
+    if present and all(isinstance(c, bool) for c in present):
+        return "boolean"
+    if categories.dtype.kind in "iu":
+        return "integer"
+    return "number" if present and all(isinstance(c, int | float) for c in present) else "any"
+
+
+def _without_nan(categories: np.ndarray) -> tuple[Any, ...]:
+    return tuple(c for c in categories.tolist() if c is not None and c == c)
+
+
+COMPOSITES: dict[str, Callable[[Any, int], list[Trait]]] = {
+    "steps": _pipeline,
+    "_transformer_to_input_indices": _column_transformer,
+    "transformer_list": _union,
+    "is_categorical_": _histogram_boosting,
+    "categories_": _encoder,
+}
+"""The attribute that tells what an estimator is → the function that reads it."""
+
+
+def _leaf(estimator: Any, count: int) -> list[Trait]:
+    """An estimator that treats all columns alike. Only scikit-learn's own are known not to take texts."""
+    if estimator is None or _is_identity(estimator):
+        return [Trait(missing=PASSES)] * count
+    if not type(estimator).__module__.startswith("sklearn.") or type(estimator).__name__ == "FunctionTransformer":
+        return [Trait(missing=ABSORBS if _is_boosting(estimator) else UNKNOWN)] * count
+    tags = estimator.__sklearn_tags__().input_tags if hasattr(estimator, "__sklearn_tags__") else None
+    allows_nan = tags.allow_nan if tags else estimator._get_tags()["allow_nan"]  # scikit-learn before 1.6
+    name = type(estimator).__name__
+    if not allows_nan:
+        missing = REFUSES
+    else:
+        missing = ABSORBS if hasattr(estimator, "predict") or "Imputer" in name or "Indicator" in name else PASSES
+    fitted_on_objects = "Imputer" in name and getattr(estimator, "_fit_dtype", np.dtype(float)).kind not in "fiu"
+    return [Trait("any" if fitted_on_objects else "number", missing=missing)] * count
+
+
+def _is_boosting(estimator: Any) -> bool:
+    return type(estimator).__module__.split(".")[0] in ("xgboost", "lightgbm", "catboost")
+
+
+def _is_identity(estimator: Any) -> bool:
+    if type(estimator).__name__ == "FunctionTransformer":
+        return getattr(estimator, "func", 0) is None
+    return estimator is None or (isinstance(estimator, str) and estimator == "passthrough")
+
+
+def _is_plain_imputer(estimator: Any) -> bool:
+    """One output column per input column, in order."""
+    if type(estimator).__name__ != "SimpleImputer" or estimator.add_indicator:
+        return False
+    return all(s is not None and s == s for s in estimator.statistics_.tolist())
+
+
+def _is_text_vectorizer(estimator: Any) -> bool:
+    """CountVectorizer, TfidfVectorizer, HashingVectorizer, or one like them."""
+    return hasattr(estimator, "build_analyzer") and hasattr(estimator, "transform")
+
+
+def _unwrapped(estimator: Any) -> Any:
+    """The estimator inside a search, a vote, a calibration: the first to see the rows."""
+    while estimator is not None and (inner := WRAPPERS.get(type(estimator).__name__)) is not None:
+        found = _get(estimator, inner)
+        if isinstance(found, list):
+            found = found[0]
+        if inner == "calibrated_classifiers_":
+            found = found.estimator
+        if found is None:
+            return estimator
+        estimator = found
+    return estimator
+
+
+WRAPPERS = {
+    **dict.fromkeys(("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV"), "best_estimator_"),
+    **dict.fromkeys(("HalvingRandomSearchCV",), "best_estimator_"),
+    **dict.fromkeys(("VotingClassifier", "VotingRegressor", "StackingClassifier", "StackingRegressor"), "estimators_"),
+    **dict.fromkeys(("OneVsRestClassifier", "MultiOutputClassifier", "MultiOutputRegressor"), "estimators_"),
+    **dict.fromkeys(("FixedThresholdClassifier", "TunedThresholdClassifierCV"), "estimator_"),
+    "TransformedTargetRegressor": "regressor_",
+    "CalibratedClassifierCV": "calibrated_classifiers_",
+    "FrozenEstimator": "estimator",
+}
+"""Class → the attribute that holds the fitted estimator, or a list of such."""
+
+
+def _get(thing: Any, attribute: str) -> Any:
+    try:
+        return getattr(thing, attribute, None)
+    except Exception:  # noqa: BLE001  properties of unfitted or foreign estimators raise what they like
+        return None

@@ -1,0 +1,133 @@
+"""Rows as they come from a request, not yet built: what requests have in common, and how they are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .signature import Signature
+
+
+class Columns:
+    """A DataFrame that is not built yet: joining the columns of many requests costs far less than joining frames.
+
+    `dtypes` are the frame's; `names` is None where it has none.
+    """
+
+    __slots__ = ("arrays", "dtypes", "names")
+
+    def __init__(self, arrays: Sequence[Any], names: Any, dtypes: Sequence[Any] | None = None) -> None:
+        self.arrays, self.names = arrays, names
+        self.dtypes = tuple(map(_dtype, arrays)) if dtypes is None else dtypes
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def joined(self, others: Sequence[Columns]) -> Columns:
+        """These rows and those of others with the same dtypes."""
+        columns = zip(self.arrays, *(other.arrays for other in others), strict=True)
+        return Columns([_concatenated(parts) for parts in columns], self.names, self.dtypes)
+
+    def frame(self) -> Any:
+        import pandas as pd
+
+        columns = dict(enumerate(self.arrays))
+        for position, array in columns.items():
+            if array.dtype == object:
+                columns[position] = pd.Series(array, dtype=self.dtypes[position])
+        frame = pd.DataFrame(columns, copy=False)
+        if self.names is not None:
+            frame.columns = self.names
+        return frame
+
+
+def _concatenated(parts: Sequence[Any]) -> Any:
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    import pandas as pd
+
+    return pd.concat([pd.Series(part) for part in parts], ignore_index=True).array
+
+
+@cache
+def _words() -> Any:
+    """What pandas makes of texts: str since pandas 3, object before."""
+    import pandas as pd
+
+    return pd.Series(["a"]).dtype
+
+
+def _dtype(array: Any) -> Any:
+    """Of the frame's column: what pandas makes of it, but where there is a None, which is a category of its own."""
+    if array.dtype != object:
+        return array.dtype
+    values = array.tolist()
+    if None in values:  # as str it would become NaN
+        return array.dtype
+    if all(isinstance(value, str) or value != value for value in values):
+        return _words()
+    import pandas as pd
+
+    return pd.Series(array).dtype
+
+
+class Decoded:
+    """The rows of one request.
+
+    `rows` is what transformation gets; `count` how many. Requests with equal `batch_key` can be computed in one call.
+    `block` is set if the rows are one float64 array, `columns` if they are a frame of other things: both are cheaper
+    to join than frames.
+    """
+
+    __slots__ = ("_rows", "_wrap", "batch_key", "block", "columns", "count", "media_type")
+
+    def __init__(self, rows: Any, media_type: str, signature: Signature) -> None:
+        self.count: int = len(rows)
+        self.media_type, self._wrap = media_type, signature.wrap
+        self.block: np.ndarray | None = None
+        self.columns: Columns | None = None
+        self._rows: Any = None
+        if isinstance(rows, Columns):
+            self.columns = rows
+            self.batch_key: object = ("columns", None if rows.names is None else tuple(rows.names), rows.dtypes)
+        elif isinstance(rows, np.ndarray) and rows.dtype == np.float64:
+            # frames lie by columns (see Signature.frame), arrays by rows as np.array makes them
+            self.block = np.asarray(rows, order="F" if signature.form == "frame" else "C")
+            self.batch_key = (signature.key, rows.shape[1])
+        else:
+            self._rows = rows
+            self.batch_key = _batch_key(rows)
+
+    @property
+    def rows(self) -> Any:
+        if self._rows is None:
+            self._rows = self.columns.frame() if self.columns is not None else self._wrap(self.block)  # type: ignore[arg-type]
+        return self._rows
+
+    def joined(self, others: Sequence[Decoded]) -> Any:
+        """The rows of this request and of others with the same batch_key, for one call."""
+        if not others:
+            return self.rows
+        if self.block is not None:
+            return self._wrap(np.concatenate([self.block, *(o.block for o in others if o.block is not None)]))
+        if self.columns is not None:
+            return self.columns.joined([other.columns for other in others if other.columns is not None]).frame()
+        rows = [self.rows, *(other.rows for other in others)]
+        if isinstance(self.rows, list):
+            return [text for texts in rows for text in texts]
+        if isinstance(self.rows, np.ndarray):
+            return np.concatenate(rows)
+        import pandas as pd
+
+        return pd.concat(rows, ignore_index=True)
+
+
+def _batch_key(rows: Any) -> object:
+    if isinstance(rows, list):
+        return "texts"
+    if isinstance(rows, np.ndarray):
+        return (rows.shape[1:], rows.dtype)
+    return (tuple(rows.columns), tuple(rows.dtypes))
