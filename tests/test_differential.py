@@ -150,7 +150,7 @@ def test_bulk_frames(table, names, quoted):
     writer = (lambda cell: f'"{cell}"') if quoted else str
     body = "".join(",".join(map(writer, row)) + "\n" for row in table).encode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_rows, "BULK_BYTES", 0)
+        patch.setattr(csv_numbers, "BULK_BYTES", 0)
         fast = csv_numbers._bulk_frame(body, names, signature)
     if fast is not None:
         text = (",".join(names) + "\n" if names else "") + body.decode()

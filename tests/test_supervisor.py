@@ -15,6 +15,8 @@ import pytest
 
 from running import KIT, Native, make_program, wait_until
 from serving import settings
+from serving.commands import nginx as nginx_conf
+from serving.commands import serve as supervisor
 
 Serve = Callable[..., Native]
 
@@ -30,7 +32,7 @@ def test_the_rendered_nginx_conf_is_valid(nginx: None, tmp_path: Path) -> None:
     """`nginx -t` accepts the rendered file."""
     config = settings.load({"MODEL_SERVER_MAX_BODY_MB": "7", "SAGEMAKER_BIND_TO_PORT": "9"})
     rendered = tmp_path / "nginx.conf"
-    rendered.write_text(nginx.render_nginx_conf((KIT / "model/nginx.conf").read_text(), config, tmp_path))
+    rendered.write_text(nginx_conf.render_nginx_conf((KIT / "model/nginx.conf").read_text(), config, tmp_path))
     tested = subprocess.run(
         ["nginx", "-t", "-e", "stderr", "-p", str(tmp_path), "-c", str(rendered)], capture_output=True, text=True
     )
@@ -136,5 +138,5 @@ def test_the_supervisor_reaps_orphans(serve: Serve) -> None:
     """Natively the supervisor is no PID 1; that it asks for all exited children is seen on its own."""
     orphan = os.spawnlp(os.P_NOWAIT, "true", "true")
     wait_until(lambda: Path(f"/proc/{orphan}/stat").read_text().split()[2] == "Z")
-    serve._reap_orphans(set())
+    supervisor._reap_orphans(set())
     assert not Path(f"/proc/{orphan}").exists()
