@@ -15,7 +15,7 @@ import pytest
 
 from running import KIT
 from serving import errors
-from serving.commands.serve import NGINX_ERRORS
+from serving.commands.nginx import NGINX_ERRORS
 from serving.settings import Settings
 from test_scripts import EXPECTED
 
