@@ -93,7 +93,7 @@ def is_header(row: list[str] | None, signature: Signature) -> bool:
     if not row or not signature.position:
         return False
     cells = [cell.strip() for cell in row]
-    complete = all(name in cells for name in signature.position)
+    complete = signature.position.keys() <= set(cells)
     if not any(cell in signature.position for cell in cells):
         return False
     if any(_looks_like_a_value(cell) for cell in cells if cell or not complete):

@@ -26,7 +26,7 @@ NA_WORDS = frozenset(
 """What pandas.read_csv takes for a missing value."""
 
 TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
-NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
+NUMBER = re.compile(r"[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
 WHOLE = re.compile(r"[ \t]*[+-]?\d{1,19}[ \t]*", re.ASCII)
 INFINITY = re.compile(r"[ \t]*[+-]?inf(inity)?[ \t]*", re.ASCII | re.IGNORECASE)
 LONGEST_NUMBER = 1000
@@ -66,7 +66,9 @@ def plain_numbers(line: bytes) -> list[float] | None:
 def number(cell: object) -> float:
     """One cell as a float; ValueError if it is none. A missing value is NaN; True is 1, as pandas gives a model."""
     if isinstance(cell, str):
-        if (NUMBER.fullmatch(cell) and len(cell) <= LONGEST_NUMBER) or INFINITY.fullmatch(cell):
+        if len(cell) > LONGEST_NUMBER:  # looked at first: a megabyte of digits is no number to anybody
+            return _not_a_number()
+        if NUMBER.fullmatch(cell) or INFINITY.fullmatch(cell):
             return float(cell)
         if cell in NA_WORDS:
             return np.nan
