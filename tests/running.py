@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,8 @@ import httpx
 
 KIT = Path(__file__).resolve().parent.parent
 PAYLOAD = (KIT / "local-test/payload.csv").read_bytes()
+EXPECTED = "setosa\nvirginica\nvirginica\nsetosa\nversicolor\nsetosa\nversicolor\nsetosa\nversicolor\nversicolor\n"
+"""The answer to PAYLOAD."""
 PREDICTORS = Path(__file__).parent / "predictors"
 
 
@@ -157,3 +160,10 @@ class Container(Running):
         return subprocess.run(
             ["docker", "exec", self.name, *command], capture_output=True, text=True, check=True
         ).stdout
+
+
+def runtime_dir(running: Running) -> Path:
+    """The server's directory in /tmp, as gunicorn's command line names it."""
+    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+    lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in children]
+    return Path(next(m.group() for line in lines if (m := re.search(r"/tmp/model-server-\w+", line))))

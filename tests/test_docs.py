@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from running import KIT
+from running import EXPECTED, KIT
 from serving import errors
 from serving.commands.nginx import NGINX_ERRORS
 from serving.settings import Settings
-from test_scripts import EXPECTED
 
 README = KIT / "README.md"
 PAGES = [README, *sorted((KIT / "docs").glob("*.md"))]

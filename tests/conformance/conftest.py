@@ -58,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Without a target there is nothing to test: `pytest tests` passes by, tests/test_conformance.py names targets."""
+    """Without a target there is nothing to test: `pytest tests` passes by; served/test_conformance.py names targets."""
     return None if _target(config) else True
 
 

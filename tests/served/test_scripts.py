@@ -12,9 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from running import KIT, Running, free_port, wait_until
+from running import EXPECTED, KIT, Running, free_port, wait_until
 
-EXPECTED = "setosa\nvirginica\nvirginica\nsetosa\nversicolor\nsetosa\nversicolor\nsetosa\nversicolor\nversicolor\n"
 SCRIPTS = ["serve-local.sh", "train-local.sh", "predict.sh"]
 
 

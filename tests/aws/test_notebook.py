@@ -1,4 +1,4 @@
-"""deploy_model.ipynb, executed as a user does it, in a fresh kernel, against tests/aws_double.py: real containers."""
+"""deploy_model.ipynb in a fresh kernel, as a user runs it, against aws_double.py: with real containers."""
 
 from __future__ import annotations
 

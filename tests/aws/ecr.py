@@ -38,7 +38,7 @@ ACCOUNT = "123456789012"
 REGION = "us-east-1"
 HOST = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 TOKEN = f"{ACCOUNT}-auth-token"  # the one that moto hands out
-HOSTS_LINE = f"127.0.0.1 {HOST} # tests/ecr.py\n"
+HOSTS_LINE = f"127.0.0.1 {HOST} # tests/aws/ecr.py\n"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 DENIED = (
     "User: arn:aws:sts::{account}:assumed-role/reader/someone is not authorized to perform: ecr:InitiateLayerUpload "

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from running import KIT, Running, free_port
-from test_scripts import EXPECTED
+from running import EXPECTED, KIT, Running, free_port
 
 
 @pytest.fixture

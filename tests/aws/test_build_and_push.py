@@ -22,8 +22,9 @@ import warm_aws
 from codebuild import CodeBuild
 from conftest import lacking
 from ecr import ACCOUNT, HOST, REGION, TOKEN, Ecr
+from running import KIT
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = KIT
 SCRIPTS = [ROOT / "build_and_push.sh", *sorted((ROOT / "push").glob("*.sh"))]
 DOCKER_V2 = "application/vnd.docker.distribution.manifest.v2+json"
 LABEL = "LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true\n"

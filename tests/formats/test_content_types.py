@@ -7,13 +7,13 @@ import struct
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import orjson
 import pandas as pd
 import pytest
 
+from running import KIT
 from serving.errors import BadRequest, ModelFailed, NotAcceptable, PayloadTooLarge, ServingError, UnsupportedMediaType
 from serving.formats import content_types, recordio
 from serving.formats.content_types import decode, encode, negotiate
@@ -867,14 +867,14 @@ assert decode(b"1,007\\n", "text/csv", None, mixed, 10**8).rows.tolist() == [[1.
 
 def test_without_pandas():
     """Arrays and texts need no pandas, installed or not."""
-    subprocess.run([sys.executable, "-c", NO_PANDAS], check=True, cwd=Path(__file__).parent.parent)
+    subprocess.run([sys.executable, "-c", NO_PANDAS], check=True, cwd=KIT)
 
 
 def test_short_cut_imports_nothing():
     """Plain numbers to a model without names import neither pandas nor pyarrow."""
     code = NO_PANDAS.replace('sys.modules["pandas"] = sys.modules["pyarrow"] = None', "").replace("60_000", "100")
     code += 'assert not {"pandas", "pyarrow", "scipy"} & set(sys.modules), sorted(sys.modules)'
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=KIT)
 
 
 @pytest.mark.parametrize("body", [b"[" + b"[]," * 2_100_000 + b"[]]", b"[[" + b"1," * 26_000_000 + b"1]]"])

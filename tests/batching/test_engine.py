@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 import threading
 import time
 from collections import Counter
@@ -17,7 +16,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from running import PAYLOAD, Native, Running, make_program, wait_until
+from running import PAYLOAD, Native, Running, make_program, runtime_dir, wait_until
 
 Serve = Callable[..., Native]
 GOOD = b"5.1,3.4,1.5,0.2\n"
@@ -42,13 +41,6 @@ def test_ping_answers_while_every_worker_computes(nginx: None, serve: Serve, tmp
             assert answer.status_code == 200, answer.text
             time.sleep(0.05)
     assert Counter(caller.result().status_code for caller in callers) == {200: 16}
-
-
-def runtime_dir(running: Running) -> Path:
-    """The server's directory in /tmp, as gunicorn's command line names it."""
-    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
-    lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in children]
-    return Path(next(m.group() for line in lines if (m := re.search(r"/tmp/model-server-\w+", line))))
 
 
 def test_a_prediction_that_never_returns_costs_one_worker_and_no_other_request(

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from running import make_program
+from running import KIT, make_program
 
-SUITE = Path(__file__).parent / "conformance"
+SUITE = KIT / "tests/conformance"
 KIT = SUITE.parent.parent
 SOUND = ("sound.py", "sound_models.py", "streams.py")
 BROKEN = sorted(path for path in (SUITE / "broken").glob("*.py") if path.name not in SOUND)

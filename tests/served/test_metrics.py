@@ -15,11 +15,10 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from running import KIT, Native, Running, make_program, wait_until
+from running import KIT, Native, Running, make_program, runtime_dir, wait_until
 from serving import settings
 from serving.errors import SettingError
 from serving.monitoring import cloudwatch, counters, exposition
-from test_engine import runtime_dir
 
 Serve = Callable[..., Native]
 ROW = b"5.1,3.4,1.5,0.2\n"
