@@ -1,5 +1,13 @@
 # The image that SageMaker runs: `docker run IMAGE train` and `docker run IMAGE serve`.
 ARG PYTHON_VERSION=3.12
+
+# Numbers and trees in C. The compiler stays in this stage.
+FROM python:${PYTHON_VERSION}-slim AS native
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+WORKDIR /native
+COPY model/serving/compiler/native.c model/serving/compiler/build.py ./
+RUN python3 build.py
+
 FROM python:${PYTHON_VERSION}-slim
 
 # nginx guards gunicorn; libgomp1 is what LightGBM and others need for OpenMP. The image starts as root, as SageMaker
@@ -25,6 +33,7 @@ RUN python3 serving/install.py \
     && python3 -m compileall -q -x '/(site-packages|test|idlelib)/' "$(python3 -c 'import os; print(os.path.dirname(os.__file__))')"
 
 COPY model/ ./
+COPY --from=native /native/libnative.so serving/compiler/
 # Windows checkouts lose executable bits and gain carriage returns. Any user may run the image (serverless inference
 # is not root), so all may read. The last step fails the build when this model cannot predict with these packages.
 RUN sed -i 's/\r$//' train serve \

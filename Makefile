@@ -16,6 +16,9 @@ predict: ## send local-test/payload.csv to the server
 test: .venv-test/ready ## run all tests; those that need Docker or nginx are skipped if it is missing
 	@$(PYTHON_BIN)/python -m pytest $(ARGS)
 
+fuzz: .venv-test/ready ## hostile bodies and trees for the C code, under the sanitizers, for five minutes
+	@$(PYTHON_BIN)/python tests/compiler/fuzz_native.py --seconds 300 $(ARGS)
+
 check: .venv-test/ready ## check formatting, types, shell scripts and the Dockerfile
 	@$(PYTHON_BIN)/ruff check . && $(PYTHON_BIN)/ruff format --check .
 	@$(PYTHON_BIN)/mypy
@@ -46,4 +49,4 @@ bench: ## load all servers with all models, in 22 minutes; run it once with ARGS
 	@$(PYTHON_BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.lock
 	@touch .venv-test/ready
 
-.PHONY: help serve predict test check image model lock bench-quick bench
+.PHONY: help serve predict test fuzz check image model lock bench-quick bench

@@ -111,6 +111,13 @@ make_environment() {
     "$VENV/bin/python" "$KIT/model/serving/install.py" >&2 || exit 1
     printf '%s\n' "$wanted" >"$VENV/installed"
   fi
+  build_native
+}
+
+# Numbers and trees in C, where a C compiler is; without one, Python does the same more slowly.
+build_native() {
+  local room="$KIT/model/serving/compiler"
+  [ "$room/libnative.so" -nt "$room/native.c" ] || "$VENV/bin/python" "$room/build.py" || true
 }
 
 port_is_taken() {

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from running import KIT, Container, Native, Running
+from serving.compiler import build
+
+build.main()  # native.c, where a C compiler is, before a room loads the library
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and all that they start with them.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -346,7 +346,7 @@ static const byte *json_cell(Reading *r, const byte *start)
         if ((p = number(start, r->end, 1, &got)) == NULL)
             return NULL;
         /* -0 and large integers are other values as integers than as floats */
-        int exact = got.value <= 9007199254740992.0 && got.value >= -9007199254740992.0;
+        int exact = got.value < 9007199254740992.0 && got.value > -9007199254740992.0;
         if (got.whole && (got.deferred || !exact || (*start == '-' && got.value == 0)))
             return NULL;
         p = past_space(p, r->end);

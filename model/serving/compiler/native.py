@@ -1,6 +1,6 @@
 """native.c by ctypes: bodies of numbers → matrices, and sums over trees. The interpreter's lock is free meanwhile.
 
-Optional: where the library is not built, not for this machine or not of this source, `available` is False, matrices
+Optional: where the library is not built, not for this machine or not of this source, `available()` is False, matrices
 are None and there is no forest; the callers then do the same in Python. Answers are equal to the last bit.
 Nothing here knows estimators or formats beyond numbers between commas.
 """
@@ -88,7 +88,10 @@ def load(path: Path = LIBRARY) -> ctypes.CDLL | None:
 
 
 _library = load()
-available = _library is not None
+
+
+def available() -> bool:
+    return _library is not None
 
 
 # ---- bodies ----------------------------------------------------------------------------------------------------------
@@ -112,7 +115,7 @@ def matrix_csv(body: bytes, columns: int | None = None) -> Array | Unusual | Non
 def matrix_json(body: bytes, columns: int | None = None) -> tuple[Array | Unusual | None, bool]:
     """Of [[…], …] or {"instances": [[…], …]} (or "inputs"), plain numbers and null: (matrix, were all integers?).
 
-    What would be another value as an integer is Unusual: -0 and what is above 2**53. So is what overflows a float.
+    What would be another value as an integer is Unusual: -0 and what is not below 2**53. So is what overflows a float.
     """
     if _library is None:
         return None, False
@@ -172,7 +175,7 @@ class Forest:
         nodes = np.empty(len(trees.left), NODE)
         nodes["threshold"], nodes["feature"], nodes["left"] = trees.threshold, trees.feature, trees.left
         arrays = (nodes, trees.roots, trees.columns, trees.values, trees.sets, trees.boundaries)
-        types = (NODE, np.int64, np.int32, np.float64, np.uint32, np.int64)
+        types: tuple[Any, ...] = (NODE, np.int64, np.int32, np.float64, np.uint32, np.int64)
         self._kept = [np.ascontiguousarray(array, kind) for array, kind in zip(arrays, types, strict=True)]
         if len(self._kept[0]) != len(self._kept[3]) or len(self._kept[1]) != len(self._kept[2]):
             raise ValueError("the arrays of the trees have different lengths")

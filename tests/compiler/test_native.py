@@ -1,0 +1,243 @@
+"""native.c: the same numbers as Python reads, the same sums as the libraries make, and nothing outside its buffers."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import native_bodies
+import native_trees
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import lacking
+from running import KIT
+from serving.compiler import build, native
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _library() -> None:
+    if not native.available():
+        lacking("native.c is not built: no C compiler")
+
+
+# ---- numbers ---------------------------------------------------------------------------------------------------------
+
+DIGITS = st.text("0123456789", min_size=1, max_size=40)
+
+
+@st.composite
+def numerals(draw: Any) -> str:
+    """Numbers as float() takes them, of all lengths and sizes, and those nearest to a half between two doubles."""
+    if draw(st.booleans()):
+        return repr(draw(st.floats(allow_nan=False, allow_infinity=False)))
+    if draw(st.booleans()):
+        low = draw(st.floats(1e-300, 1e300))
+        half = (Fraction(low) + Fraction(float(np.nextafter(low, np.inf)))) / 2
+        digits = draw(st.integers(15, 40))
+        power = digits - len(str(int(half))) if half >= 1 else digits + len(str(int(1 / half)))
+        return f"{int(half * Fraction(10) ** power) + draw(st.integers(-1, 1))}e{-power}"
+    sign, whole, part = draw(st.sampled_from(["", "-", "+"])), draw(DIGITS), draw(st.none() | DIGITS)
+    exponent = draw(st.none() | st.integers(-345, 330))
+    return sign + whole + ("" if part is None else f".{part}") + ("" if exponent is None else f"e{exponent}")
+
+
+@settings(max_examples=2000, deadline=None)
+@given(st.lists(numerals(), min_size=1, max_size=5))
+def test_a_number_is_rounded_as_float_rounds_it(texts: list[str]) -> None:
+    """Of as many digits and with any exponent, to the last bit."""
+    matrix = native.matrix_csv(",".join(texts).encode())
+    assert isinstance(matrix, np.ndarray)
+    assert matrix.tobytes() == np.array(list(map(float, texts))).tobytes()
+
+
+@pytest.mark.parametrize("body", native_bodies.CORPUS, ids=range(len(native_bodies.CORPUS)))
+def test_a_body_is_read_as_python_reads_it_or_handed_back(body: bytes) -> None:
+    """CSV as csv and float() read it, JSON as orjson does."""
+    native_bodies.compare(body, None)
+    native_bodies.compare(body, 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "columns", "offset", "row", "column"),
+    [
+        (b"1,2\n3,x\n", None, 6, 2, 2),
+        (b'1,2\n\n3,"4"\n', None, 7, 2, 2),
+        (b"1,2\n3\n", None, 5, 2, 1),
+        (b"1,2\n3,4,5\n", None, 8, 2, 3),
+        (b"1,2\n", 3, 3, 1, 2),
+        (b"1,0x1p3", None, 2, 1, 2),
+        (b"1\r2", None, 0, 1, 1),
+        (b"1,1_0", None, 2, 1, 2),
+    ],
+)
+def test_what_is_unusual_is_handed_back_with_its_place(
+    body: bytes, columns: int | None, offset: int, row: int, column: int
+) -> None:
+    """Bytes from the start of the body; row and column from 1, blank lines not counted."""
+    assert native.matrix_csv(body, columns) == native.Unusual(offset, row, column)
+
+
+@pytest.mark.parametrize(
+    ("body", "row", "column"),
+    [(b"[[1,2],[3,true]]", 2, 2), (b"[[1],[9007199254740993]]", 2, 1), (b"[[0.5,1e999]]", 1, 2), (b"[[1,-0]]", 1, 2)],
+)
+def test_json_that_is_not_plain_numbers_is_handed_back(body: bytes, row: int, column: int) -> None:
+    """As are integers that a float does not hold, and numbers beyond all floats."""
+    got, _ = native.matrix_json(body)
+    assert isinstance(got, native.Unusual)
+    assert (got.row, got.column) == (row, column)
+
+
+def test_memory_follows_the_body_not_its_promises() -> None:
+    """A long first line and many blank ones after it do not multiply."""
+    body = b"1," * 100_000 + b"1" + b"\n" * 1_000_000
+    matrix = native.matrix_csv(body)
+    assert isinstance(matrix, np.ndarray)
+    assert matrix.shape == (1, 100_001)
+    assert isinstance(matrix.base, np.ndarray)
+    assert matrix.base.nbytes <= 8 * (len(body) + 1)
+
+
+# ---- trees -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_trees_are_walked_as_told(seed: int) -> None:
+    """Thresholds, missing values, zeros, categories; blocks of rows and single ones; float32 and float64."""
+    chance = random.Random(seed)
+    features = chance.randint(1, 4)
+    trees = native_trees.made(chance, features)
+    forest = native.forest(trees, features)
+    assert forest is not None
+    native_trees.compare(trees, forest, native_trees.rows_for(chance, features))
+
+
+def test_parts_in_threads_give_the_same_sums() -> None:
+    """However many rows there are, and whoever runs the parts."""
+    chance = random.Random(3)
+    forest = native.forest(native_trees.made(chance, 4), 4)
+    assert forest is not None
+    rows = np.random.default_rng(3).standard_normal((2 * native.ROWS_AT_ONCE + 13, 4))
+    alone, together = np.zeros((2, len(rows), native_trees.OUTPUTS))
+    forest.add(rows, alone)
+    with ThreadPoolExecutor(3) as pool:
+        forest.add(rows, together, pool.map)
+    assert alone.any()
+    assert alone.tobytes() == together.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [
+        ("left", 0, 0x7FFFFFFF), ("left", 0, -1), ("roots", 0, -1), ("roots", 0, 1 << 40), ("columns", 0, 3),
+        ("columns", 0, -1), ("feature", 0, 4), ("feature", -1, 1 << 26), ("threshold", -1, 0.0),
+        ("threshold", -1, np.nan), ("boundaries", 1, 1 << 40), ("boundaries", 1, -1),
+    ],
+)  # fmt: skip
+def test_arrays_that_lead_outside_are_refused(name: str, place: int, value: Any) -> None:
+    """Children, roots, features, outputs and sets are checked before anything is walked."""
+    chance = next(c for c in map(random.Random, range(99)) if len(native_trees.made(c, 4).left) > 20)
+    trees = native_trees.made(chance, 4)
+    trees.left[0] = trees.left[0] if trees.left[0] else 1
+    getattr(trees, name)[place] = value
+    with pytest.raises(ValueError, match="trees"):
+        native.forest(trees, 4)
+
+
+def test_rows_of_another_kind_do_not_reach_native_code() -> None:
+    """Other types, layouts and widths are refused by name."""
+    forest = native.forest(native_trees.made(random.Random(1), 4), 4)
+    assert forest is not None
+    sums = np.zeros((5, native_trees.OUTPUTS))
+    for rows in (np.zeros((5, 4), int), np.zeros((4, 5)).T, np.zeros((5, 8))[:, ::2]):
+        with pytest.raises(TypeError):
+            forest.add(rows, sums)
+    for rows in (np.zeros((5, 3)), np.zeros((6, 4)), np.zeros(20)):
+        with pytest.raises(ValueError, match="features"):
+            forest.add(rows, sums)
+    with pytest.raises(TypeError):
+        forest.add(np.zeros((5, 4)), np.asfortranarray(sums))
+
+
+# ---- the build -------------------------------------------------------------------------------------------------------
+
+
+def test_a_short_fuzz_under_the_sanitizers_finds_nothing() -> None:
+    """AddressSanitizer and UBSan see no byte read or written outside; `make fuzz` goes on for longer."""
+    if not shutil.which("gcc"):
+        lacking("gcc is not installed")
+    command = [sys.executable, str(HERE / "fuzz_native.py"), "--runs", "10000"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "nothing found" in done.stdout
+
+
+def test_both_compilers_take_every_line(tmp_path: Path) -> None:
+    """With all warnings, as errors; the library of each gives the same."""
+    compilers = [name for name in ("gcc", "clang") if shutil.which(name)]
+    if not compilers:
+        lacking("no C compiler is installed")
+    for compiler in compilers:
+        library = tmp_path / f"{compiler}.so"
+        build.build(compiler, library, (*build.FLAGS, "-Wpedantic", "-Wconversion", "-Werror"))
+        assert native.load(library) is not None
+
+
+def test_a_library_of_another_source_is_not_taken(tmp_path: Path) -> None:
+    """A checkout that has moved on does not run what an older source was built into."""
+    source = tmp_path / "native.c"
+    source.write_bytes(build.SOURCE.read_bytes() + b"/* older */\n")
+    build.build("cc", tmp_path / "old.so", source=source)
+    assert native.load(tmp_path / "old.so") is None
+    build.build("cc", tmp_path / "new.so")
+    assert native.load(tmp_path / "new.so") is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"no library", None])
+def test_without_a_library_there_is_none(tmp_path: Path, content: bytes | None) -> None:
+    """Nothing, or something else, in its place: Python does the work."""
+    path = tmp_path / "libnative.so"
+    if content is not None:
+        path.write_bytes(content)
+    assert native.load(path) is None
+
+
+def test_everything_says_so_without_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matrices are None and there is no forest."""
+    monkeypatch.setattr(native, "_library", None)
+    assert native.matrix_csv(b"1,2") is None
+    assert native.matrix_json(b"[[1]]") == (None, False)
+    assert native.forest(native_trees.made(random.Random(1), 4), 4) is None
+
+
+def test_a_machine_without_a_compiler_is_told_in_one_line(tmp_path: Path) -> None:
+    """The build is no failure there, and leaves nothing behind."""
+    shutil.copytree(KIT / "model/serving/compiler", tmp_path / "c", ignore=shutil.ignore_patterns("libnative*"))
+    command = [sys.executable, str(tmp_path / "c/build.py")]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PATH": str(tmp_path)})
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "native.c is not built: there is no C compiler. Predictions are the same, only slower.\n"
+    assert not list(tmp_path.glob("c/libnative*"))
+
+
+def test_a_compiler_that_fails_is_quoted(tmp_path: Path) -> None:
+    """Its first line of reason, and a code that is not zero."""
+    shutil.copytree(KIT / "model/serving/compiler", tmp_path / "c", ignore=shutil.ignore_patterns("libnative*"))
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\necho 'cc: no space left' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    command = [sys.executable, str(tmp_path / "c/build.py")]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PATH": f"{tmp_path}:/bin"})
+    assert done.returncode == 1
+    assert "cc: no space left" in done.stderr
