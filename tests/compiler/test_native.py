@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(autouse=True, scope="module")
 def _library() -> None:
-    if not native.available():
+    if not native.available:
         lacking("native.c is not built: no C compiler")
 
 

@@ -1,6 +1,6 @@
 """native.c by ctypes: bodies of numbers → matrices, and sums over trees. The interpreter's lock is free meanwhile.
 
-Optional: where the library is not built, not for this machine or not of this source, `available()` is False, matrices
+Optional: where the library is not built, not for this machine or not of this source, `available` is False, matrices
 are None and there is no forest; the callers then do the same in Python. Answers are equal to the last bit.
 Nothing here knows estimators or formats beyond numbers between commas.
 """
@@ -88,10 +88,7 @@ def load(path: Path = LIBRARY) -> ctypes.CDLL | None:
 
 
 _library = load()
-
-
-def available() -> bool:
-    return _library is not None
+available = _library is not None
 
 
 # ---- bodies ----------------------------------------------------------------------------------------------------------
