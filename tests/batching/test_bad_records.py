@@ -18,7 +18,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from running import PAYLOAD, Native
 from serving.batching import bad_records
 from serving.batching.answering import answer
 from serving.batching.messages import Reply, Request
@@ -231,19 +230,3 @@ def test_only_the_first_line_may_be_a_header() -> None:
     """A record further down whose texts are the names of columns is a record."""
     texts = Signature("frame", (Column("a", "text"), Column("b", "text")))
     assert Asked(texts)(b"s,t\nu\na,b\nv,w\n").body == b"s\nERROR\na\nv\n"
-
-
-@pytest.mark.parametrize(
-    ("environ", "status"),
-    [({"SAGEMAKER_BATCH": "true"}, 200), ({"MODEL_SERVER_BAD_RECORDS": "mark"}, 200), ({}, 400)],
-)
-def test_a_transform_job_keeps_its_file(serve: Callable[..., Native], environ: dict[str, str], status: int) -> None:
-    """A real server marks in a transform job or when it is told to; else a bad record is a 400 for its request."""
-    running = serve(nginx=False, MODEL_SERVER_WORKERS="1", **environ).until_ready()
-    lines = PAYLOAD.splitlines(keepends=True)
-    answer = running.post(b"".join([*lines[:3], b"5.1,broken\n", *lines[3:]]))
-    assert answer.status_code == status
-    if status == 200:
-        good = running.post().text.splitlines()
-        assert answer.text.splitlines() == [*good[:3], "ERROR", *good[3:]]
-        assert "1 of 11 records are bad and marked; the first is record 4: Row 4 has 2 values" in running.log

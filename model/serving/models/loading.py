@@ -23,7 +23,7 @@ from . import diagnosis, inspection, sample
 from .artifact import _mentions, _pickle_in
 from .loaded import LoadedModel
 from .own_modules import OwnModules
-from .predictor import _calling, _import_predictor, _lent_to_main, _takes_context
+from .predictor import _calling, _import_predictor, _lent_to_main, takes_context
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def _load(model_dir: Path, method: str, program_dir: Path, share: bool, own: Own
     if method:
         return LoadedModel(model, _calling(model, method), expected, source, load_seconds=seconds, own_modules=own)
     function = predictor.transformation
-    return LoadedModel(model, function, expected, source, _takes_context(function), seconds, own)
+    return LoadedModel(model, function, expected, source, takes_context(function), seconds, own)
 
 
 def _unpickle(path: Path, predictor: ModuleType, share: bool) -> Any:

@@ -44,11 +44,11 @@ def _import_predictor(program_dir: Path, own: OwnModules | None) -> ModuleType:
         raise ModelNotUsable(diagnosis.of_predictor(exc)) from exc
     if not callable(getattr(predictor, "transformation", None)):
         raise ModelNotUsable(diagnosis.of_missing_function(predictor))
-    _takes_context(predictor.transformation)
+    takes_context(predictor.transformation)
     return predictor
 
 
-def _takes_context(transformation: Callable[..., Any]) -> bool:
+def takes_context(transformation: Callable[..., Any]) -> bool:
     """Whether it is called with (model, rows, context), not (model, rows): it must, or it names a parameter so."""
     parameters = inspect.signature(transformation)
     for count in (3, 2) if "context" in parameters.parameters else (2, 3):

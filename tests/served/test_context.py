@@ -9,8 +9,6 @@ import httpx
 import pytest
 
 from running import KIT, PAYLOAD, Native, make_program
-from serving.errors import ModelNotUsable
-from serving.models import predictor
 
 Serve = Callable[..., Native]
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -108,37 +106,6 @@ def test_without_the_parameter_nothing_is_echoed(nginx: None, serve: Serve) -> N
     assert "mine" not in str(answer.headers)
 
 
-@pytest.mark.parametrize(
-    ("parameters", "takes"),
-    [
-        ("model, rows", False),
-        ("model, rows, context", True),
-        ("model, rows, context=None", True),
-        ("model, rows, anything", True),
-        ("model, rows, threshold=0.5", False),
-        ("*arguments", False),
-        ("model, rows, *, context=None", False),
-    ],
-)
-def test_who_is_given_a_context(tmp_path: Path, parameters: str, takes: bool) -> None:
-    """A third parameter that must be given, or whose name is context."""
-    scope: dict = {}
-    exec(f"def transformation({parameters}): ...", scope)
-    assert predictor._takes_context(scope["transformation"]) is takes
-
-
-@pytest.mark.parametrize("parameters", ["model", "model, rows, context, more", "model, rows, *, context"])
-def test_wrong_parameters_are_named(parameters: str) -> None:
-    """One, four, or one that must be named: the line says which two ways there are."""
-    scope: dict = {}
-    exec(f"def transformation({parameters}): ...", scope)
-    with pytest.raises(ModelNotUsable) as caught:
-        predictor._takes_context(scope["transformation"])
-    assert f"transformation({parameters})" in str(caught.value)
-    assert "transformation(model, rows)" in str(caught.value)
-    assert "transformation(model, rows, context)" in str(caught.value)
-
-
 # ---- ids and Accept --------------------------------------------------------------------------------------------------
 
 
@@ -176,19 +143,6 @@ def test_the_accept_that_holds(nginx: None, serve: Serve, default: str) -> None:
     assert type_of(Accept="text/csv") == "text/csv"
     assert type_of(X_Amzn_SageMaker_Accept="application/jsonlines") == "application/jsonlines"
     assert type_of(X_Amzn_SageMaker_Accept="application/jsonlines", Accept="text/csv") == "text/csv"
-
-
-def test_the_default_accept_is_what_can_be_written() -> None:
-    """Each type that can be answered may be the default; another stops the start."""
-    from serving import settings
-    from serving.errors import SettingError
-    from serving.formats import content_types
-
-    for name in content_types.WRITABLE:
-        assert settings.load({"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": name}).default_accept == name
-    with pytest.raises(SettingError) as caught:
-        settings.load({"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "image/png"})
-    assert all(name in str(caught.value) for name in content_types.WRITABLE)
 
 
 def test_check_and_train_predict_with_a_context(tmp_path: Path) -> None:

@@ -161,3 +161,19 @@ def test_a_worker_that_dies_is_missed_by_ping(nginx: None, serve: Serve, tmp_pat
     wait_until(lambda: {p.name for p in workers.iterdir()} - before)
     wait_until(lambda: running.ping() is not None and running.ping().status_code == 200)
     assert running.post(GOOD).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("environ", "status"),
+    [({"SAGEMAKER_BATCH": "true"}, 200), ({"MODEL_SERVER_BAD_RECORDS": "mark"}, 200), ({}, 400)],
+)
+def test_a_transform_job_keeps_its_file(serve: Callable[..., Native], environ: dict[str, str], status: int) -> None:
+    """A real server marks in a transform job or when it is told to; else a bad record is a 400 for its request."""
+    running = serve(nginx=False, MODEL_SERVER_WORKERS="1", **environ).until_ready()
+    lines = PAYLOAD.splitlines(keepends=True)
+    answer = running.post(b"".join([*lines[:3], b"5.1,broken\n", *lines[3:]]))
+    assert answer.status_code == status
+    if status == 200:
+        good = running.post().text.splitlines()
+        assert answer.text.splitlines() == [*good[:3], "ERROR", *good[3:]]
+        assert "1 of 11 records are bad and marked; the first is record 4: Row 4 has 2 values" in running.log
