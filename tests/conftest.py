@@ -12,16 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from running import KIT, Container, Native, Running
-from serving.compiler import build
-
-build.main()  # native.c, where a C compiler is, before a room loads the library
+from running import KIT, REPOSITORY, Container, Native, Running
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and all that they start with them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Each checkout has an image of its own, so that two can be tested on one machine.
-IMAGE = f"model-kit-test-{zlib.crc32(bytes(KIT))}"
+IMAGE = f"model-kit-test-{zlib.crc32(bytes(REPOSITORY))}"
 
 
 def lacking(what: str) -> None:
@@ -44,7 +41,7 @@ def nginx() -> None:
 
 @pytest.fixture(scope="session")
 def image(engine: None) -> str:
-    """The kit's image, built from the checkout."""
+    """The kit's image, with the tests' own model."""
     built = subprocess.run(["docker", "build", "--tag", IMAGE, str(KIT)], capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     return IMAGE
@@ -52,7 +49,7 @@ def image(engine: None) -> str:
 
 @pytest.fixture(scope="session", params=["native", "native without nginx", "container"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The committed model, served in each of the ways it can be."""
+    """The tests' own model, served in each of the ways it can be."""
     directory = tmp_path_factory.mktemp("server")
     running: Running
     if request.param == "container":

@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
-KIT = Path(__file__).resolve().parent.parent
-PAYLOAD = (KIT / "local-test/payload.csv").read_bytes()
+from serving.compiler import build
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ASSETS = Path(__file__).parent / "assets"
+MACHINERY = ("serving", "train", "serve", "wsgi.py", "gunicorn.conf.py", "nginx.conf")
+"""What of model/ is not the user's."""
+PAYLOAD = (ASSETS / "payload.csv").read_bytes()
 EXPECTED = "setosa\nvirginica\nvirginica\nsetosa\nversicolor\nsetosa\nversicolor\nsetosa\nversicolor\nversicolor\n"
 """The answer to PAYLOAD."""
 PREDICTORS = Path(__file__).parent / "predictors"
+
+
+def kit_with_our_model() -> Path:
+    """A copy of the checkout, for this process, with the tests' own model in place of the user's.
+
+    So the tests prove the kit whatever the user has put into model/, and leave nothing in the checkout.
+    """
+    build.main()  # native.c, where a C compiler is, before anything loads it
+    copy = Path(tempfile.mkdtemp(prefix="kit-")) / "kit"
+    atexit.register(shutil.rmtree, copy.parent, ignore_errors=True)
+    leave = shutil.ignore_patterns(".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__", ".envs", ".data")
+    shutil.copytree(REPOSITORY, copy, ignore=leave, symlinks=True)
+    for path in (copy / "model").iterdir():
+        if path.name not in MACHINERY and path.is_file():
+            path.unlink()
+    for made in ("model", "output", "models"):
+        shutil.rmtree(copy / "local-test/test-dir" / made, ignore_errors=True)
+        if made != "models":
+            (copy / "local-test/test-dir" / made).mkdir()
+    for name in ("model.pkl", "predictor.py", "requirements.txt"):
+        shutil.copy(ASSETS / name, copy / "model")
+    shutil.copy(ASSETS / "payload.csv", copy / "local-test")
+    lock = REPOSITORY / "model/requirements.lock"
+    if (
+        lock.exists()
+        and (REPOSITORY / "model/requirements.txt").read_bytes() == (ASSETS / "requirements.txt").read_bytes()
+    ):
+        shutil.copy(lock, copy / "model")  # else the packages are installed as a user without a lock has them
+    return copy
+
+
+KIT = kit_with_our_model()
 
 
 def wait_until(predicate: Callable[[], object], seconds: float = 30) -> object:

@@ -1,0 +1,2 @@
+def transformation(model, rows):
+    return model.predict(rows)
