@@ -82,14 +82,14 @@ def test_what_is_no_pickle_is_named(tmp_path: Path, content: bytes, said: str) -
 
 
 @pytest.mark.parametrize("compress", [0, 3, ("xz", 3)])
-@pytest.mark.parametrize("share", [False, True])
-def test_a_joblib_file_that_ends_in_an_array_is_cut_off(tmp_path: Path, compress: object, share: bool) -> None:
+@pytest.mark.parametrize("several", [False, True])
+def test_a_joblib_file_that_ends_in_an_array_is_cut_off(tmp_path: Path, compress: object, several: bool) -> None:
     """However it is written and read; no version is blamed."""
     path = tmp_path / "model.pkl"
     joblib.dump(np.random.default_rng(0).random(5000), path, compress=compress)
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(ModelNotUsable, match=r"model.pkl is cut off: it ends after \d+ bytes"):
-        load(tmp_path, share=share)
+        load(tmp_path, several=several)
 
 
 @pytest.mark.parametrize(

@@ -28,15 +28,16 @@ from .predictor import _calling, _import_predictor, _lent_to_main, takes_context
 log = logging.getLogger(__name__)
 
 
-def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR, share: bool = False) -> LoadedModel:
+def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR, several: bool = False) -> LoadedModel:
     """Loads the model in `model_dir` by its predictor.py: the one beside it, else the one in `program_dir`.
 
-    `method` names a method of the model that is called instead of `transformation`. With `share` the arrays of a
-    joblib file stay in the file, mapped, so that processes which load the same one share its memory.
+    `method` names a method of the model that is called instead of `transformation`. With `several` this model is one
+    of many in the process: the modules beside it are its own (own_modules.py), and the arrays of a joblib file stay in
+    the file, mapped, so that processes which load the same one share its memory.
     """
-    own = None if model_dir == program_dir else OwnModules(model_dir)
+    own = OwnModules(model_dir) if several else None
     try:
-        return _load(model_dir, method, program_dir, share, own)
+        return _load(model_dir, method, program_dir, own)
     except BaseException as exc:
         if own:
             own.forget()
@@ -45,16 +46,16 @@ def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR, sha
         raise
 
 
-def _load(model_dir: Path, method: str, program_dir: Path, share: bool, own: OwnModules | None) -> LoadedModel:
+def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | None) -> LoadedModel:
     began = time.monotonic()
-    predictor = _import_predictor(program_dir, own)
+    predictor = _import_predictor(model_dir, program_dir, own)
     loader = getattr(predictor, "load_model", None)
     source = model_dir if loader else _pickle_in(model_dir)
     if not loader:
         _import_scikit_learn_for(source)
     try:
         with own.found_by_pickle() if own else nullcontext():
-            model = loader(str(model_dir)) if loader else _unpickle(source, predictor, share)
+            model = loader(str(model_dir)) if loader else _unpickle(source, predictor, share=own is not None)
     except Exception as exc:
         raise ModelNotUsable(diagnosis.of_loading(exc, source)) from exc
     told = model_dir / sample.SAMPLE_FILE

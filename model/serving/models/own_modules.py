@@ -2,7 +2,8 @@
 
 They are imported into a package that is named after no other, so two models' `helpers` never meet. The code in them
 still says `import helpers`: its own `__import__` looks beside the model first, whenever it runs. A pickle's names mean
-them too, while it is read.
+them too, while it is read. Only a multi-model server needs this: names that are put into sys.modules while a model is
+loaded, and taken out again, would give a function that imports later another model's module, silently.
 """
 
 from __future__ import annotations

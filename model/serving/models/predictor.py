@@ -35,13 +35,18 @@ def _lent_to_main(predictor: ModuleType) -> Iterator[None]:
             main.pop(name, None)
 
 
-def _import_predictor(program_dir: Path, own: OwnModules | None) -> ModuleType:
-    if str(program_dir) not in sys.path:
-        sys.path.insert(0, str(program_dir))
+def _import_predictor(model_dir: Path, program_dir: Path, own: OwnModules | None) -> ModuleType:
+    """The predictor.py beside the model, else the one in `program_dir`. Either finds the modules beside itself."""
+    for directory in (program_dir,) if own else (program_dir, model_dir):
+        if str(directory) not in sys.path:
+            sys.path.insert(0, str(directory))
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the model's directory is not ours to write to
     try:
         predictor = own.load("predictor") if own and own.has("predictor") else importlib.import_module("predictor")
     except Exception as exc:
         raise ModelNotUsable(diagnosis.of_predictor(exc)) from exc
+    finally:
+        sys.dont_write_bytecode = writes
     if not callable(getattr(predictor, "transformation", None)):
         raise ModelNotUsable(diagnosis.of_missing_function(predictor))
     takes_context(predictor.transformation)
