@@ -218,3 +218,27 @@ def test_what_does_not_fit_is_a_memory_error() -> None:
         with pytest.raises(MemoryError):
             bytearray(100 * 2**20)
     assert len(held) + len(bytearray(100 * 2**20)) == 120 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("told", "limit", "expected"), [(None, 2**30, 2**27), ("7", 2**30, 7 * 2**20), (None, 1, 2**26)]
+)
+def test_rows_may_take_a_share_of_the_memory(
+    monkeypatch: pytest.MonkeyPatch, told: str | None, limit: int, expected: int
+) -> None:
+    """The rows of a request: a quarter of the container's memory over its workers, never less than 64 MB, or as told."""
+    monkeypatch.setattr(limits, "memory", lambda: limit)
+    config = settings.load({"MODEL_SERVER_WORKERS": "2", "MODEL_SERVER_ROWS_MB": told or ""})
+    assert config.row_bytes == expected
+
+
+def test_the_memory_is_the_strictest_limit(tmp_path: Path) -> None:
+    """What a container may use is the machine's memory, or the limit of a cgroup around it."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 4096 kB\n")
+    (tmp_path / "proc/self/cgroup").write_text("0::/a/b\n")
+    (tmp_path / "sys/fs/cgroup/a/b").mkdir(parents=True)
+    assert limits.memory(tmp_path) == 4096 * 1024
+    (tmp_path / "sys/fs/cgroup/a/b/memory.max").write_text("max\n")
+    (tmp_path / "sys/fs/cgroup/a/memory.max").write_text("1000000\n")
+    assert limits.memory(tmp_path) == 1000000

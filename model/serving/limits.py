@@ -52,6 +52,19 @@ RESERVE = 0.05
 """Share of the memory that is left free, for requests and predictions."""
 
 
+UNKNOWN_MEMORY = 2**31
+"""Bytes that are assumed where the system does not tell (macOS)."""
+
+
+def memory(root: Path = Path("/")) -> int:
+    """Bytes that this container may use in all: the machine's, or less where a cgroup of ours has a limit."""
+    total = _fields(root / "proc/meminfo", unit=1024).get("MemTotal", UNKNOWN_MEMORY)
+    for directory in _cgroups("memory", root):
+        limit = _number(directory / "memory.max") or _number(directory / "memory.limit_in_bytes")
+        total = min(total, limit or total)
+    return total
+
+
 def free_memory(root: Path = Path("/")) -> int | None:
     """Bytes above the reserve that can still be taken, at least 0; None where the system does not tell."""
     system = _fields(root / "proc/meminfo", unit=1024)

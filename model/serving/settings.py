@@ -32,6 +32,10 @@ PLATFORM_MB = 100
 """MaxPayloadInMB, and its product with MaxConcurrentTransforms, may not be more (CreateTransformJob)."""
 
 
+SMALLEST_SHARE = 64 * 2**20
+"""Bytes for the rows of one request, in however small a container."""
+
+
 def _integer(low: int, high: int) -> Callable[[str], int]:
     def cast(text: str) -> int:
         if not text.strip().isascii() or not text.strip().isdigit() or not low <= int(text) <= high:
@@ -150,6 +154,11 @@ class Settings:
         "MODEL_SERVER_MAX_BODY_MB", 100, _integer(1, 2048),
         "largest request body in MB; SageMaker sends up to 25 (real time) or 100 (batch); raise it to 1024 for async",
     )  # fmt: skip
+    rows_mb: int | None = _setting(
+        "MODEL_SERVER_ROWS_MB", None, _integer(1, ANY_SIZE_MB),
+        "most memory in MB that the rows of one request may take; what a body would take is computed before it is read",
+        "a quarter of the memory, shared by the workers",
+    )  # fmt: skip
     bad_records: str = _setting(
         "MODEL_SERVER_BAD_RECORDS", "refuse", _choice("refuse", "mark"),
         "what a bad record in a CSV or JSON Lines request gets: a 400 for the whole request, or a mark in its place",
@@ -229,6 +238,13 @@ class Settings:
         if self.batch and not self.batch_strategy:
             strategy = {}
         return json.dumps({"MaxConcurrentTransforms": transforms, **strategy, "MaxPayloadInMB": payload})
+
+    @property
+    def row_bytes(self) -> int:
+        """What the rows of one request may take: MODEL_SERVER_ROWS_MB, else a share of the container's memory."""
+        if self.rows_mb is not None:
+            return self.rows_mb * 2**20
+        return max(SMALLEST_SHARE, limits.memory() // (4 * self.workers))
 
     @property
     def model_dir(self) -> Path:

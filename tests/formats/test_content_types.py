@@ -16,11 +16,12 @@ import pytest
 from running import KIT
 from serving.errors import BadRequest, ModelFailed, NotAcceptable, PayloadTooLarge, ServingError, UnsupportedMediaType
 from serving.formats import content_types, recordio
+from serving.formats.budget import Bounds
 from serving.formats.content_types import decode, encode, negotiate
 from serving.rows.cells import NA_WORDS
 from serving.rows.signature import Column, Signature
 
-LIMIT = 10_000_000
+LIMIT = Bounds(10_000_000, 20_000_000)
 NUMBERS = Signature("array", tuple(Column(kind="number") for _ in range(3)))
 NAMED = Signature("frame", tuple(Column(name, "number") for name in ("a", "b", "c")))
 MIXED = Signature(

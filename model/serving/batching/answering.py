@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import ModelFailed, Overloaded, ServingError
 from ..formats import content_types
+from ..formats.budget import Bounds
 from ..models import diagnosis
 from ..models.context import Context
 from ..models.loaded import LoadedModel
@@ -54,7 +55,7 @@ def answer(model: LoadedModel, requests: Sequence[Request], max_bytes: int, limi
     return [reply for reply in replies if reply is not None]
 
 
-def prepare(model: LoadedModel, request: Request, max_bytes: int) -> Job:
+def prepare(model: LoadedModel, request: Request, max_bytes: Bounds | int) -> Job:
     """Reads the rows. Raises a ServingError (400, 406, 413, 415) before anything is computed."""
     decoded = content_types.decode(
         request.body, request.content_type, request.content_encoding, model.signature, max_bytes

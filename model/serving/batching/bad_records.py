@@ -22,6 +22,7 @@ from itertools import pairwise
 
 from ..errors import ServingError
 from ..formats import codings, content_types, csv_rows, json_text, media_types
+from ..formats.budget import Bounds
 from ..formats.media_types import BY_LINE
 from ..rows.signature import Signature
 from .messages import Reply, Request
@@ -47,7 +48,7 @@ class Records:
 
 
 def marked(
-    request: Request, refused: Reply, answer: Callable[[Request], Reply], signature: Signature, max_bytes: int
+    request: Request, refused: Reply, answer: Callable[[Request], Reply], signature: Signature, max_bytes: Bounds | int
 ) -> Reply:
     """The reply with marks for a request that was `refused`; `refused` itself where no record is to blame."""
     media_type, records = _cut(request, signature, max_bytes)
@@ -105,7 +106,7 @@ def _mark(reply: Reply, number: int, media_type: str) -> tuple[str, bytes]:
 # ---- where records begin ---------------------------------------------------------------------------------------------
 
 
-def _cut(request: Request, signature: Signature, max_bytes: int) -> tuple[str, Records | None]:
+def _cut(request: Request, signature: Signature, max_bytes: Bounds | int) -> tuple[str, Records | None]:
     """The media type, and the records if it has a record a line."""
     try:
         body = codings.inflated(request.body, request.content_encoding or "", max_bytes)

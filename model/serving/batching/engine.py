@@ -21,6 +21,7 @@ from gevent.threadpool import ThreadPool
 
 from ..compiler import fast_paths
 from ..errors import ModelNotUsable, NotReady, Overloaded, PredictionTimeout
+from ..formats.budget import Bounds
 from ..models.loaded import LoadedModel
 from ..monitoring.cloudwatch import EmbeddedMetrics
 from ..monitoring.counters import ModelMetrics
@@ -72,7 +73,7 @@ class Engine:
     ) -> None:
         """`name` tells the model's numbers from those of others, if there are others."""
         self.model, self.config, self.clock = model, config, clock
-        self.limit, self.max_bytes = config.batch_rows, config.max_body_mb * MEGABYTE
+        self.limit, self.max_bytes = config.batch_rows, Bounds(config.max_body_mb * MEGABYTE, config.row_bytes)
         self.policy = policy.Policy(self.limit, QUEUE_ROWS, config.timeout)
         self.not_ready: str | None = "the worker is starting"
         """Why predictions would fail; None when the warm-up prediction has worked."""

@@ -79,6 +79,7 @@ def announcement(config: Settings) -> str:
     return (
         f"{_counted(config.workers, 'worker')} x {_counted(config.threads, 'thread')} "
         f"({_counted(count, 'CPU')} by the {source}), timeout {config.timeout} s, {body}, "
+        f"rows of a request up to {config.row_bytes // 2**20} MB of {limits.memory() // 2**20} MB, "
         f"port {config.port}, "
         + (f"workers run as {config.user}" if config.user else f"uid {os.geteuid()}")
         + (f", transform job, bad records: {config.bad_records}" if config.batch else "")

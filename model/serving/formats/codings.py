@@ -3,36 +3,50 @@
 from __future__ import annotations
 
 import codecs
+import io
 import zlib
 from collections.abc import Mapping
 
 from ..errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from .budget import Bounds
 
 CHARSETS = ("utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
 """Python knows more codecs; some of those take quadratic time, or are not text at all."""
 
 
-def inflated(body: bytes, encoding: str, max_bytes: int) -> bytes:
+def inflated(body: bytes, encoding: str, bounds: Bounds | int) -> bytes:
     """Undoes Content-Encoding; 413 as soon as it grows beyond the limit."""
     encoding = encoding.strip().lower()
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip"):
         raise UnsupportedMediaType(f"Content-Encoding {encoding!r:.60} is not known; known: gzip.", expected="gzip")
-    pieces, size = [], 0
     try:
-        while body:  # a gzip file may have several members
-            member = zlib.decompressobj(wbits=31)
-            pieces.append(member.decompress(body, max_bytes - size + 1))
-            size += len(pieces[-1])
-            if size > max_bytes:
-                raise PayloadTooLarge(f"The body inflates to more than the limit of {max_bytes} bytes.")
-            if not member.eof:
-                raise BadRequest("The body ends in the middle of its gzip data.")
-            body = member.unused_data.lstrip(b"\0")
+        return _gunzipped(body, Bounds.of(bounds).inflated)
     except zlib.error as exc:
         raise BadRequest("The body is not gzip, as its Content-Encoding says.", got=str(exc)) from exc
-    return b"".join(pieces)
+
+
+WINDOW = 16_384
+"""Bytes of a gzip body that are read at a time. The end of each member copies what it was given beyond itself."""
+
+
+def _gunzipped(body: bytes, max_bytes: int) -> bytes:
+    """A gzip file may have several members, and zeros between them. In memory once, and never beyond `max_bytes`."""
+    inflated = io.BytesIO()
+    member = None
+    for start in range(0, len(body), WINDOW):
+        rest = body[start : start + WINDOW]
+        while rest := rest if member else rest.lstrip(b"\0"):
+            member = member or zlib.decompressobj(wbits=31)
+            inflated.write(member.decompress(rest, max_bytes - inflated.tell() + 1))
+            if inflated.tell() > max_bytes:
+                raise PayloadTooLarge(f"The body inflates to more than the limit of {max_bytes} bytes.")
+            rest = member.unused_data
+            member = None if member.eof else member
+    if member:
+        raise BadRequest("The body ends in the middle of its gzip data.")
+    return inflated.getvalue()
 
 
 def _utf8(body: bytes, parameters: Mapping[str, str]) -> bytes:
@@ -44,7 +58,7 @@ def _utf8(body: bytes, parameters: Mapping[str, str]) -> bytes:
             return body
     try:
         name = codecs.lookup(charset).name
-    except LookupError:
+    except (LookupError, ValueError):  # a NUL in it
         name = ""
     if name not in CHARSETS:
         raise UnsupportedMediaType(f"The charset {charset!r:.60} is not known.", expected=", ".join(CHARSETS))

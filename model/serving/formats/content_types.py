@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadRequest, ModelFailed, NotAcceptable, ServingError, UnsupportedMediaType
+from ..errors import BadRequest, ModelFailed, NotAcceptable, PayloadTooLarge, ServingError, UnsupportedMediaType
 from ..rows import predictions as out
 from ..rows.decoded import Decoded
 from ..rows.predictions import Encoded
 from ..rows.signature import Signature
 from . import csv_rows, json_rows, json_text, npy, parquet, plain_text, recordio
+from .budget import Bounds
 from .codings import _utf8, inflated
 from .media_types import BY_LINE, parse, type_of
 
@@ -27,26 +28,49 @@ from .media_types import BY_LINE, parse, type_of
 
 
 def decode(
-    body: bytes, content_type: str | None, content_encoding: str | None, signature: Signature, max_bytes: int
+    body: bytes, content_type: str | None, content_encoding: str | None, signature: Signature, bounds: Bounds | int
 ) -> Decoded:
-    """Raises a ServingError: 400 (not what it says, or not what the model expects), 413, 415. Never anything else."""
+    """Raises a ServingError: 400 (not what it says, or not what the model expects), 413, 415. Never anything else.
+
+    May be called from any thread, and by many at a time: nothing is kept from one body to the next.
+    """
+    media_type = "what its headers say"
+    try:
+        media_type, parameters, body = _opened(body, content_type, content_encoding, signature, bounds)
+        rows = _reader(media_type)(body, parameters, signature, Bounds.of(bounds))
+        return Decoded(rows, media_type, signature)
+    except ServingError:
+        raise
+    except MemoryError:
+        raise PayloadTooLarge(
+            "The rows of this body do not fit into the memory that is left. Send fewer rows in a request."
+        ) from None
+    except Exception as exc:  # whatever a library raises for bytes that it did not expect, the bytes are to blame
+        raise BadRequest(f"The body cannot be read as {media_type}.", got=_said(exc)) from exc
+
+
+def _opened(
+    body: bytes, content_type: str | None, content_encoding: str | None, signature: Signature, bounds: Bounds | int
+) -> tuple[str, Mapping[str, str], bytes]:
+    """The media type, its parameters, and the body: decompressed, and UTF-8 if it is text."""
     if content_encoding:
-        body = inflated(body, content_encoding, max_bytes)
+        body = inflated(body, content_encoding, bounds)
     if not body:
         raise BadRequest("The request has no body. Send one row per prediction.", expected=signature.describe())
     media_type, parameters = type_of(content_type, body)
+    _reader(media_type)
+    return media_type, parameters, _utf8(body, parameters) if CONTENT_TYPES[media_type].text else body
+
+
+def _reader(media_type: str) -> Callable[[bytes, Mapping[str, str], Signature, Bounds], Any]:
     kind = CONTENT_TYPES.get(media_type)
     if kind is None or kind.decode is None:
         raise UnsupportedMediaType(_unknown(media_type), expected=", ".join(READABLE), got=media_type)
-    if kind.text:
-        body = _utf8(body, parameters)
-    try:
-        rows = kind.decode(body, parameters, signature, max_bytes)
-    except ServingError:
-        raise
-    except (MemoryError, RecursionError, ValueError, OverflowError) as exc:
-        raise BadRequest(f"The body cannot be read as {media_type}.", got=str(exc)[:200]) from exc
-    return Decoded(rows, media_type, signature)
+    return kind.decode
+
+
+def _said(exc: Exception) -> str:
+    return " ".join(f"{type(exc).__name__}: {exc}".split())[:200]
 
 
 def _unknown(media_type: str) -> str:
@@ -139,9 +163,9 @@ def _streamed(items: Iterator[Any], name: str, parameters: Mapping[str, str]) ->
 
 @dataclass(frozen=True)
 class ContentType:
-    """`decode(body, parameters, signature, max_bytes) → rows`, `encode(rows, parameters) → bytes` or None."""
+    """`decode(body, parameters, signature, bounds) → rows`, `encode(rows, parameters) → bytes` or None."""
 
-    decode: Callable[[bytes, Mapping[str, str], Signature, int], Any] | None
+    decode: Callable[[bytes, Mapping[str, str], Signature, Bounds], Any] | None
     encode: Callable[[np.ndarray | list[Any], Mapping[str, str]], bytes] | None = None
     text: bool = False
     """Text has a charset; it is handed on as UTF-8 without a byte order mark."""

@@ -20,13 +20,14 @@ from ..errors import BadRequest
 from ..rows.cells import INFINITY, NA_WORDS, NUMBER, TRUTH
 from ..rows.signature import Signature
 from ..rows.table import Table, align, by_name, takes_block, wrong_width
+from .budget import Bounds
 from .csv_numbers import _bulk_frame, numeric_block
 from .json_text import _is_missing, _lines, _ready, dumps
 
 csv.field_size_limit(sys.maxsize)  # a cell may be a whole document; the body's size is limited already
 
 
-def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, max_bytes: int = 0) -> Any:
+def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     """Rows for transformation, or BadRequest."""
     header = parameters.get("header", "")
     if header != "present" and signature.numeric:

@@ -16,6 +16,7 @@ import orjson
 from ..errors import BadRequest, PayloadTooLarge
 from ..rows.signature import Signature
 from ..rows.table import Table, align, takes_block
+from .budget import Bounds
 
 SHAPES = '[[…], […]] or {"instances": [[…], …]} or [{"name": value, …}, …]'
 
@@ -25,12 +26,12 @@ MOST_VALUES = 25_000_000
 """Parsed, an empty list takes thirty times the bytes that it has in the body: the memory of a worker is the limit."""
 
 
-def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, max_bytes: int = 0) -> Any:
+def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     _refuse_what_would_swell(body)
     return align(_table(_document(_parsed(body, "The body"), signature), signature), signature)
 
 
-def decode_lines(body: bytes, parameters: Mapping[str, str], signature: Signature, max_bytes: int = 0) -> Any:
+def decode_lines(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     """One row per line; a line may be anything that is one row in JSON. Blank lines are skipped."""
     _refuse_what_would_swell(body)
     lines = [line for line in body.splitlines() if line.strip()]

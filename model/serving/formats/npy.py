@@ -6,6 +6,8 @@ pyarrow is imported on first use; without it Parquet is a 415 that says so.
 from __future__ import annotations
 
 import io
+import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,21 +15,25 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadRequest, NotAcceptable, PayloadTooLarge
+from ..errors import BadRequest, NotAcceptable, PayloadTooLarge, UnsupportedMediaType
 from ..rows.signature import Signature
-from ..rows.table import Table, align, takes_block
+from ..rows.table import Table, align, expect_width, takes_block
+from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 
 
-def decode_npy(body: bytes, parameters: Mapping[str, str], signature: Signature, max_bytes: int) -> Any:
+def decode_npy(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     """One array: 2-D, or 1-D for one row (for a model of one column: one value per row), or structured with names."""
-    return align(_table_of(_array(body, "The body"), signature), signature)
+    array = _array(body, "The body")
+    bounds.afford(_needed(array.dtype, array.size))
+    return align(_table_of(array, signature), signature)
 
 
-def decode_npz(body: bytes, parameters: Mapping[str, str], signature: Signature, max_bytes: int) -> Any:
+def decode_npz(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     """One array of any name, a sparse matrix of scipy.sparse.save_npz, or one 1-D array per feature, by name."""
-    arrays = {name: _array(member, name) for name, member in _members(body, max_bytes).items()}
+    arrays = {name: _array(member, name) for name, member in _members(body, bounds).items()}
     if {"format", "shape", "data"} <= arrays.keys():
-        return align(_table_of(_dense(arrays, max_bytes), signature), signature)
+        return align(_table_of(_dense(arrays, bounds), signature), signature)
+    bounds.afford(sum(_needed(array.dtype, array.size) for array in arrays.values()))
     if len(arrays) == 1:
         return align(_table_of(next(iter(arrays.values())), signature), signature)
     lengths = {array.shape for array in arrays.values()}
@@ -36,56 +42,89 @@ def decode_npz(body: bytes, parameters: Mapping[str, str], signature: Signature,
     return align(Table([_cells(a) for a in arrays.values()], next(iter(lengths))[0], list(arrays)), signature)
 
 
+def _needed(dtype: np.dtype[Any], cells: int) -> int:
+    """Bytes of that many cells as rows: models compute in float64, and a text is an object each time it occurs."""
+    if dtype.names:
+        return sum(_needed(dtype[name].base, cells * max(1, math.prod(dtype[name].shape))) for name in dtype.names)
+    return cells * (max(NUMBER_BYTES, dtype.itemsize) if dtype.kind in "fiub" else TEXT_BYTES + dtype.itemsize)
+
+
 def _array(data: bytes, what: str) -> np.ndarray:
-    """np.load without its trust: the header is read, and the data must be exactly as long as it says."""
-    stream = io.BytesIO(data)
+    """np.load without its trust: the header is read, and the data must be exactly as long as it says.
+
+    It lies in `data`, which cannot be written to: what becomes rows is copied, once, in the form that rows have.
+    """
     try:
-        version = np.lib.format.read_magic(stream)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran, dtype = read(stream)
+        shape, fortran, dtype, start = _header(data)
     except Exception as exc:
         raise BadRequest(f"{what} is not an array in NumPy's npy format.", expected="what numpy.save writes") from exc
     if dtype.hasobject:
         raise BadRequest(f"{what} is an array of Python objects; those are pickled, and nothing is unpickled here.")
-    if any(size < 0 for size in shape) or 0 in shape[1:] or not dtype.itemsize:
+    if any(type(size) is not int or size < 0 for size in shape) or 0 in shape[1:] or not dtype.itemsize:
         raise BadRequest(f"{what} is an array of shape {shape}, which holds no values.")
-    cells = 1
-    for size in shape:
-        cells *= size
-    if cells * dtype.itemsize != len(data) - stream.tell():
+    cells = math.prod(shape)
+    if cells * dtype.itemsize != len(data) - start:
         raise BadRequest(f"{what} is cut short, or longer than its shape {shape} says.")
-    array = np.frombuffer(data, dtype, cells, stream.tell())
-    # copied, since the body is read-only and a transformation may write into its rows
-    return array.reshape(shape, order="F" if fortran else "C").copy(order="C")
+    return np.frombuffer(data, dtype, cells, start).reshape(shape, order="F" if fortran else "C")
 
 
-def _members(body: bytes, max_bytes: int) -> dict[str, bytes]:
+def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, order, dtype, and where the values begin. Version 3 is version 2 in UTF-8, for names beyond Latin-1."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return *np.lib.format.read_array_header_1_0(stream), stream.tell()
+    if version not in ((2, 0), (3, 0)):
+        raise ValueError(f"version {version}")
+    if version == (2, 0):
+        return *np.lib.format.read_array_header_2_0(stream), stream.tell()
+    (length,) = struct.unpack("<I", stream.read(4))
+    header = stream.read(length).decode("utf-8").encode("ascii", "backslashreplace")
+    ascii_only = io.BytesIO(struct.pack("<I", len(header)) + header)
+    return *np.lib.format.read_array_header_2_0(ascii_only), stream.tell()
+
+
+MOST_MEMBERS = 10_000
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What numpy.savez and numpy.savez_compressed use. bzip2 and LZMA inflate a million times, and in one piece."""
+
+
+def _members(body: bytes, bounds: Bounds) -> dict[str, bytes]:
     """The files of a zip; read in bounded pieces since the directory of a zip may lie."""
+    if body.count(b"PK\x01\x02") > MOST_MEMBERS:  # counted before Python reads the directory, entry by entry
+        raise PayloadTooLarge(f"The npz file holds more than {MOST_MEMBERS} arrays.")
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             infos = archive.infolist()
-            if len(infos) > 10_000 or sum(info.file_size for info in infos) > max_bytes:
-                raise PayloadTooLarge(f"The npz file inflates to more than the limit of {max_bytes} bytes.")
+            if any(info.compress_type not in METHODS for info in infos):
+                raise BadRequest("The npz file is compressed in a way that NumPy does not use; expected: deflate.")
+            if (size := sum(info.file_size for info in infos)) > bounds.inflated:
+                raise PayloadTooLarge(
+                    f"The npz file inflates to {size} bytes, more than the limit of {bounds.inflated} bytes."
+                )
             return {info.filename.removesuffix(".npy"): archive.read(info) for info in infos}
     except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, NotImplementedError, EOFError, OSError) as exc:
         raise BadRequest("The body is not an npz file.", expected="what numpy.savez writes") from exc
 
 
-def _dense(arrays: dict[str, np.ndarray], max_bytes: int) -> np.ndarray:
+def _dense(arrays: dict[str, np.ndarray], bounds: Bounds) -> np.ndarray:
     """A sparse matrix, spelt out: `transformation` gets the array that the model knows."""
-    import scipy.sparse
-
-    shape = tuple(int(size) for size in arrays["shape"].ravel())
-    if len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] * 8 > max_bytes:
-        raise PayloadTooLarge(f"A matrix of shape {shape} needs more than the limit of {max_bytes} bytes as rows.")
-    parts = [arrays.get(name) for name in ("data", "indices", "indptr")]
     try:
+        import scipy.sparse
+    except ImportError:
+        raise UnsupportedMediaType("A sparse matrix needs scipy: add it to requirements.txt and build again.") from None
+    try:
+        shape = tuple(int(size) for size in arrays["shape"].ravel())
+        if len(shape) != 2 or min(shape) < 1:
+            raise ValueError(f"its shape is {shape}")
+        bounds.afford(shape[0] * shape[1] * NUMBER_BYTES, f"A matrix of shape {shape}")
+        parts = [arrays.get(name) for name in ("data", "indices", "indptr")]
         kind = {b"csr": scipy.sparse.csr_array, b"csc": scipy.sparse.csc_array}[bytes(arrays["format"].item())]
         matrix = kind(tuple(parts), shape=shape)
         matrix.check_format(full_check=True)
         return np.asarray(matrix.toarray())
-    except (ValueError, KeyError, TypeError, IndexError) as exc:
-        raise BadRequest("The npz file is not a sparse matrix in CSR or CSC format.") from exc
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as exc:
+        raise BadRequest("The npz file is not a sparse matrix in CSR or CSC format.", got=str(exc)[:200]) from exc
 
 
 def _table_of(array: np.ndarray, signature: Signature) -> Table:
@@ -98,13 +137,16 @@ def _table_of(array: np.ndarray, signature: Signature) -> Table:
         raise BadRequest(f"The array has the shape {array.shape}; expected (rows, columns).", got=str(array.shape))
     if array.dtype.kind in "fiub" and takes_block(signature, None):
         return Table((), len(array), block=array)
+    expect_width(array.shape[1], signature)
     return Table([_cells(array[:, i]) for i in range(array.shape[1])], len(array))
 
 
 def _cells(array: np.ndarray) -> np.ndarray | list[Any]:
-    """Numbers stay an array; texts and dates become what JSON would have brought."""
+    """Numbers stay an array, of their own; texts and dates become what JSON would have brought."""
+    if array.ndim != 1:
+        raise BadRequest(f"A column of the array has the shape {array.shape}; expected one value a row.")
     if array.dtype.kind in "fiub":
-        return array
+        return array.astype(array.dtype.newbyteorder("="))
     if array.dtype.kind == "S":
         return [cell.decode("utf-8", "replace") for cell in array.tolist()]
     if array.dtype.kind == "M":

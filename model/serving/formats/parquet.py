@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from ..errors import BadRequest, UnsupportedMediaType
 from ..rows.signature import Signature
 from ..rows.table import Table, align
+from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 
 
-def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signature, max_bytes: int) -> Any:
+def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     """A table by column names; a model without names takes the columns in order."""
     try:
         import pyarrow as pa
@@ -20,42 +21,64 @@ def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signat
     except ImportError:
         raise UnsupportedMediaType("Parquet needs pyarrow: add it to requirements.txt and build again.") from None
     try:
-        source = pa.BufferReader(body)
-        schema = pq.read_schema(source)
+        schema = pq.read_schema(pa.BufferReader(body))
+        _refuse_nested(schema)
         words = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
         # texts stay dictionaries, or one long word, repeated, would be as large as its repetitions
         file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=words)
-        _check_size(file.metadata, max_bytes)
-        columns: list[list[Any]] = [[] for _ in schema]
-        size = 0
-        for batch in file.iter_batches(batch_size=16_384):
-            size += sum(map(_inflated_size, batch.columns))
-            if size > max_bytes:
-                raise PayloadTooLarge(f"The Parquet file inflates to more than the limit of {max_bytes} bytes.")
-            for column, values in zip(columns, batch.columns, strict=True):
-                column.append(values)
-    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as exc:
+        columns = _read(file, schema, bounds)
+    except (pa.ArrowException, OSError, ValueError, OverflowError, IndexError) as exc:
         raise BadRequest("The body is not a Parquet file that can be read.", got=str(exc)[:200]) from exc
-    cells = [_arrow_cells(parts) for parts in columns]
+    cells = []
+    for name in schema.names:
+        column = columns.pop(0)  # let go of as soon as it is converted
+        if not name.startswith("__index_level_"):
+            cells.append(_arrow_cells(column))
     names = [n for n in schema.names if not n.startswith("__index_level_")]
-    cells = [c for n, c in zip(schema.names, cells, strict=True) if not n.startswith("__index_level_")]
     return align(Table(cells, file.metadata.num_rows, names), signature)
+
+
+def _refuse_nested(schema: Any) -> None:
+    """Lists, structs and maps: no model takes them, and a few bytes can stand for millions of their elements."""
+    import pyarrow as pa
+
+    for field in schema:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+            raise BadRequest(
+                f"The column {field.name[:80]!r} has the type {str(field.type)[:80]}; expected a number, a text, a "
+                "truth value or a time in each row.",
+                column=field.name[:80], expected="a column of plain values", got=str(field.type)[:80],
+            )  # fmt: skip
+
+
+def _read(file: Any, schema: Any, bounds: Bounds) -> list[list[Any]]:
+    """The batches of each column. What the metadata says is asked first; it may lie, so batches are measured too."""
+    metadata = file.metadata
+    inflated = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    bounds.afford(max(inflated, metadata.num_rows * max(1, metadata.num_columns) * NUMBER_BYTES))
+    columns: list[list[Any]] = [[] for _ in schema]
+    size = 0
+    for batch in file.iter_batches(batch_size=16_384):
+        size += sum(map(_inflated_size, batch.columns))
+        bounds.afford(size)
+        for column, values in zip(columns, batch.columns, strict=True):
+            column.append(values)
+    return columns
 
 
 def _inflated_size(part: Any) -> int:
     """Of a dictionary: as if every word were written out, since that is what a DataFrame may do with it."""
     if not hasattr(part, "dictionary"):
         return int(part.nbytes)
+    import pyarrow as pa
     import pyarrow.compute as pc
 
+    kind = part.dictionary.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return len(part) * TEXT_BYTES
     lengths = pc.binary_length(part.dictionary).to_numpy(zero_copy_only=False)
-    return int(np.nansum(lengths[part.indices.drop_null().to_numpy()], dtype=np.float64)) + len(part) * 8
-
-
-def _check_size(metadata: Any, max_bytes: int) -> None:
-    inflated = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    if max(inflated, metadata.num_rows * max(1, metadata.num_columns) * 8) > max(max_bytes, 2**20):
-        raise PayloadTooLarge(f"The Parquet file inflates to more than the limit of {max_bytes} bytes.")
+    return int(np.nansum(lengths[part.indices.drop_null().to_numpy()], dtype=np.float64)) + len(part) * NUMBER_BYTES
 
 
 def _arrow_cells(parts: list[Any]) -> np.ndarray | list[Any]:

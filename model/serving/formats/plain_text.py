@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from ..errors import UnsupportedMediaType
 from ..rows.signature import Signature
+from .budget import Bounds
 
 
-def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, max_bytes: int) -> list[str]:
+def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> list[str]:
     """One text per line; blank lines are skipped."""
     if signature.form not in ("texts", "unknown"):
         takes = signature.describe()

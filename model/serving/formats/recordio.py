@@ -14,34 +14,39 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadRequest, PayloadTooLarge
+from ..errors import BadRequest
 from ..rows.signature import Signature
-from ..rows.table import Table, align
+from ..rows.table import Table, align, takes_block, wrong_width
+from .budget import NUMBER_BYTES, Bounds
 
 MAGIC = 0xCED7230A
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 TENSORS = {2: "<f4", 3: "<f8", 7: "varint"}
 """Field number of a Value → how its numbers are written."""
 
+WIDEST = 1_000_000
+LONGEST_VARINT = 10
 
-def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, max_bytes: int) -> Any:
-    rows: list[np.ndarray] = []
-    cells = 0
+
+def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
+    """Rows of one width, as one block of float64."""
+    cells, count, width = bytearray(), 0, signature.count
     try:
         for record in _records(body):
-            rows.append(_row(record))
-            cells += len(rows[-1])
-            if cells * 8 > max(max_bytes, 2**20):
-                raise PayloadTooLarge(f"The records hold more numbers than fit into the limit of {max_bytes} bytes.")
+            row = _row(record, bounds, len(cells))
+            count, width = count + 1, len(row) if width is None else width
+            if len(row) != width:
+                raise wrong_width(count, len(row), signature, width)
+            cells += row.data
     except (struct.error, IndexError, ValueError, OverflowError, UnicodeDecodeError) as exc:
         raise BadRequest(
-            f"Record {len(rows) + 1} is not RecordIO-protobuf with a tensor of numbers called `values`: {exc}.",
-            row=len(rows) + 1,
+            f"Record {count + 1} is not RecordIO-protobuf with a tensor of numbers called `values`: {exc}.",
+            row=count + 1,
         ) from exc
-    table = Table.of_rows(rows, signature.count)
-    if signature.numeric and rows:
-        table = Table((), len(rows), block=np.stack(rows))
-    return align(table, signature)
+    block = np.frombuffer(cells, np.float64).reshape(count, width or 0)
+    if takes_block(signature, None):
+        return align(Table((), count, block=block), signature)
+    return align(Table(list(block.T), count), signature)
 
 
 def _records(body: bytes) -> Iterator[bytes]:
@@ -56,36 +61,39 @@ def _records(body: bytes) -> Iterator[bytes]:
         position += 8 + (length + 3) // 4 * 4
 
 
-def _row(record: bytes) -> np.ndarray:
+def _row(record: bytes, bounds: Bounds, held: int) -> np.ndarray:
+    """float64; `held` bytes of rows are there already."""
     for number, entry in _fields(record):
         if number != 1:
             continue
-        pair = dict(_fields(entry))
-        if pair.get(1) != b"values":
+        name, value = b"", b""
+        for part, content in _fields(entry):
+            name, value = (content if part == 1 else name), (content if part == 2 else value)
+        if name != b"values":
             continue
-        for kind, tensor in _fields(pair.get(2, b"")):
+        for kind, tensor in _fields(value):
             if kind in TENSORS:
-                return _tensor(tensor, TENSORS[kind])
+                return _tensor(tensor, TENSORS[kind], bounds, held)
     raise ValueError("there is none")
 
 
-def _tensor(tensor: bytes, form: str) -> np.ndarray:
-    parts: dict[int, list[bytes]] = {}
+def _tensor(tensor: bytes, form: str, bounds: Bounds, held: int) -> np.ndarray:
+    parts = {1: bytearray(), 2: bytearray(), 3: bytearray()}
     for number, content in _fields(tensor):
-        parts.setdefault(number, []).append(content)
-    raw = b"".join(parts.get(1, []))
+        if number in parts:
+            parts[number] += content
+    raw, keys, shape = parts[1], _varints(parts[2]), _varints(parts[3])
     if form == "varint":
-        values = np.array([_signed(v) for v in _varints(raw)], dtype=np.float64)
+        values = _varints(raw).view(np.int64).astype(np.float64)  # int32 travels as a 64-bit two's complement
     else:
         values = np.frombuffer(raw, form).astype(np.float64)
-    keys = list(_varints(b"".join(parts.get(2, []))))
-    if not keys:
+    if not len(keys):
         return values
-    shape = list(_varints(b"".join(parts.get(3, []))))
-    if len(shape) != 1 or not 0 < shape[0] <= 1_000_000 or max(keys) >= shape[0] or len(keys) != len(values):
+    if len(shape) != 1 or not 0 < shape[0] <= WIDEST or keys.max() >= shape[0] or len(keys) != len(values):
         raise ValueError("its keys, values and shape do not fit together")
-    dense = np.zeros(shape[0])
-    dense[keys] = values
+    bounds.afford(held + int(shape[0]) * NUMBER_BYTES)  # a million zeros take a few bytes
+    dense = np.zeros(int(shape[0]))
+    dense[keys.astype(np.int64)] = values
     return dense
 
 
@@ -120,13 +128,20 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
     raise ValueError("a number in it is too long")
 
 
-def _varints(data: bytes) -> Iterator[int]:
-    position = 0
-    while position < len(data):
-        value, position = _varint(data, position)
-        yield value
-
-
-def _signed(value: int) -> int:
-    """int32 travels as a 64-bit two's complement."""
-    return value - 2**64 if value >= 2**63 else value
+def _varints(data: bytes | bytearray) -> np.ndarray:
+    """uint64, all numbers at once: each ends with its first byte below 0x80, and gives seven bits a byte."""
+    digits = np.frombuffer(bytes(data), np.uint8)
+    ends = np.flatnonzero(digits < 0x80)
+    if not len(ends):
+        if len(digits):
+            raise ValueError("a number in it is cut short")
+        return np.empty(0, np.uint64)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    lengths = ends - starts + 1
+    if ends[-1] != len(digits) - 1 or lengths.max() > LONGEST_VARINT:
+        raise ValueError("a number in it is cut short, or too long")
+    values = np.zeros(len(starts), np.uint64)
+    for place in range(int(lengths.max())):
+        longer = np.flatnonzero(lengths > place)
+        values[longer] |= (digits[starts[longer] + place] & 0x7F).astype(np.uint64) << np.uint64(7 * place)
+    return values

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -79,11 +79,9 @@ def align(table: Table, signature: Signature) -> Any:
         block = table.block
         if chosen is not None:
             block = np.column_stack([block[:, i] if i is not None else _absent(table) for i in chosen])
-        return block.astype(np.float64, copy=False)
-    if signature.columns is None and len(table.columns) > MOST_GUESSED:
-        raise BadRequest(
-            f"Row 1 has {len(table.columns)} values; at most {MOST_GUESSED} if not all of them are numbers.", row=1
-        )
+        return _floats(block, "F" if signature.form == "frame" else "C")
+    if table.names is None or signature.names is None:
+        expect_width(len(table.columns), signature)
     order = chosen if chosen is not None else range(len(table.columns))
     columns = [table.columns[i] if i is not None else _absent(table) for i in order]
     expected = signature.columns or (ANY,) * len(columns)
@@ -94,6 +92,23 @@ def align(table: Table, signature: Signature) -> Any:
             return np.column_stack(arrays)
         return Columns(arrays, signature.index if signature.form == "frame" else _index(table.names))
     return _array(arrays, table, expected)
+
+
+def _floats(block: np.ndarray, order: Literal["C", "F"]) -> np.ndarray:
+    """In the order that the rows will have, and writable, with one copy at most."""
+    floats = np.asarray(block, dtype=np.float64, order=order)
+    return floats if floats.flags.writeable else floats.copy(order)
+
+
+def expect_width(width: int, signature: Signature) -> None:
+    """Raises BadRequest for rows of another width than the model's; where it says nothing, of more than is sensible.
+
+    To be asked before cells become columns: an object for each of a million columns would be most of the work.
+    """
+    if signature.count is not None and width != signature.count:
+        raise wrong_width(1, width, signature)
+    if signature.columns is None and width > MOST_GUESSED:
+        raise BadRequest(f"Row 1 has {width} values; at most {MOST_GUESSED} if not all of them are numbers.", row=1)
 
 
 def _texts(table: Table) -> list[str]:
