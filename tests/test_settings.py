@@ -226,7 +226,7 @@ def test_what_does_not_fit_is_a_memory_error() -> None:
 def test_rows_may_take_a_share_of_the_memory(
     monkeypatch: pytest.MonkeyPatch, told: str | None, limit: int, expected: int
 ) -> None:
-    """The rows of a request: a quarter of the container's memory over its workers, never less than 64 MB, or as told."""
+    """The rows of a request: a quarter of the memory over the workers, never less than 64 MB, or as told."""
     monkeypatch.setattr(limits, "memory", lambda: limit)
     config = settings.load({"MODEL_SERVER_WORKERS": "2", "MODEL_SERVER_ROWS_MB": told or ""})
     assert config.row_bytes == expected
