@@ -49,7 +49,8 @@ def create_app(
     `metrics` a text and its Content-Type; `default_accept` holds for requests that leave the choice to the server."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_body_mb * MEGABYTE
-    app.url_map.strict_slashes = False
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False  # Flask would redirect, with a page
 
     @app.route("/ping", methods=["GET", "POST"])
     def ping() -> Response:
@@ -151,7 +152,7 @@ def _translated(exc: Exception, app: Flask, max_body_mb: int) -> Exception:
             return errors.NotFound(f"There is nothing at {request.path}. There is: {routes}.")
         case MethodNotAllowed():
             methods = sorted(exc.valid_methods or ())
-            remedy = "POST rows to it" if set(methods) == {"POST", "OPTIONS"} else f"It takes {', '.join(methods)}"
+            remedy = "POST rows to it" if methods == ["POST"] else f"It takes {', '.join(methods)}"
             return errors.MethodNotAllowed(
                 f"{request.path} does not take {request.method}. {remedy}.", expected=exc.valid_methods
             )
