@@ -15,7 +15,7 @@ import pytest
 
 from running import EXPECTED, KIT
 from serving import errors
-from serving.commands.nginx import NGINX_ERRORS
+from serving.commands.nginx import NGINX_ERRORS, SENT, STOPPING
 from serving.settings import Settings
 
 README = KIT / "README.md"
@@ -157,7 +157,9 @@ def test_the_errors_page_lists_every_error() -> None:
     table = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", text("docs/errors.md"), re.MULTILINE))
     classes = [errors.ServingError, *errors.ServingError.__subclasses__()]
     code = {(str(one.status), one.code) for one in classes}
-    code |= {(str(400 if status == 494 else status), word) for status, (word, _) in NGINX_ERRORS.items()}
+    code |= {(str(SENT.get(status, status)), word) for status, (word, _) in NGINX_ERRORS.items()} | {
+        ("503", STOPPING[0])
+    }
     assert code == table
 
 
