@@ -83,10 +83,10 @@ def test_numbers(table, newline):
 @BOUNDED
 @given(st.lists(st.lists(spellings, min_size=3, max_size=3), min_size=1, max_size=5), st.booleans())
 def test_short_cuts(table, quoted):
-    """The short cuts, the bulk parser and the reader of cells agree, or the short cut declines."""
+    """Native code, what stands in for it and the reader of cells agree, or the short cut declines."""
     body = ("\n".join(",".join(row) for row in table) + "\n").encode()
     slow = csv_rows._cell_by_cell(body.decode(), signatures(3)[0], None)
-    for way in (csv_numbers._by_line, csv_numbers._bulk):
+    for way in (csv_numbers.numeric_block, csv_numbers._by_line):
         got = way(body.strip(b"\n"))
         assert got is None or same(got, slow)
 

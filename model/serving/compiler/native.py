@@ -123,6 +123,8 @@ def matrix_json(body: bytes, columns: int | None = None) -> tuple[Array | Unusua
 
 def _count(body: bytes, what: bytes) -> int:
     assert _library is not None
+    if len(body) < 10_000:
+        return body.count(what)
     return int(_library.count_of(body, len(body), what[0]))
 
 
@@ -130,8 +132,9 @@ def _read(
     function: Any, body: bytes, columns: int | None, most: int, finite: bool = False
 ) -> tuple[Array | Unusual, bool]:
     """At most `most` cells, and no more than bytes, whatever the first line promises."""
-    cells = np.empty(min(most, len(body) + 1))
-    place = _Reading(body, None, len(body), columns or 0, len(cells), cells.ctypes.data)
+    cells = np.empty(max(1, min(most, len(body) + 1)))
+    out = ctypes.addressof(ctypes.c_char.from_buffer(cells))
+    place = _Reading(body, None, len(body), columns or 0, len(cells), out)
     count = function(ctypes.byref(place))
     if count <= 0:
         return Unusual(place.offset, place.row, place.column), False

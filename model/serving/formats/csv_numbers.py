@@ -1,4 +1,4 @@
-"""A CSV of numbers, read in bulk: one block, without a look at single cells."""
+"""A CSV of numbers, read at once by native code; and a large one of numbers and texts, read by pandas."""
 
 from __future__ import annotations
 
@@ -7,64 +7,34 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler import native
 from ..rows.cells import NA_WORDS, plain_numbers
 from ..rows.signature import Signature
 from ..rows.table import by_name
 
 BULK_BYTES = 200_000
-"""From here on pandas' columnar parser is faster than orjson (measured: benchmarks/decode.py)."""
+"""From here on pandas reads texts among numbers faster than we do cell by cell (measured: benchmarks/decode.py)."""
 
 
-BULK_CELLS_PER_ROW = 1000
-"""Wider rows cost pandas more per column than they save."""
-
-
-def numeric_block(body: bytes, width: int | None) -> np.ndarray | None:
-    """The short cut: (rows, columns) float64 if the body is nothing but numbers and empty cells, else None.
+def numeric_block(body: bytes) -> np.ndarray | None:
+    """(rows, columns) float64 if the body is nothing but numbers and missing values, else None.
 
     A None is no verdict: the caller then reads cell by cell, and that names what is wrong.
     """
-    body = body.strip(b"\r\n")
-    if not body or body[0] in b" \t":
-        return None
-    if b"\n" not in body and b"\r" not in body:
-        cells = plain_numbers(body)
-        return None if cells is None or width not in (None, len(cells)) else np.array([cells], dtype=np.float64)
-    if len(body) >= BULK_BYTES and body.find(b"\n") >= 0 and body.count(b",", 0, body.find(b"\n")) < BULK_CELLS_PER_ROW:
-        return _bulk(body)
-    return _by_line(body)
+    block = native.matrix_csv(body) if native.available else _by_line(body.strip(b"\r\n"))
+    return block if isinstance(block, np.ndarray) else None
 
 
 def _by_line(body: bytes) -> np.ndarray | None:
-    """Some hundred lines: all cells as one flat list, if every line has as many commas."""
+    """Without native code: all cells as one flat list, if every line has as many commas."""
     lines = body.replace(b"\r\n", b"\n").split(b"\n")
     commas = lines[0].count(b",")
-    if any(line.count(b",") != commas or not line.strip() for line in lines) or b"\r" in body.replace(b"\r\n", b""):
+    if any(line.count(b",") != commas or not line.strip() for line in lines) or any(b"\r" in line for line in lines):
         return None
     cells = plain_numbers(b",".join(lines))
     if cells is None or len(cells) != len(lines) * (commas + 1):
         return None
     return np.array(cells, dtype=np.float64).reshape(len(lines), commas + 1)
-
-
-def _bulk(body: bytes) -> np.ndarray | None:
-    """Thousands of lines: pandas' own parser, if it is installed.
-
-    pandas pads short rows with NaN. Where there is no NaN there was none; else the commas are counted. It also takes
-    quotes, and a line break inside them: with those the short cut is left.
-    """
-    if b'"' in body:
-        return None
-    try:
-        frame = _read_csv(body, np.float64)
-    except ImportError:
-        return _by_line(body)
-    except (ValueError, OverflowError):  # pandas' ParserError is a ValueError
-        return None
-    block: np.ndarray = frame.to_numpy()
-    if np.isnan(block).any() and not _rectangular(body, block.shape[1]):
-        return None
-    return block
 
 
 def _read_csv(body: bytes, dtype: Any) -> Any:

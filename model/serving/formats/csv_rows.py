@@ -1,4 +1,4 @@
-"""text/csv → rows. Plain numbers take a short cut through C; everything else is read cell by cell, with its place.
+"""text/csv → rows. Plain numbers are read by native code; everything else cell by cell, with its place.
 
 All ways read the same rows: what pandas.read_csv reads, with floats rounded correctly. A line is a row unless it is
 blank or the header, and rows are counted without those. Short and long rows are refused, never padded or cut.
@@ -31,7 +31,7 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bou
     """Rows for transformation, or BadRequest."""
     header = parameters.get("header", "")
     if header != "present" and signature.numeric:
-        block = numeric_block(body, signature.count)
+        block = numeric_block(body)
         if block is not None:
             return _fitting(block, signature)
     text = body.decode("utf-8")
@@ -57,7 +57,7 @@ def _fitting(block: np.ndarray, signature: Signature) -> np.ndarray:
 def _after_header(body: bytes, names: list[str]) -> np.ndarray | None:
     """The numbers below a one-line header."""
     below = _below(body)
-    block = numeric_block(below, len(names)) if below is not None else None
+    block = numeric_block(below) if below is not None else None
     return block if block is not None and block.shape[1] == len(names) else None
 
 

@@ -17,6 +17,7 @@ from ..errors import BadRequest, PayloadTooLarge
 from ..rows.signature import Signature
 from ..rows.table import Table, align, takes_block
 from .budget import Bounds
+from .json_numbers import numeric_lines, numeric_table
 
 SHAPES = '[[…], […]] or {"instances": [[…], …]} or [{"name": value, …}, …]'
 
@@ -28,6 +29,8 @@ MOST_VALUES = 25_000_000
 
 def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     _refuse_what_would_swell(body)
+    if (numbers := numeric_table(body, signature)) is not None:
+        return align(numbers, signature)
     return align(_table(_document(_parsed(body, "The body"), signature), signature), signature)
 
 
@@ -35,6 +38,8 @@ def decode_lines(body: bytes, parameters: Mapping[str, str], signature: Signatur
     """One row per line; a line may be anything that is one row in JSON. Blank lines are skipped."""
     _refuse_what_would_swell(body)
     lines = [line for line in body.splitlines() if line.strip()]
+    if (numbers := numeric_lines(lines, signature)) is not None:
+        return align(numbers, signature)
     try:
         rows = orjson.loads(b"[" + b",".join(lines) + b"]")
         if len(rows) != len(lines):

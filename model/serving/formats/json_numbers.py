@@ -1,0 +1,27 @@
+"""JSON of nothing but rows of numbers, read at once by native code. A None is no verdict: orjson reads it then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..compiler import native
+from ..rows.signature import Signature
+from ..rows.table import Table, takes_block
+
+
+def numeric_table(body: bytes, signature: Signature) -> Table | None:
+    """[[…], …] and {"instances": [[…], …]}, if numbers are all that the model takes."""
+    if not takes_block(signature, None) or signature.position.keys() & {"instances", "inputs"}:
+        return None
+    block, _ = native.matrix_json(body)
+    if not isinstance(block, np.ndarray) or signature.count not in (None, block.shape[1]):
+        return None
+    return Table((), len(block), block=block)
+
+
+def numeric_lines(lines: Sequence[bytes], signature: Signature) -> Table | None:
+    """A row on each line."""
+    table = numeric_table(b"[" + b",".join(lines) + b"]", signature)
+    return table if table is not None and table.count == len(lines) else None
