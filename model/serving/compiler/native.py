@@ -133,7 +133,7 @@ def _read(
 ) -> tuple[Array | Unusual, bool]:
     """At most `most` cells, and no more than bytes, whatever the first line promises."""
     cells = np.empty(max(1, min(most, len(body) + 1)))
-    out = ctypes.addressof(ctypes.c_char.from_buffer(cells))
+    out = ctypes.addressof(ctypes.c_char.from_buffer(cells.data))
     place = _Reading(body, None, len(body), columns or 0, len(cells), out)
     count = function(ctypes.byref(place))
     if count <= 0:
