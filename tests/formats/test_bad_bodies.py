@@ -17,9 +17,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from recordio_bodies import dense_record, sparse_record
 
 from serving.errors import BadRequest, PayloadTooLarge, ServingError, UnsupportedMediaType
-from serving.formats import content_types, recordio
+from serving.formats import content_types
 from serving.formats.budget import MEGABYTE, Bounds
 from serving.formats.content_types import ContentType, decode
 from serving.rows.signature import Column, Signature
@@ -126,26 +127,6 @@ def test_numpy_version_3() -> None:
 # ---- what a body stands for ------------------------------------------------------------------------------------------
 
 ONE_BYTE = np.zeros((MEGABYTE * 4, 2), np.int8)
-RECORD = struct.pack("<II", recordio.MAGIC, 0)
-
-
-def sparse_record(width: int) -> bytes:
-    """One number in a row of `width`."""
-
-    def field(number: int, content: bytes) -> bytes:
-        return bytes([number << 3 | 2]) + varint(len(content)) + content
-
-    tensor = field(1, struct.pack("<f", 1.5)) + field(2, varint(0)) + field(3, varint(width))
-    record = field(1, field(1, b"values") + field(2, field(2, tensor)))
-    return struct.pack("<II", recordio.MAGIC, len(record)) + record + b"\0" * (-len(record) % 4)
-
-
-def varint(number: int) -> bytes:
-    digits = bytearray()
-    while number > 127:
-        digits.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*digits, number])
 
 
 def bombs() -> Iterator[tuple[str, bytes, str, str | None]]:
@@ -163,7 +144,7 @@ def bombs() -> Iterator[tuple[str, bytes, str, str | None]]:
     yield "Parquet of one number", parquet(pa.table({"a": np.zeros(4 * MEGABYTE)})), "application/x-parquet", None
     words = pa.array(["x" * 1000] * 100_000).dictionary_encode()
     yield "Parquet of one long word", parquet(pa.table({"a": words})), "application/x-parquet", None
-    yield "records of zeros", sparse_record(10**6) * 10, "application/x-recordio-protobuf", None
+    yield "records of zeros", sparse_record(10**6, {0: 1.5}) * 10, "application/x-recordio-protobuf", None
     yield "gzip", gzip.compress(b"1,2\n" * 5 * MEGABYTE), "text/csv", "gzip"
     yield "gzip members", gzip.compress(b"1,2\n" * 10000) * 600, "text/csv", "gzip"
 
@@ -242,11 +223,5 @@ def test_parquet_dictionaries_are_read(values: pa.Array) -> None:
 def test_records_of_integers() -> None:
     """int32 tensors are read in whichever number of bytes each value takes, negative ones too."""
     numbers = [0, 1, 127, 128, 16384, 2**31 - 1, -1, -(2**31)]
-    tensor = b"".join(varint(number % 2**64) for number in numbers)
-
-    def field(number: int, content: bytes) -> bytes:
-        return bytes([number << 3 | 2]) + varint(len(content)) + content
-
-    record = field(1, field(1, b"values") + field(2, field(7, field(1, tensor))))
-    body = struct.pack("<II", recordio.MAGIC, len(record)) + record + b"\0" * (-len(record) % 4)
+    body = dense_record(numbers, "int32")
     assert decode(body, None, None, SILENT, BOUNDS).rows.tolist() == [numbers]

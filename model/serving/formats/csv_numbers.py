@@ -61,6 +61,8 @@ def _bulk_frame(body: bytes, names: list[str] | None, signature: Signature) -> A
     if len(body) < BULK_BYTES or b'"' in body or b"\0" in body:
         return None
     width = len(names) if names is not None else len(columns)
+    if _width(body) != width:  # before pandas makes a column for each comma of it
+        return None
     dtypes: dict[int, Any] = dict.fromkeys(range(width), str)
     dtypes |= {i: np.float64 for i, c in zip(order, columns, strict=True) if i is not None and c.kind == "number"}
     try:
@@ -72,6 +74,13 @@ def _bulk_frame(body: bytes, names: list[str] | None, signature: Signature) -> A
     frame = frame.iloc[:, order]
     frame.columns = signature.index
     return frame
+
+
+def _width(body: bytes) -> int:
+    """Of the first line that is not blank."""
+    start = len(body) - len(body.lstrip(b"\r\n"))
+    end = body.find(b"\n", start)
+    return body.count(b",", start, end if end >= 0 else len(body)) + 1
 
 
 def _rectangular(body: bytes, width: int) -> bool:

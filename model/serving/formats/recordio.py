@@ -26,6 +26,8 @@ TENSORS = {2: "<f4", 3: "<f8", 7: "varint"}
 
 WIDEST = 1_000_000
 LONGEST_VARINT = 10
+FEW = 32
+"""Bytes that are read faster one by one than by NumPy's calls."""
 
 
 def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
@@ -117,19 +119,24 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
         yield tag >> 3, message[start:position]
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[position]
+def _varint(data: bytes | bytearray, position: int) -> tuple[int, int]:
+    value = data[position]
+    if value < 0x80:
+        return value, position + 1
+    value &= 0x7F
+    for shift in range(7, 7 * LONGEST_VARINT, 7):
         position += 1
+        byte = data[position]
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, position
+            return value, position + 1
     raise ValueError("a number in it is too long")
 
 
 def _varints(data: bytes | bytearray) -> np.ndarray:
-    """uint64, all numbers at once: each ends with its first byte below 0x80, and gives seven bits a byte."""
+    """uint64: each number ends with its first byte below 0x80, and gives seven bits a byte. Many are read at once."""
+    if len(data) <= FEW:
+        return np.array([*_few_varints(data)], np.uint64)
     digits = np.frombuffer(bytes(data), np.uint8)
     ends = np.flatnonzero(digits < 0x80)
     if not len(ends):
@@ -145,3 +152,10 @@ def _varints(data: bytes | bytearray) -> np.ndarray:
         longer = np.flatnonzero(lengths > place)
         values[longer] |= (digits[starts[longer] + place] & 0x7F).astype(np.uint64) << np.uint64(7 * place)
     return values
+
+
+def _few_varints(data: bytes | bytearray) -> Iterator[int]:
+    position = 0
+    while position < len(data):
+        value, position = _varint(data, position)
+        yield value & 2**64 - 1
