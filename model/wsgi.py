@@ -15,6 +15,7 @@ from serving.errors import ModelNotUsable
 from serving.http.app import create_app, with_short_cut
 from serving.http.worker import Worker
 from serving.models import artifact, loading
+from serving.monitoring.restarts import UNUSABLE
 from serving.multi_model.api import Models
 
 config = settings.load()
@@ -28,7 +29,7 @@ def load() -> Engine:
     except ModelNotUsable as exc:
         log.error("the model cannot serve: %s", exc)
         log.debug("the traceback:", exc_info=exc)
-        sys.exit(1)
+        sys.exit(UNUSABLE)
 
 
 def load_packages() -> None:

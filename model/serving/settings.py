@@ -138,6 +138,10 @@ class Settings:
         "seconds that a request may take; SageMaker itself gives up after 60 (real time) or up to 3600 (async, batch)",
         "60; 3600 in a transform job",
     )  # fmt: skip
+    patience: int = _setting(
+        "MODEL_SERVER_PATIENCE", 120, _integer(1, 86_400),
+        "seconds after a failure in which no worker can predict, until the container ends with a code other than 0",
+    )  # fmt: skip
     port: int = _setting(
         "SAGEMAKER_BIND_TO_PORT", 8080, _integer(1, 65535),
         "port to listen on; SageMaker sets it in inference pipelines",
