@@ -154,6 +154,10 @@ class Settings:
         "SAGEMAKER_MULTI_MODEL", False, _truth,
         "serve several models, which are loaded and unloaded by /models; SageMaker sets it", "false",
     )  # fmt: skip
+    models_dir: Path = _setting(
+        "MODEL_SERVER_MODELS_DIR", Path("/opt/ml/models"), _directory,
+        "directory that a multi-model server loads models from; what lies outside, wherever links lead, is refused",
+    )  # fmt: skip
     max_body_mb: int = _setting(
         "MODEL_SERVER_MAX_BODY_MB", 100, _integer(1, 2048),
         "largest request body in MB; SageMaker sends up to 25 (real time) or 100 (batch); raise it to 1024 for async",
