@@ -8,14 +8,12 @@ import gc  # noqa: E402
 
 gc.disable()  # until all is loaded: looking through what imports and unpickling make is a seventh of the start
 
-import faulthandler  # noqa: E402
 import logging  # noqa: E402
-import signal  # noqa: E402
 
 from gunicorn import glogging  # noqa: E402
 
 from serving import settings  # noqa: E402
-from serving.http import arbiter, request_log  # noqa: E402
+from serving.http import request_log  # noqa: E402
 from serving.models import artifact  # noqa: E402
 
 
@@ -23,22 +21,31 @@ class RequestLog(glogging.Logger):
     """One JSON line per request, as nginx writes it. `serve` switches it on where there is no nginx."""
 
     def access(self, resp, req, environ, request_time):
-        path = environ.get("RAW_URI", "")
-        if self.access_log_enabled and path.partition("?")[0] not in ("/ping", "/metrics"):
-            self.access_log.info(
-                "%s", request_log.line(environ, resp.status_code, resp.headers, resp.sent, request_time)
-            )
+        """What gunicorn's own workers call; a request that was refused may lack anything."""
+
+        def header(name):
+            key = name.upper().replace("-", "_")
+            return environ.get(key if key == "CONTENT_LENGTH" else f"HTTP_{key}")
+
+        method, target = environ.get("REQUEST_METHOD", ""), environ.get("RAW_URI", "")
+        seconds = request_time.total_seconds()
+        self.request(header, method, target, resp.status_code, resp.headers, getattr(resp, "sent", 0), seconds)
+
+    def request(self, header, method, target, status, headers, bytes_out, seconds):
+        if self.access_log_enabled and request_log.is_logged(target):
+            self.access_log.info("%s", request_log.line(header, method, target, status, headers, bytes_out, seconds))
 
 
 chosen = settings.load()
 logging.basicConfig(level=chosen.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", force=True)
 
 wsgi_app = "wsgi:app"
-worker_class = "gevent"
+worker_class = "serving.http.worker.LoopWorker" if chosen.worker_class == "loop" else "gevent"
 workers = chosen.workers
 shy = artifact.shy_of_fork(artifact.find(chosen)) if chosen.preload == "auto" else None
 preload_app = chosen.preload != "off" and shy is None
-umask = 0o077  # the socket is for nginx's workers, which run as the same user
+user = group = chosen.user or None
+umask = 0o007 if chosen.user else 0o077  # the socket is for nginx's workers, which run as the same user
 timeout = chosen.timeout + 5  # a worker whose hub is blocked; the engine and nginx answer before that
 worker_connections = 4096
 graceful_timeout = 20  # SageMaker kills 30 s after SIGTERM; the supervisor stops waiting after 25
@@ -58,18 +65,9 @@ def when_ready(server):
     gc.freeze()  # the collector would touch, and so copy, every page of the model that the workers share
 
 
-def post_fork(server, worker):
-    """The master's handlers would put a signal into a queue that nobody reads here."""
-    for signum in arbiter.OF_A_WORKER:
-        signal.signal(signum, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, arbiter.OF_A_WORKER)
-
-
 def post_worker_init(worker):
     import wsgi
 
-    signal.signal(signal.SIGABRT, signal.SIG_DFL)
-    faulthandler.enable()  # a crash, and the end of a worker that hangs, say where
     wsgi.start(worker)
     gc.freeze()
     gc.enable()
@@ -81,6 +79,6 @@ def worker_exit(server, worker):
 
     import wsgi
 
-    wsgi.worker.print_embedded_metrics()
-    if wsgi.worker.stuck:
+    wsgi.readiness.print_embedded_metrics()
+    if wsgi.readiness.stuck:
         os._exit(0)

@@ -12,10 +12,13 @@ from pathlib import Path
 from serving import limits, settings
 from serving.batching.engine import Engine
 from serving.errors import ModelNotUsable
-from serving.http.app import create_app, with_short_cut
-from serving.http.worker import Worker
+from serving.http.app import MEGABYTE, create_app
+from serving.http.gevent_loop import GeventLoop
+from serving.http.readiness import Readiness
+from serving.http.routes import Routes
+from serving.http.server import Server
+from serving.http.worker import LoopWorker
 from serving.models import artifact, loading
-from serving.monitoring.restarts import UNUSABLE
 from serving.multi_model.api import Models
 
 config = settings.load()
@@ -29,7 +32,7 @@ def load() -> Engine:
     except ModelNotUsable as exc:
         log.error("the model cannot serve: %s", exc)
         log.debug("the traceback:", exc_info=exc)
-        sys.exit(UNUSABLE)
+        sys.exit(1)
 
 
 def load_packages() -> None:
@@ -44,28 +47,34 @@ def load_packages() -> None:
 if config.multi_model:
     load_packages()
     models = Models(config)
-    worker, answer = Worker(models.engines), models.refuse
+    readiness, routes = Readiness(models.engines), Routes(None, models, config.default_accept)
 else:
     models = None
     engine = load()
-    worker, answer = Worker([engine]), engine.answer
+    readiness, routes = Readiness([engine]), Routes(engine.submit, None, config.default_accept)
 
-
-def start(of_gunicorn) -> None:
-    """Called by gunicorn.conf.py in each worker, after the fork."""
-    runtime_dir = Path(of_gunicorn.cfg.worker_tmp_dir)
-    worker.start(runtime_dir, retire=lambda: setattr(of_gunicorn, "alive", False))
-    if models is not None:
-        models.start(runtime_dir, worker.be_stuck)
-
-
-flask_app = create_app(
-    answer,
-    lambda: worker.not_ready,
-    worker.metrics_text,
+app = create_app(
+    routes,
+    lambda: readiness.not_ready,
+    readiness.metrics_text,
     config.max_body_mb,
     config.execution_parameters,
-    config.default_accept,
-    models,
 )
-app = with_short_cut(flask_app, answer, config.max_body_mb, config.default_accept, models)
+
+
+def retire(worker) -> None:
+    """Asks gunicorn for another worker in its place, when its requests are answered."""
+    worker.alive = False
+
+
+def start(worker) -> None:
+    """Called by gunicorn.conf.py in each worker, after the fork."""
+    runtime_dir = Path(worker.cfg.worker_tmp_dir)
+    loop = GeventLoop()
+    reader = loop.thread()
+    readiness.start(runtime_dir, loop, reader, retire=lambda: retire(worker))
+    if models is not None:
+        models.start(runtime_dir, loop, reader, readiness.be_stuck)
+    if isinstance(worker, LoopWorker):
+        write_log = worker.log.request if worker.cfg.accesslog else None
+        worker.server = Server(loop, routes, app, config.max_body_mb * MEGABYTE, worker.cfg.keepalive, write_log)

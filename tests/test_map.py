@@ -35,7 +35,7 @@ ONLY = {
     "werkzeug": {"http"},
     "gunicorn": {"http"},
     "httptools": {"http"},
-    "gevent": {"http", "batching", "multi_model"},  # the last two only until the core is one of plain calls
+    "gevent": {"http"},
     "sklearn": {"compiler", "models"},
     "xgboost": {"compiler", "models"},
     "lightgbm": {"compiler", "models"},

@@ -52,7 +52,8 @@ class Asked:
         request = Request(body, content_type, **options)
         refused = self.answer(request)
         assert refused.status == 400, refused
-        return bad_records.marked(request, refused, self.answer, self.model.signature, MAX_BYTES)
+        found = bad_records.cut(request, self.model.signature, MAX_BYTES)
+        return bad_records.marked(request, refused, *found, lambda some: [self.answer(one) for one in some])
 
 
 @pytest.mark.parametrize(
@@ -187,19 +188,19 @@ def test_order_and_count_are_kept_whatever_is_bad() -> None:
         assert Asked()(body).body.splitlines() == expected
 
 
-def test_one_bad_record_among_many_is_cheap() -> None:
-    """It costs two calls for each doubling of the request at most."""
+def test_one_bad_record_costs_its_chunk() -> None:
+    """The chunks are asked, and the records of the one that has it."""
     asked = Asked()
-    asked(b"1,2\n" * 500 + b"x,2\n" + b"1,2\n" * 523)
-    assert asked.calls <= 1 + 2 * 10
+    asked(b"1,2\n" * 4500 + b"x,2\n" + b"1,2\n" * 4500)
+    assert asked.calls == 1 + 10 + 1000
 
 
-def test_too_many_are_no_bad_records(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """With more than MOST_BAD the request is refused with its first reason, and the log says so."""
-    monkeypatch.setattr(bad_records, "MOST_BAD", 3)
-    assert Asked()(b"x,2\n" * 3 + b"1,2\n").status == 200
-    assert Asked()(b"x,2\n" * 4 + b"1,2\n").status == 400
-    assert "more than 3 bad records" in caplog.text
+@pytest.mark.parametrize("records", [2000, 8000])
+def test_the_worst_case_is_linear(records: int) -> None:
+    """Each record is asked once, and each chunk, whatever is bad; no number of bad ones is too many."""
+    asked = Asked()
+    assert asked(b"x,2\n" * records).body == b"ERROR\n" * records
+    assert asked.calls == 1 + records + records // 1000
 
 
 def test_one_line_of_the_log_tells(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,110 +1,12 @@
-"""Which requests share a call, who is guilty when it fails, and who must wait: histories replayed, nothing slept."""
+"""How long calls take and what follows: who must wait, who may not, where a call runs. Histories, nothing slept."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from serving.batching.policy import Policy, Unsplittable, answers, plan
-
-
-@dataclass
-class Job:
-    value: Any
-    batch_key: Any = "same"
-    count: int = 1
-
-
-def jobs_of(*counts: int) -> list[Job]:
-    return [Job(place, count=count) for place, count in enumerate(counts)]
-
-
-class Recorder:
-    """A call that notes how many jobs each time shared it."""
-
-    def __init__(self, answer: Any) -> None:
-        self.answer, self.sizes = answer, []
-
-    def __call__(self, jobs: Any) -> list[Any]:
-        self.sizes.append(len(jobs))
-        return [self.answer(job, jobs) for job in jobs]
-
-
-def test_a_call_has_at_most_limit_rows_but_a_larger_request_goes_alone():
-    assert plan(jobs_of(2, 2, 9, 1, 3), 4) == [[0, 1], [2], [3, 4]]
-
-
-def test_a_limit_of_1_switches_batching_off():
-    assert plan(jobs_of(1, 1, 5), 1) == [[0], [1], [2]]
-
-
-def test_rows_of_different_kinds_never_share_a_call():
-    jobs = [Job(1, "a"), Job(2, "b"), Job(3, "a"), Job(4, None), Job(5, None)]
-    assert plan(jobs, 10) == [[0, 2], [1], [3], [4]]
-
-
-@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ab")), max_size=30), st.integers(1, 20))
-def test_every_job_is_planned_once_in_order_and_within_the_limit(shape, limit):
-    jobs = [Job(None, key, count) for count, key in shape]
-    batches = plan(jobs, limit)
-    assert sorted(place for batch in batches for place in batch) == list(range(len(jobs)))
-    for batch in batches:
-        assert batch == sorted(batch)
-        assert len({jobs[place].batch_key for place in batch}) == 1
-        assert len(batch) == 1 or sum(jobs[place].count for place in batch) <= limit
-
-
-def test_jobs_share_one_call_and_get_their_own_answers():
-    call = Recorder(lambda job, jobs: job.value * 10)
-    assert answers(jobs_of(1, 1, 1), call) == [0, 10, 20]
-    assert call.sizes == [3]
-
-
-def test_one_bad_request_fails_alone_and_the_others_are_answered():
-    def picky(job, jobs):
-        if any(job.value == 2 for job in jobs):
-            raise ValueError("two")
-        return job.value
-
-    call = Recorder(picky)
-    results = answers(jobs_of(*[1] * 64), call)
-    assert isinstance(results[2], ValueError)
-    assert [r for i, r in enumerate(results) if i != 2] == [i for i in range(64) if i != 2]
-    assert len(call.sizes) <= 13
-
-
-def test_all_bad_requests_each_get_their_own_exception():
-    def broken(job, jobs):
-        raise KeyError(job.value)
-
-    assert [str(r) for r in answers(jobs_of(1, 1, 1), Recorder(broken))] == ["0", "1", "2"]
-
-
-def test_an_unsplittable_answer_is_called_again_per_request_and_batching_is_switched_off():
-    def whole(job, jobs):
-        if len(jobs) > 1:
-            raise Unsplittable("a stream for several requests")
-        return "a stream"
-
-    reasons = []
-    assert answers(jobs_of(1, 1), Recorder(whole), reasons.append) == ["a stream", "a stream"]
-    assert reasons == ["a stream for several requests; each request is now called alone"]
-
-
-def test_a_model_that_fails_for_every_request_does_not_switch_batching_off():
-    def wrong(job, jobs):
-        raise Unsplittable("too few") if len(jobs) > 1 else ValueError("too few")
-
-    reasons = []
-    assert all(isinstance(r, ValueError) for r in answers(jobs_of(2, 2), Recorder(wrong), reasons.append))
-    assert reasons == []
-
-
-# -- who waits, who may not, and where a call runs ----------------------------------------------------------------
+from serving.batching.policy import MOST_WAITING, Policy
 
 
 def taught(*calls: tuple[int, float], **kwargs: Any) -> Policy:
@@ -226,3 +128,28 @@ def test_callers_who_leave_make_room():
     assert policy.admit(1, 0.0) is not None
     policy.leave(2)
     assert policy.admit(1, 0.0) is None
+
+
+def test_so_many_requests_wait_and_no_more():
+    policy = taught((1, 1e-6), max_rows=10**7)
+    assert [policy.admit(1, 0.0) for _ in range(MOST_WAITING + 2)] == [None] * MOST_WAITING + [1, 1]
+    policy.begin(100, 0.0, 100)
+    assert policy.admit(1, 0.0) is None
+
+
+def test_a_large_neighbour_is_one_call_and_turns_nobody_away():
+    policy = taught(*[(1, 0.001)] * 5, (4096, 1.0), limit=1, max_rows=10**7)
+    assert policy.admit(300_000, 0.0) is None
+    assert policy.admit(1, 0.0) is None
+    assert policy.delay(0.0) < 2
+
+
+def test_a_slow_model_that_costs_the_same_for_more_rows_is_batched_fully_at_once():
+    policy = taught((1, 3.0), (3, 3.0), limit=1024, timeout=10.0)
+    assert policy.call_rows == 1024
+    assert not policy.inline(1024)
+    assert taught((1, 1.0), (3, 3.0), limit=1024, timeout=10.0).call_rows <= 2
+
+
+def test_what_was_never_seen_does_not_run_on_the_loop():
+    assert not taught((1, 0.0005), (3, 0.0005), limit=1024).inline(100_000)

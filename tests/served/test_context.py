@@ -15,24 +15,23 @@ ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 ROW = b"5.1,3.4,1.5,0.2\n"
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["past Flask", "through Flask"])
-def send(request: pytest.FixtureRequest, told: Native) -> Callable[..., httpx.Response]:
-    """A request with a length goes past Flask, one in chunks through it (nginx would give it a length)."""
-
-    def sent(body: bytes, **headers: str) -> httpx.Response:
-        named = {"Content-Type": "text/csv", **{k.replace("_", "-"): v for k, v in headers.items()}}
-        content = body if request.param else iter([body])
-        return httpx.post(f"{told.url}/invocations", content=content, headers=named, timeout=60)
-
-    return sent
+@pytest.fixture(scope="module", params=["loop", "gevent"])
+def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Native]:
+    """Under both classes of workers."""
+    directory = tmp_path_factory.mktemp("context")
+    program = make_program(directory, "with_context")
+    options = {"MODEL_SERVER_WORKERS": "1", "MODEL_SERVER_WORKER_CLASS": request.param}
+    with Native(directory, program, nginx=False, **options) as running:
+        yield running.until_ready()
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Native]:
-    directory = tmp_path_factory.mktemp("context")
-    program = make_program(directory, "with_context")
-    with Native(directory, program, nginx=False, MODEL_SERVER_WORKERS="1") as running:
-        yield running.until_ready()
+def send(told: Native) -> Callable[..., httpx.Response]:
+    def sent(body: bytes, **headers: str) -> httpx.Response:
+        named = {"Content-Type": "text/csv", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        return httpx.post(f"{told.url}/invocations", content=body, headers=named, timeout=60)
+
+    return sent
 
 
 def test_transformation_is_told_of_the_request(send: Callable[..., httpx.Response]) -> None:

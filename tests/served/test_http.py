@@ -186,31 +186,42 @@ def test_a_malformed_body_is_a_400_in_json(server: Running, body: bytes, content
     assert error_of(answer)["message"]
 
 
-@pytest.mark.parametrize(
-    ("body", "headers"),
-    [
-        (PAYLOAD, {"Content-Type": "text/csv"}),
-        (PAYLOAD, {"Content-Type": "text/csv", "Accept": "application/json"}),
-        (gzip.compress(PAYLOAD), {"Content-Type": "text/csv", "Content-Encoding": "gzip"}),
-        (PAYLOAD, {"Accept": "image/png"}),
-        (b"1,2\n", {"Content-Type": "text/csv"}),
-        (b"<rows/>", {"Content-Type": "application/xml"}),
-    ],
-)
-def test_the_short_cut_gives_the_bytes_that_flask_gives(
-    nginx: None, serve: Callable[..., Native], body: bytes, headers: dict[str, str]
-) -> None:
-    """A body with a length goes past Flask, one in chunks through it: status, headers and body are the same."""
-    running = serve(nginx=False, MODEL_SERVER_WORKERS="1").until_ready()
-    headers |= {"X-Request-Id": "0" * 32}
-    url = f"{running.url}/invocations"
-    past, through = (httpx.post(url, content=content, headers=headers) for content in (body, iter([body])))
-    assert (past.status_code, past.reason_phrase, past.content) == (
-        through.status_code,
-        through.reason_phrase,
-        through.content,
-    )
-    ignored = {"date", "x-model-server-log"}  # the latter has times
-    assert {k: v for k, v in past.headers.items() if k not in ignored} == {
-        k: v for k, v in through.headers.items() if k not in ignored
-    }
+SAME = [
+    ("POST", "/invocations", PAYLOAD, {"Content-Type": "text/csv"}),
+    ("POST", "/invocations", PAYLOAD, {"Content-Type": "text/csv", "Accept": "application/json"}),
+    ("POST", "/invocations?a=b", gzip.compress(PAYLOAD), {"Content-Type": "text/csv", "Content-Encoding": "gzip"}),
+    ("POST", "/invocations", PAYLOAD, {"Accept": "image/png"}),
+    ("POST", "/invocations", b"1,2\n", {"Content-Type": "text/csv", "X-Amzn-SageMaker-Inference-Id": "i"}),
+    ("POST", "/invocations", b"<rows/>", {"Content-Type": "application/xml"}),
+    ("POST", "/invocations", b"", {"Content-Type": "text/csv"}),
+    ("GET", "/ping", None, {}),
+    ("POST", "/ping", b"", {}),
+    ("HEAD", "/ping", None, {}),
+    ("GET", "/invocations", None, {}),
+    ("OPTIONS", "/invocations", None, {}),
+    ("BREW", "/ping", None, {}),
+    ("GET", "/execution-parameters", None, {}),
+    ("GET", "/no//such/../path?x", None, {}),
+    ("GET", "/invocations-bidirectional-stream", None, {}),
+]
+
+
+def test_both_classes_of_workers_give_the_same_bytes(serve: Callable[..., Native]) -> None:
+    """The kit's way past Flask, and gunicorn's gevent worker through it: status, headers and body of any request.
+
+    With a length and in chunks. What belongs to the connection (Date, Server, Connection) may differ.
+    """
+    options = {"nginx": False, "MODEL_SERVER_WORKERS": "1"}
+    servers = [serve(MODEL_SERVER_WORKER_CLASS=name, **options).until_ready() for name in ("loop", "gevent")]
+    ignored = {"date", "server", "connection", "x-model-server-log"}
+    for method, path, body, headers in SAME:
+        for content in (body, iter([body])) if body else (body,):
+            answers = []
+            for server in servers:
+                sent = content if isinstance(content, bytes | None) else iter([body])
+                answer = httpx.request(
+                    method, server.url + path, content=sent, headers={"X-Request-Id": "0" * 32, **headers}
+                )
+                kept = {k: v for k, v in answer.headers.items() if k not in ignored}
+                answers.append((answer.status_code, answer.reason_phrase.upper(), answer.content, kept))
+            assert answers[0] == answers[1], (method, path)

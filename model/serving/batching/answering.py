@@ -1,14 +1,14 @@
 """The core: requests in, replies out. decode → align → transformation → encode, for plain objects.
 
 Imports neither flask nor gunicorn nor gevent. `answer` does it all for a list of requests; engine.py takes the same
-steps one by one: prepare each request, `compute` those that share a call, finish each. Every request gets a reply; an
+steps one by one: `prepare` each request, then `replies` for those that share a call. Every request gets a reply; an
 error is a reply too, and what the caller must not see (a traceback) is logged under the same request id.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -19,40 +19,29 @@ from ..models import diagnosis
 from ..models.context import Context
 from ..models.loaded import LoadedModel
 from ..rows import blame
-from ..rows.decoded import Decoded
 from ..rows.predictions import is_whole, per_row
-from . import policy
+from . import queue
+from .jobs import Job
+from .loop import GivenUp
 from .messages import Reply, Request
 
 log = logging.getLogger(__name__)
 
 
-class Job:
-    """A request whose rows are ready to be predicted. One with a context shares its call with no other."""
-
-    __slots__ = ("batch_key", "context", "count", "decoded", "request")
-
-    def __init__(self, request: Request, decoded: Decoded, context: Context | None = None) -> None:
-        self.request, self.decoded, self.context = request, decoded, context
-        self.count: int = decoded.count
-        self.batch_key: Hashable = decoded.batch_key if context is None else None
-
-
 def answer(model: LoadedModel, requests: Sequence[Request], max_bytes: int, limit: int = 1024) -> list[Reply]:
     """One reply per request, in their order; at most `limit` rows a call. Raises nothing."""
-    replies: list[Reply | None] = [None] * len(requests)
+    found: list[Reply | None] = [None] * len(requests)
     jobs: list[tuple[int, Job]] = []
     for place, request in enumerate(requests):
         try:
             jobs.append((place, prepare(model, request, max_bytes)))
         except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-            replies[place] = refuse(exc, request)
-    for batch in policy.plan([job for _, job in jobs], limit):
+            found[place] = refuse(exc, request)
+    for batch in queue.plan([job for _, job in jobs], limit):
         chosen = [jobs[i] for i in batch]
-        results = policy.answers([job for _, job in chosen], lambda some: compute(model, some))
-        for (place, job), result in zip(chosen, results, strict=True):
-            replies[place] = finish(model, job, result)
-    return [reply for reply in replies if reply is not None]
+        for (place, _), reply in zip(chosen, replies(model, [job for _, job in chosen]), strict=True):
+            found[place] = reply
+    return [reply for reply in found if reply is not None]
 
 
 def prepare(model: LoadedModel, request: Request, max_bytes: Bounds | int) -> Job:
@@ -60,14 +49,22 @@ def prepare(model: LoadedModel, request: Request, max_bytes: Bounds | int) -> Jo
     decoded = content_types.decode(
         request.body, request.content_type, request.content_encoding, model.signature, max_bytes
     )
-    content_types.negotiate(request.accept, decoded.media_type)
-    return Job(request, decoded, _context(request) if model.takes_context else None)
+    answer = content_types.negotiate(request.accept, decoded.media_type)
+    return Job(request, decoded, answer, _context(request) if model.takes_context else None)
 
 
 def _context(request: Request) -> Context:
     return Context(
         request.request_id, request.inference_id, request.custom_attributes, request.content_type, request.accept
     )
+
+
+def replies(
+    model: LoadedModel, jobs: Sequence[Job], switch_off: Callable[[str], None] = lambda reason: None
+) -> list[Reply]:
+    """One reply per job, from one call if that works (queue.answers). Raises nothing but GivenUp."""
+    results = queue.answers(jobs, lambda some: compute(model, some), switch_off)
+    return [finish(model, job, result) for job, result in zip(jobs, results, strict=True)]
 
 
 def compute(model: LoadedModel, jobs: Sequence[Job]) -> list[Any]:
@@ -79,27 +76,29 @@ def compute(model: LoadedModel, jobs: Sequence[Job]) -> list[Any]:
     if len(jobs) == 1:
         return [predictions if is_whole(predictions) else per_row(predictions, counts[0])]
     if is_whole(predictions):
-        raise policy.Unsplittable(f"transformation returned one {type(predictions).__name__} for several requests")
+        raise queue.Unsplittable(f"transformation returned one {type(predictions).__name__} for several requests")
     try:
         rows = per_row(predictions, sum(counts))
     except ModelFailed as exc:
-        raise policy.Unsplittable(exc.message) from exc
+        raise queue.Unsplittable(exc.message) from exc
     return [rows[start:end] for start, end in pairwise([0, *accumulate(counts)])]
 
 
 def finish(model: LoadedModel, job: Job, result: Any) -> Reply:
-    """The reply for what was predicted, or for the exception that came instead."""
+    """The reply for what was predicted, or for the exception that came instead. Raises nothing but GivenUp."""
     try:
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             raise _explained(model, job, result)
-        encoded = content_types.encode(result, job.count, job.request.accept, job.decoded.media_type)
+        encoded = content_types.encode(result, job.count, job.answer)
         headers = tuple(job.context.reply_headers.items()) if job.context else ()  # a stream has made its first item
         return Reply(200, encoded.body, encoded.content_type, headers)
-    except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
+    except GivenUp:
+        raise
+    except BaseException as exc:  # noqa: BLE001 - a caller always gets an answer
         return refuse(exc, job.request)
 
 
-def _explained(model: LoadedModel, job: Job, error: Exception) -> Exception:
+def _explained(model: LoadedModel, job: Job, error: BaseException) -> BaseException:
     """A 400 when the rows are to blame, else a 500 that names the exception and keeps the traceback for the log."""
     if isinstance(error, ServingError):
         return error

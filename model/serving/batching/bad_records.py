@@ -1,23 +1,21 @@
 """A bad record does not lose its file: in a line format it gets a mark in its place, all others their prediction.
 
-A request that was refused (400) is cut in halves until its bad records stand alone. A good half costs one call, a bad
-record at most two for each doubling of the request: one among 1000 costs 20. The mark is `ERROR` in CSV and
-{"error": …} in JSON Lines, so that order and count are kept. More than MOST_BAD and the request is refused after all,
-for then it is not the records that are wrong. What is no 400 stays what it is. A model that does not say how many
-columns it takes is left alone: there a short record by itself would be no bad one.
+A request that was refused (400) is asked again in chunks; only the records of a chunk that is refused are asked one by
+one, so the cost is linear whatever is bad, and the loop is free in between. The mark is `ERROR` in CSV and {"error": …}
+in JSON Lines, so that order and count are kept. What is not a 400 stays what it is. A model that does not say how many
+columns it takes is left alone: for it, a short record by itself would be a good one.
 """
 
 from __future__ import annotations
 
 import codecs
-import csv
-import io
 import json
 import logging
 import re
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 from ..errors import ServingError
@@ -25,10 +23,14 @@ from ..formats import codings, content_types, csv_rows, json_text, media_types
 from ..formats.budget import Bounds
 from ..formats.media_types import BY_LINE
 from ..rows.signature import Signature
+from .loop import Loop
 from .messages import Reply, Request
 
-MOST_BAD = 10_000
-"""In one request. Measured among 300 000 rows of iris: 1 costs a second, 10 000 cost 50."""
+CHUNK = 1000
+"""Records that are asked together first."""
+SINGLES = 100
+"""Records that are asked one by one before the loop comes round: some milliseconds."""
+Ask = Callable[[Sequence[Request]], Sequence[Reply]]
 
 log = logging.getLogger(__name__)
 
@@ -47,44 +49,68 @@ class Records:
         return self.header + self.body[self.places[first] : self.places[end]]
 
 
-def marked(
-    request: Request, refused: Reply, answer: Callable[[Request], Reply], signature: Signature, max_bytes: Bounds | int
-) -> Reply:
-    """The reply with marks for a request that was `refused`; `refused` itself where no record is to blame."""
-    media_type, records = _cut(request, signature, max_bytes)
+def ask_all(
+    loop: Loop, submit: Callable[[Request, Callable[[Reply], None]], None], requests: Sequence[Request]
+) -> list[Reply]:
+    """The replies to all these requests, which are submitted at once. Waits for them."""
+    found: dict[int, Reply] = {}
+
+    def begin(done: Callable[[None], None]) -> None:
+        def got(place: int, reply: Reply) -> None:
+            found[place] = reply
+            if len(found) == len(requests):
+                done(None)
+
+        for place, request in enumerate(requests):
+            submit(request, partial(got, place))
+
+    loop.wait(begin)
+    return [found[place] for place in range(len(requests))]
+
+
+def marked(request: Request, refused: Reply, media_type: str, records: Records | None, ask: Ask) -> Reply:
+    """The reply with marks for a request that was `refused`; `refused` itself where no record is to blame.
+
+    `media_type` and `records` are what `cut` has found.
+    """
     try:
         name, content_type, parameters = content_types.negotiate(request.accept, media_type)
     except ServingError:
         return refused
-    if not records or name not in BY_LINE or signature.count is None or parameters.get("header") == "present":
+    if not records or name not in BY_LINE or parameters.get("header") == "present":
         return refused
     said = media_types.parse(request.content_type or "")[0] == media_type
     request = replace(request, content_type=request.content_type if said else media_type, content_encoding=None)
-    if records.header and answer(replace(request, body=records.header)).status != 200:
+    if records.header and ask([replace(request, body=records.header)])[0].status != 200:
         return refused
     below = request  # what is not at the top has no header, whatever its first line looks like
     if media_type == "text/csv" and not records.header:
         below = replace(request, content_type=f"{request.content_type}; header=absent")
     pieces: list[bytes] = []
     bad: list[tuple[int, str]] = []
-    todo: list[tuple[int, int, Reply | None]] = [(0, len(records), refused)]
-    while todo:
-        first, end, reply = todo.pop()
-        reply = reply or answer(replace(below if first else request, body=records.part(first, end)))
-        if reply.status == 200 and reply.content_type == content_type:
-            pieces.append(reply.body if isinstance(reply.body, bytes) else b"".join(reply.body))
-        elif reply.status != 400:
-            return reply if reply.status != 200 else refused
-        elif end - first > 1:
-            middle = (first + end) // 2
-            todo += [(middle, end, None), (first, middle, None)]
-        elif len(bad) == MOST_BAD:
-            log.warning("%s: more than %d bad records; it is refused", request.name, MOST_BAD)
-            return refused
-        else:
-            reason, mark = _mark(reply, first + 1, name)
-            bad.append((first + 1, reason))
-            pieces.append(mark)
+
+    def part(first: int, end: int) -> Request:
+        return replace(below if first else request, body=records.part(first, end))
+
+    for first in range(0, len(records), CHUNK):
+        end = min(first + CHUNK, len(records))
+        [whole] = ask([part(first, end)]) if len(records) > CHUNK else [refused]
+        replies: Sequence[Reply] = [whole]
+        if whole.status == 400:
+            starts = range(first, end, SINGLES)
+            singles = ([part(i, i + 1) for i in range(start, min(start + SINGLES, end))] for start in starts)
+            replies = [reply for some in singles for reply in ask(some)]
+        for number, reply in enumerate(replies, first + 1):
+            if reply.status == 200 and reply.content_type == content_type:
+                pieces.append(reply.body if isinstance(reply.body, bytes) else b"".join(reply.body))
+            elif reply.status == 400:
+                reason, mark = _mark(reply, number, name)
+                bad.append((number, reason))
+                pieces.append(mark)
+            else:
+                return reply if reply.status != 200 else refused
+    if not bad:
+        return refused
     log.warning(
         "%s: %d of %d records are bad and marked; the first is record %d: %s",
         request.name, len(bad), len(records), *bad[0],
@@ -106,15 +132,15 @@ def _mark(reply: Reply, number: int, media_type: str) -> tuple[str, bytes]:
 # ---- where records begin ---------------------------------------------------------------------------------------------
 
 
-def _cut(request: Request, signature: Signature, max_bytes: Bounds | int) -> tuple[str, Records | None]:
-    """The media type, and the records if it has a record a line."""
+def cut(request: Request, signature: Signature, max_bytes: Bounds | int) -> tuple[str, Records | None]:
+    """The media type, and the records if it has a record a line and the model says how wide one is."""
     try:
         body = codings.inflated(request.body, request.content_encoding or "", max_bytes)
         media_type, parameters = media_types.type_of(request.content_type, body)
         wide = codecs.lookup(parameters.get("charset", "utf-8")).name.startswith(("utf-16", "utf-32"))
     except (ServingError, LookupError):
         return "", None
-    if wide or media_type not in BY_LINE:  # a line feed is no byte of its own there
+    if wide or media_type not in BY_LINE or signature.count is None:  # a line feed is no byte of its own there
         return media_type, None
     body = body.removeprefix(codecs.BOM_UTF8)
     if media_type != "text/csv":
@@ -137,7 +163,7 @@ def _lines(body: bytes) -> Sequence[int]:
 def _header(body: bytes, starts: Sequence[int], said: str, signature: Signature) -> list[str] | None:
     if not starts or said == "absent":
         return None
-    rows = _read(body[starts[0] : starts[1] if len(starts) > 1 else len(body)])
+    rows = csv_rows.rows_in(body[starts[0] : starts[1] if len(starts) > 1 else len(body)].decode("latin-1"))
     first = rows[0] if rows else None
     return first if first and (said == "present" or csv_rows.is_header(first, signature)) else None
 
@@ -157,15 +183,7 @@ def _rows(body: bytes, starts: Sequence[int], width: int | None) -> Sequence[int
     for opening, closing in pairwise(open_lines):
         if opening in inside:
             continue
-        rows = _read(body[starts[opening] : ends[closing]])
+        rows = csv_rows.rows_in(body[starts[opening] : ends[closing]].decode("latin-1"))
         if len(rows) == 1 and width in (None, len(rows[0])):
             inside.update(range(opening + 1, closing + 1))
     return [start for i, start in enumerate(starts) if i not in inside]
-
-
-def _read(text: bytes) -> list[list[str]]:
-    """The rows in it; none if it is no CSV."""
-    try:
-        return list(csv.reader(io.StringIO(text.decode("latin-1"), newline=""), strict=True))
-    except csv.Error:
-        return []

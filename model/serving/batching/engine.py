@@ -1,9 +1,9 @@
-"""One per model and worker: gathers the requests that wait, makes the calls, and keeps timeouts honest.
+"""One per model and worker: takes requests, gathers those that wait into calls, and keeps timeouts honest.
 
-Whatever waits when the predictor is free goes into one call; nothing waits for a timer. A call that is expected to be
-short runs on gevent's hub (a hop to a thread costs more), a long one in the engine's one predictor thread, so that
-the hub goes on reading and answering. A call that does not return costs the worker (http/worker.py): its requests get a
-504, all others are computed in a new thread.
+Whatever waits when the model is free goes into one call; nothing waits for a timer. A call that is expected to be short
+runs in the loop's own thread (a hop to another costs more), a long one in the engine's one predictor thread, so that
+the loop goes on reading and answering; so is a body read that is large. A call that does not return costs the worker:
+its requests get a 504, all others are computed in a new thread. Nothing here knows HTTP or gevent.
 """
 
 from __future__ import annotations
@@ -12,77 +12,51 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
-
-import gevent
-from gevent.event import AsyncResult, Event
-from gevent.threadpool import ThreadPool
 
 from ..compiler import fast_paths
 from ..errors import ModelNotUsable, NotReady, Overloaded, PredictionTimeout
+from ..formats import media_types
 from ..formats.budget import Bounds
+from ..models import native_code
 from ..models.loaded import LoadedModel
 from ..monitoring.cloudwatch import EmbeddedMetrics
 from ..monitoring.counters import ModelMetrics
 from ..settings import Settings
-from . import answering, bad_records, policy
-from .answering import Job
+from . import answering, bad_records
+from .jobs import Batch, Job
+from .loop import GivenUp, Loop, Thread
 from .messages import Reply, Request
+from .policy import Policy
+from .queue import Queue
 
 MEGABYTE = 2**20
 QUEUE_ROWS = 4_000_000
 """Rows that may wait: some large requests. What would wait for more than half the timeout is refused before that."""
+SHORT_TEXT, SHORT_BINARY = 64 * 1024, 1024
+"""Bytes of a body that is read in the loop's thread: some milliseconds at most. What is compressed may grow a
+thousandfold."""
+BINARY = ("application/x-npz", "application/x-parquet", "application/vnd.apache.parquet")
+Done = Callable[[Reply], None]
 log = logging.getLogger(__name__)
 
 
-class Waiting:
-    """A job, when it came, and where its caller waits."""
-
-    __slots__ = ("arrived", "batch_key", "call", "count", "job", "result")
-
-    def __init__(self, job: Job, arrived: float) -> None:
-        self.job, self.arrived = job, arrived
-        self.count, self.batch_key = job.count, job.batch_key
-        self.result: AsyncResult = AsyncResult()
-        self.call: Call | None = None
-
-    def measured(self) -> str:
-        """For the request log: what is known of the call that the job was in."""
-        if self.call is None:
-            return f"rows={self.count}"
-        known = f"rows={self.count} batch={self.call.rows} queue={self.call.began - self.arrived:.6f}"
-        return known if self.call.seconds is None else f"{known} model={self.call.seconds:.6f}"
-
-
-class Call:
-    """A call of the model: how many rows, when it began, how long it took (None: it has not returned)."""
-
-    __slots__ = ("began", "rows", "seconds")
-
-    def __init__(self, rows: int, began: float) -> None:
-        self.rows, self.began = rows, began
-        self.seconds: float | None = None
-
-
 class Engine:
-    """`start` after the fork, then `answer` from as many greenlets as there are requests; `tick` twice a second."""
+    """`start` after the fork, then `submit` in the loop's thread; `tick` twice a second."""
 
-    def __init__(
-        self, model: LoadedModel, config: Settings, name: str = "", clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, model: LoadedModel, config: Settings, name: str = "") -> None:
         """`name` tells the model's numbers from those of others, if there are others."""
-        self.model, self.config, self.clock = model, config, clock
+        self.model, self.config = model, config
         self.limit, self.max_bytes = config.batch_rows, Bounds(config.max_body_mb * MEGABYTE, config.row_bytes)
-        self.policy = policy.Policy(self.limit, QUEUE_ROWS, config.timeout)
+        self.policy = Policy(self.limit, QUEUE_ROWS, config.timeout)
         self.not_ready: str | None = "the worker is starting"
         """Why predictions would fail; None when the warm-up prediction has worked."""
         self.metrics = ModelMetrics(name, model.load_seconds)
         self._embedded = EmbeddedMetrics(config.emf_namespace, name) if config.emf_namespace else None
-        self._queue: list[Waiting] = []
-        self._computing: list[Waiting] = []
-        self._arrived = Event()
-        self._pool: ThreadPool | None = None
+        self._queue = Queue()
+        self._computing: Batch | None = None
+        self._turning = self._in_thread_only = False
 
     # ---- life: warm up, compute, prove -------------------------------------------------------------------------------
 
@@ -94,34 +68,33 @@ class Engine:
         try:
             self.model.warm_up()
             for rows in self._samples():
-                began = self.clock()
+                began = time.monotonic()
                 self.model.predict(rows)
-                self.policy.learn(len(rows), self.clock() - began)
+                self.policy.learn(len(rows), time.monotonic() - began)
             self.not_ready = None
         except ModelNotUsable as exc:
             self.not_ready = str(exc)
 
-    def start(self, stuck: Callable[[str], None]) -> None:
-        """Begins to compute. `stuck` is told the reason when a call has not returned in time."""
-        self._stuck = stuck
-        self._pool = ThreadPool(1)
-        self._loop = gevent.spawn(self._compute_for_ever)
+    def start(self, loop: Loop, reader: Thread, stuck: Callable[[str], None]) -> None:
+        """Begins to take requests. `reader` reads large bodies, for all engines of the worker; `stuck` is told the
+        reason when something has not returned in time."""
+        self._loop, self._reader, self._stuck = loop, reader, stuck
+        self._predictor = loop.thread()
 
     def prove_fast_paths(self) -> None:
         """In a thread, while requests are answered by the estimator's own methods: a proof takes up to a second."""
         if self.config.fast_paths == "on":
-            prover = ThreadPool(1)
-            proven = prover.apply(fast_paths.accelerate, (self.model.model, self._samples()))
-            prover.kill()
+            prover = self._loop.thread()
+            prove = functools.partial(fast_paths.accelerate, self.model.model, self._samples())
+            proven = prover.run(prove, float("inf"))
+            prover.end()
             self.metrics.fast_path = bool(proven.methods)
             log.info(proven.description)
 
     def stop(self) -> None:
         """Ends. Nothing may be waiting, nor come any more."""
-        self._loop.kill()
         self.print_embedded_metrics()
-        if self._pool is not None:
-            self._pool.kill()
+        self._predictor.end()
 
     def print_embedded_metrics(self) -> None:
         """A line, if there was traffic since the last. It is short and written at once: no other process breaks it."""
@@ -133,53 +106,91 @@ class Engine:
 
     # ---- a request ---------------------------------------------------------------------------------------------------
 
-    def answer(self, request: Request) -> Reply:
-        """The reply; waits for it in the calling greenlet. Raises nothing."""
-        began = self.clock()
-        reply = self._answered(request)
-        if reply.status == 400 and self.config.bad_records != "refuse":
+    def submit(self, request: Request, done: Done) -> None:
+        """`done` is told the reply, once, now or later, where it may not wait. Raises nothing."""
+        began = self._loop.now()
+
+        def counted(reply: Reply) -> None:
+            self.metrics.answered(reply.status, reply.code, self._loop.now() - began)
+            done(reply)
+
+        if self.not_ready is not None:
+            counted(answering.refuse(NotReady(self.not_ready), request))
+        elif self.config.bad_records == "refuse":
+            self._take(request, counted)
+        else:
+            self._take(request, functools.partial(self._mark, request, counted))
+
+    def _mark(self, request: Request, done: Done, reply: Reply) -> None:
+        """A transform job keeps its file when a record of it is bad."""
+        if reply.status != 400:
+            done(reply)
+            return
+
+        def marked() -> None:
             try:
-                reply = bad_records.marked(request, reply, self._answered, self.model.signature, self.max_bytes)
+                cut = functools.partial(bad_records.cut, request, self.model.signature, self.max_bytes)
+                ask = functools.partial(bad_records.ask_all, self._loop, self._take)
+                answer = bad_records.marked(request, reply, *self._reader.run(cut, self.config.timeout), ask)
+            except GivenUp:
+                answer = answering.refuse(self._late(), request)
             except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-                reply = answering.refuse(exc, request)
-        self.metrics.answered(reply.status, reply.code, self.clock() - began)
-        return reply
+                answer = answering.refuse(exc, request)
+            done(answer)
 
-    def _answered(self, request: Request) -> Reply:
-        waiting = None
+        self._loop.soon(marked)
+
+    def _take(self, request: Request, done: Done) -> None:
+        if _is_short(request):
+            self._admit(request, done, functools.partial(answering.prepare, self.model, request, self.max_bytes))
+        else:
+            self._loop.soon(functools.partial(self._read_in_thread, request, done))
+
+    def _read_in_thread(self, request: Request, done: Done) -> None:
+        read = functools.partial(answering.prepare, self.model, request, self.max_bytes)
         try:
-            if self.not_ready is not None:
-                raise NotReady(self.not_ready)
-            job = answering.prepare(self.model, request, self.max_bytes)
-            waiting = self._admitted(job)
-            reply = answering.finish(self.model, job, waiting.result.get())
+            job = self._reader.run(read, self.config.timeout)
+        except GivenUp:
+            self._stuck(f"the body of {request.name} has not been read within {self.config.timeout} s")
+            done(answering.refuse(self._late(), request))
         except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-            reply = answering.refuse(exc, request)
-        if waiting is not None:
-            reply.measured = waiting.measured()
-        return reply
+            done(answering.refuse(exc, request))
+        else:
+            self._admit(request, done, lambda: job)
 
-    def _admitted(self, job: Job) -> Waiting:
-        """The job in the queue; its result will be what transformation returned, or the exception that came instead."""
-        now = self.clock()
-        retry_after = self.policy.admit(job.count, now)
-        if retry_after is not None:
-            raise Overloaded(retry_after)
-        waiting = Waiting(job, now)
-        self._queue.append(waiting)
-        self._arrived.set()
-        return waiting
+    def _admit(self, request: Request, done: Done, read: Callable[[], Job]) -> None:
+        """The request becomes a job in the queue."""
+        try:
+            job = read()
+            now = self._loop.now()
+            retry_after = self.policy.admit(job.count, now)
+            if retry_after is not None:
+                raise Overloaded(retry_after)
+        except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
+            done(answering.refuse(exc, request))
+            return
+        job.arrived, job.done = now, done
+        self._queue.jobs.append(job)
+        if not self._turning:
+            self._turning = True
+            self._loop.soon(self._turn)
 
     def tick(self) -> None:
         """A 504 for who has waited for MODEL_SERVER_TIMEOUT, computing or not."""
         self.metrics.waiting = len(self._queue)
-        latest = self.clock() - self.config.timeout
-        for waiting in [w for w in self._queue if w.arrived <= latest]:
-            self._queue.remove(waiting)
-            self.policy.leave(waiting.count)
-            waiting.result.set(self._late())
-        for waiting in [w for w in self._computing if w.arrived <= latest and not w.result.ready()]:
-            waiting.result.set(self._late())
+        latest = self._loop.now() - self.config.timeout
+        for job in self._queue.leave(latest):
+            self.policy.leave(job.count)
+            job.reply(answering.refuse(self._late(), job.request))
+        for job in self._computing.jobs if self._computing else ():
+            if job.arrived <= latest:
+                job.reply(answering.refuse(self._late(), job.request))
+
+    def refuse_waiting(self, why: str) -> None:
+        """A 503 for all whose call has not begun: the worker ends."""
+        for job in self._queue.leave(float("inf")):
+            self.policy.leave(job.count)
+            job.reply(answering.refuse(NotReady(why), job.request))
 
     def _late(self) -> PredictionTimeout:
         return PredictionTimeout(
@@ -189,68 +200,77 @@ class Engine:
 
     # ---- calls -------------------------------------------------------------------------------------------------------
 
-    def _compute_for_ever(self) -> None:
-        while True:
-            self._arrived.wait()
-            gevent.idle()  # lets the hub read every request that has already arrived: they join the batch
-            self._arrived.clear()
-            while self._queue:
-                self._compute(self._next_batch())
-                gevent.idle()
+    def _turn(self) -> None:
+        """One call, and another turn of the loop if more waits: what has arrived by then joins it."""
+        if self._queue:
+            self._compute(self._queue.next(min(self.limit, self.policy.call_rows)))
+        if self._queue:
+            self._loop.next_turn(self._turn)
+        else:
+            self._turning = False
 
-    def _next_batch(self) -> list[Waiting]:
-        """The oldest request and those that may share its call."""
-        places = policy.plan(self._queue, min(self.limit, self.policy.call_rows))[0]
-        batch = [self._queue[place] for place in places]
-        chosen = set(places)
-        self._queue = [waiting for place, waiting in enumerate(self._queue) if place not in chosen]
-        return batch
-
-    def _compute(self, batch: list[Waiting]) -> None:
-        rows = sum(waiting.count for waiting in batch)
+    def _compute(self, batch: Batch) -> None:
+        """Answers every job of the batch, whatever happens."""
         self._computing = batch
-        inline = self.policy.inline(rows)
-        began = self.clock()
-        self.policy.begin(rows, began)
-        measured = Call(rows, began)
-        for waiting in batch:
-            waiting.call = measured
-            self.metrics.queued.observe(began - waiting.arrived)
-        call = functools.partial(self._call, [waiting.job for waiting in batch])
+        batch.began = self._loop.now()
+        self.policy.begin(batch.rows, batch.began, len(batch.jobs))
+        for job in batch.jobs:
+            self.metrics.queued.observe(batch.began - job.arrived)
         try:
-            results = self._on_hub(call) if inline else self._in_thread(call)
-        except Exception as exc:  # noqa: BLE001 - this loop may not end: every later request would wait for it
-            results = [exc] * len(batch)
-        ended = self.clock()
-        self.policy.end(ended if results else None)
-        if results and rows:  # without a row the model is not called
-            measured.seconds = ended - began
-            self.metrics.called(rows, measured.seconds)
-        self._computing = []
-        for waiting, result in zip(batch, results or [self._late()] * len(batch), strict=True):
-            if not waiting.result.ready():
-                waiting.result.set(result)
+            replies = self._replies(batch)
+        except GivenUp:
+            self.policy.end(None)
+            replies = [answering.refuse(self._late(), job.request) for job in batch.jobs]
+        except BaseException as exc:  # noqa: BLE001 - every later request would wait for this turn
+            self.policy.end(None)
+            replies = [answering.refuse(exc, job.request) for job in batch.jobs]
+        else:
+            self.policy.end(self._loop.now())
+        self._computing = None
+        if batch.rows and batch.seconds is not None:  # without a row the model is not called
+            self.metrics.called(batch.rows, batch.seconds)
+        for job, reply in zip(batch.jobs, replies, strict=True):
+            job.reply(reply)
 
-    def _call(self, jobs: Sequence[Job]) -> list[Any]:
-        return policy.answers(jobs, lambda some: answering.compute(self.model, some), self._switch_off)
+    def _replies(self, batch: Batch) -> list[Reply]:
+        call = functools.partial(self._call, batch)
+        threaded = self._in_thread_only or native_code.needs_a_real_thread()
+        self._in_thread_only = threaded
+        if not threaded and self.policy.inline(batch.rows):
+            return self._loop.here(call, self.config.timeout)
+        try:
+            replies = self._predictor.run(call, self.config.timeout)
+        except GivenUp:
+            self._stuck(f"a prediction has not returned for {self.config.timeout} s")
+            raise
+        if threaded:
+            for reply in replies:
+                if not isinstance(reply.body, bytes):
+                    reply.body = self._items(reply.body)
+        return replies
 
-    def _on_hub(self, call: Callable[[], list[Any]]) -> list[Any] | None:
-        """None: no result in time, which ends a call that waits for something (gevent makes time.sleep and the like
-        give way). One that blocks the hub itself is ended by gunicorn, with the worker."""
-        with gevent.Timeout(self.config.timeout, False):
-            return call()
-        return None
+    def _call(self, batch: Batch) -> list[Reply]:
+        began = time.monotonic()
+        try:
+            return answering.replies(self.model, batch.jobs, self._switch_off)
+        finally:
+            batch.seconds = time.monotonic() - began
 
-    def _in_thread(self, call: Callable[[], list[Any]]) -> list[Any] | None:
-        """None: no result in time. The thread is given up and ends with the worker; the next call has a new one."""
-        assert self._pool is not None
-        running = self._pool.spawn(call)
-        with gevent.Timeout(self.config.timeout, False):
-            return running.get()  # type: ignore[no-any-return]
-        self._pool = ThreadPool(1)
-        self._stuck(f"a prediction has not returned for {self.config.timeout} s")
-        return None
+    def _items(self, stream: Iterator[bytes]) -> Iterator[bytes]:
+        """The items of a stream, each made in the predictor thread."""
+        while (item := self._predictor.run(lambda: next(stream, None), self.config.timeout)) is not None:
+            yield item
 
     def _switch_off(self, reason: str) -> None:
         self.limit = 1
         log.warning("no more batches: %s", reason)
+
+
+def _is_short(request: Request) -> bool:
+    """Whether its body may be read in the loop's thread."""
+    size = len(request.body)
+    if size <= SHORT_BINARY:
+        return True
+    if size > SHORT_TEXT or request.content_encoding:
+        return False
+    return media_types.type_of(request.content_type, request.body)[0] not in BINARY

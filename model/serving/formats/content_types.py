@@ -83,9 +83,13 @@ def _unknown(media_type: str) -> str:
 # ---- the way out -----------------------------------------------------------------------------------------------------
 
 
+Answer = tuple[str, str, Mapping[str, str]]
+"""How to answer: type in the table, exact Content-Type, parameters that Accept has for it."""
+
+
 @lru_cache(maxsize=1024)
-def negotiate(accept: str | None, media_type: str) -> tuple[str, str, Mapping[str, str]]:
-    """What Accept asks for, for a request of this media type: (type in the table, exact Content-Type, parameters).
+def negotiate(accept: str | None, media_type: str) -> Answer:
+    """What Accept asks for, for a request of this media type.
 
     By quality, then by how exactly it is named, then by the caller's order. 406 lists what is offered.
     """
@@ -111,7 +115,7 @@ def negotiate(accept: str | None, media_type: str) -> tuple[str, str, Mapping[st
     return _answer(best[1], best[2])
 
 
-def _answer(name: str, parameters: Mapping[str, str]) -> tuple[str, str, Mapping[str, str]]:
+def _answer(name: str, parameters: Mapping[str, str]) -> Answer:
     header = "; header=present" if name == "text/csv" and parameters.get("header") == "present" else ""
     return name, name + ("; charset=utf-8" if name.startswith("text/") else "") + header, parameters
 
@@ -132,11 +136,14 @@ def _quality(parameters: Mapping[str, str]) -> float:
         return 0.0
 
 
-def encode(predictions: Any, count: int, accept: str | None, media_type: str) -> Encoded:
-    """The answer. ModelFailed if there is not one prediction per row; NotAcceptable if they do not fit the type."""
+def encode(predictions: Any, count: int, answer: Answer) -> Encoded:
+    """The answer, as it was negotiated.
+
+    Raises ModelFailed if there is not one prediction per row, NotAcceptable if they do not fit the type.
+    """
     if not isinstance(predictions, np.ndarray | list) and (sent := out.as_sent(predictions)) is not None:
         return sent
-    name, content_type, parameters = negotiate(accept, media_type)
+    name, content_type, parameters = answer
     write = CONTENT_TYPES[name].encode
     assert write is not None  # negotiate offers nothing else
     if isinstance(predictions, GeneratorType):

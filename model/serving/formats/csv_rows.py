@@ -74,6 +74,14 @@ def _reader(text: str) -> Any:
     return csv.reader(io.StringIO(text, newline=""), strict=True)
 
 
+def rows_in(text: str) -> list[list[str]]:
+    """The cells of each row; none at all if the text is not CSV."""
+    try:
+        return list(_reader(text))
+    except csv.Error:
+        return []
+
+
 def _blank(row: list[str]) -> bool:
     return not row or (len(row) == 1 and bool(row[0]) and row[0].isspace())
 
@@ -140,7 +148,7 @@ def _reason(error: csv.Error) -> str:
 
 def to_csv(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:
     """One line per prediction, one cell per column; `header=present` in Accept adds the names, if there are any."""
-    if isinstance(rows, np.ndarray) and rows.dtype.kind in "fiu" and rows.ndim <= 2 and all(rows.shape[1:]):
+    if isinstance(rows, np.ndarray) and rows.dtype.kind in "fiu" and rows.ndim <= 2:
         text = dumps(_ready(rows))
         if b"null" not in text:
             if rows.ndim == 1:
@@ -154,9 +162,8 @@ def to_csv(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes
     for number, row in enumerate(items):
         if number == 0 and isinstance(row, dict) and parameters.get("header") == "present":
             writer.writerow(row)
-        several = isinstance(row, list | tuple) or (isinstance(row, np.ndarray) and row.ndim > 0)
-        cells = row.values() if isinstance(row, dict) else row if several else [row]
-        writer.writerow([_cell(cell) for cell in cells] or [""])  # "" is a line to whoever reads it, a blank one is not
+        cells = row.values() if isinstance(row, dict) else row if isinstance(row, list | tuple | np.ndarray) else [row]
+        writer.writerow([_cell(cell) for cell in cells])
     return stream.getvalue().encode()
 
 
@@ -190,4 +197,4 @@ def _cell(value: Any) -> Any:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     text = dumps(value)
-    return orjson.loads(text) if text[:1] == b'"' else "" if text == b"null" else text.decode()
+    return orjson.loads(text) if text[:1] == b'"' else text.decode()

@@ -6,20 +6,26 @@ The worker tells rows and times in a header of the reply, as `error=code rows=1 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 HEADER = "X-Model-Server-Log"
 
 
 def line(
-    environ: Mapping[str, Any], status: int, headers: Iterable[tuple[str, str]], bytes_out: int, took: timedelta
+    header: Callable[[str], str | None],
+    method: str,
+    target: str,
+    status: int,
+    headers: Iterable[tuple[str, str]],
+    bytes_out: int,
+    seconds: float,
 ) -> str:
-    """Whatever a caller has sent, the line is JSON in ASCII."""
+    """`header` gives one of the request's by its name in lower case, `headers` are the reply's. Whatever a caller has
+    sent, the line is JSON in ASCII."""
     told = next((value for name, value in headers if name.lower() == HEADER.lower()), "")
     facts = dict(pair.split("=", 1) for pair in told.split())
-    length = environ.get("CONTENT_LENGTH") or ""
+    length = header("content-length") or ""
 
     def number(name: str) -> float | None:
         return json.loads(facts[name]) if name in facts else None
@@ -27,18 +33,23 @@ def line(
     return json.dumps(
         {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "request_id": environ.get("HTTP_X_REQUEST_ID", ""),
-            "inference_id": environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID", ""),
-            "method": environ.get("REQUEST_METHOD", ""),
-            "path": environ.get("RAW_URI", ""),
+            "request_id": header("x-request-id") or "",
+            "inference_id": header("x-amzn-sagemaker-inference-id") or "",
+            "method": method,
+            "path": target,
             "status": status,
             "error": facts.get("error", ""),
             "rows": number("rows"),
             "batch_rows": number("batch"),
             "queue_seconds": number("queue"),
             "model_seconds": number("model"),
-            "seconds": round(took.total_seconds(), 6),
+            "seconds": round(seconds, 6),
             "bytes_in": int(length) if length.isascii() and length.isdigit() else None,
             "bytes_out": bytes_out,
         }
     )
+
+
+def is_logged(target: str) -> bool:
+    """Not what is asked every second."""
+    return target.partition("?")[0] not in ("/ping", "/metrics")

@@ -1,80 +1,58 @@
-"""What a gunicorn worker is besides its engines: it says whether it is ready, beats, and asks to be replaced.
+"""gunicorn's worker class: a Server on gevent's loop, from the fork to the last reply.
 
-A worker is ready when each of its engines is. One with a prediction that does not return goes on answering, but is
-ready no more: gunicorn stops it when its requests are answered, and starts another.
+Told to stop, it takes no new connection, answers what is in flight, and tells the rest 503 before it closes.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import time
-from collections.abc import Callable, Collection
-from pathlib import Path
 
 import gevent
+from gevent.event import Event
+from gunicorn.workers.base import Worker
 
-from ..batching.engine import Engine
-from ..monitoring import exposition, health
-from ..monitoring.cloudwatch import PERIOD_SECONDS
+from .server import Server
 
-log = logging.getLogger(__name__)
+LOOK_SECONDS = 0.5
+CLOSING_SECONDS = 2
+"""Of the time that gunicorn leaves for a graceful end."""
 
 
-class Worker:
-    """`start` after the fork."""
+class LoopWorker(Worker):  # type: ignore[misc]
+    """`server` is made by wsgi.start, before `run`."""
 
-    def __init__(self, engines: Collection[Engine]) -> None:
-        self.engines = engines
-        self._embedded_due = time.monotonic() + PERIOD_SECONDS
-        self.not_ready: str | None = "the worker is starting"
-        self.stuck = False
+    server: Server
 
-    def start(self, runtime_dir: Path, retire: Callable[[], None]) -> None:
-        """Starts the engines and reports how that went. `retire` asks for a new worker."""
-        self._runtime_dir, self._retire = runtime_dir, retire
-        for engine in self.engines:
-            engine.warm_up()
-            engine.start(self.be_stuck)
-            if engine.not_ready is None:
-                gevent.spawn(engine.prove_fast_paths)
-        self._report(next((engine.not_ready for engine in self.engines if engine.not_ready), None))
-        gevent.spawn(self._beat_for_ever)
+    def __init__(self, *arguments: object, **named: object) -> None:
+        super().__init__(*arguments, **named)
+        self._sleeping = Event()
 
-    def metrics_text(self) -> tuple[str, str]:
-        """What the supervisor has counted of all workers, and its Content-Type."""
-        return (self._runtime_dir / exposition.TEXT).read_text(), exposition.CONTENT_TYPE
+    def run(self) -> None:
+        for listening in self.sockets:
+            self.server.listen(listening)
+        wake = gevent.get_hub().loop.io(self.PIPE[0], 1)  # a signal writes into it
+        wake.start(self._woken)
+        while self.alive:
+            self.notify()
+            self.server.sweep()
+            if self.ppid != os.getppid():
+                self.log.info("the parent process has gone: stopping")
+                break
+            self._sleeping.wait(LOOK_SECONDS)
+            self._sleeping.clear()
+        wake.stop()
+        self._stop(self.cfg.graceful_timeout - CLOSING_SECONDS)
 
-    def be_stuck(self, reason: str) -> None:
-        """A call of one of the engines does not return."""
-        if not self.stuck:
-            self.stuck = True
-            self._report(f"{reason}: the worker is replaced")
-            self._retire()
+    def _woken(self) -> None:
+        os.read(self.PIPE[0], 4096)
+        self._sleeping.set()
 
-    def _report(self, not_ready: str | None) -> None:
-        self.not_ready = not_ready
-        health.report(self._runtime_dir, os.getpid(), not_ready)
-        if not_ready:
-            log.error("not ready: %s", not_ready)
-
-    def _beat_for_ever(self) -> None:
-        counts = exposition.WorkerFile(self._runtime_dir, os.getpid())
-        while True:
-            health.beat(self._runtime_dir, os.getpid())
-            self._tick(counts)
-            gevent.sleep(health.BEAT_SECONDS)
-
-    def _tick(self, counts: exposition.WorkerFile) -> None:
-        """A function of its own: a loop that sleeps would hold on to the last engine."""
-        for engine in self.engines:
-            engine.tick()
-        counts.write({engine.metrics.name: engine.metrics.samples() for engine in self.engines})
-        if time.monotonic() >= self._embedded_due:
-            self.print_embedded_metrics()
-
-    def print_embedded_metrics(self) -> None:
-        """Once a minute, and when the worker ends."""
-        self._embedded_due = time.monotonic() + PERIOD_SECONDS
-        for engine in self.engines:
-            engine.print_embedded_metrics()
+    def _stop(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        draining = gevent.spawn(self.server.drain, seconds)
+        while not draining.ready() and time.monotonic() < deadline:
+            self.notify()
+            draining.join(LOOK_SECONDS)
+        self.notify()
+        self.server.close()

@@ -10,27 +10,24 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import gevent
-from gevent.event import Event
-from gevent.lock import Semaphore
-from gevent.threadpool import ThreadPool
-
 from .. import errors, limits
 from ..batching import answering
-from ..batching.engine import Engine
+from ..batching.engine import Done, Engine
+from ..batching.loop import GivenUp, Loop, Thread
 from ..batching.messages import Reply, Request
 from ..errors import ModelNotUsable, ServingError
 from ..models import diagnosis, loading
 from ..settings import Settings
 from .registry import Entry, Registry
-from .wishes import wish
 
 POLL_SECONDS = 0.025
 RETRY_SECONDS = 5
@@ -42,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Models:
-    """What one worker holds. `start` after the fork; the rest from as many greenlets as there are requests."""
+    """What one worker holds. `start` after the fork; the rest where a call may wait, but `submit`, which does not."""
 
     def __init__(self, config: Settings) -> None:
         self.config = config
@@ -52,8 +49,8 @@ class Models:
         self._uses: Counter[int] = Counter()
         """Requests that are being answered (and the proof, while it is made), by the model's number."""
         self._proved: set[int] = set()
-        self._proving = Semaphore()
-        self._changed = Event()
+        self._proving = threading.Lock()
+        self._changed = threading.Event()
         self._followed: Mapping[str, Entry] | None = None
         """The list that this worker holds in full: until it changes there is nothing to do."""
 
@@ -62,14 +59,14 @@ class Models:
         """Those of now, whenever it is looked through."""
         return self._engines.values()
 
-    def start(self, runtime_dir: Path, stuck: Callable[[str], None]) -> None:
+    def start(self, runtime_dir: Path, loop: Loop, reader: Thread, stuck: Callable[[str], None]) -> None:
         """Begins to hold what the registry says. `stuck` is told when a load or a prediction does not return."""
-        self._stuck = stuck
-        self._loader = ThreadPool(1)
+        self._loop, self._reader, self._stuck = loop, reader, stuck
+        self._loader = loop.thread()
         self.registry = Registry(runtime_dir, os.getpid())
         with suppress(BlockingIOError), self.registry.lock("change", _not_now):
             self._forget_what_was_not_finished()
-        gevent.spawn(self._follow_for_ever)
+        self._loop.soon(self._follow_for_ever)
 
     # ---- what the platform asks for ----------------------------------------------------------------------------------
 
@@ -77,11 +74,11 @@ class Models:
         """POST /models."""
 
         def loading() -> Mapping[str, Any]:
-            name, url = wish(body, self.config.models_dir)
+            name, url = _wish(body)
             with self._changing(f"loading {name}") as deadline:
                 if name in self.registry.entries():
                     raise errors.ModelAlreadyLoaded(f"A model {name} is loaded already. DELETE it first.")
-                entry = self.registry.add(name, str(url))
+                entry = self.registry.add(name, url)
                 try:
                     self._until_held(entry, deadline)
                 except BaseException:
@@ -124,42 +121,49 @@ class Models:
 
         return _reply(listing, request_id)
 
-    def invoke(self, name: str, request: Request) -> Reply:
-        """POST /models/NAME/invoke: all as /invocations."""
+    def submit(self, name: str, request: Request, done: Done) -> None:
+        """POST /models/NAME/invoke: all as Engine.submit."""
         try:
             entry = self._entry(name)
-            engine = self._engines.get(entry.number) or self._awaited(entry)
         except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-            return answering.refuse(exc, request)
-        if entry.number not in self._proved:
-            self._proved.add(entry.number)
-            gevent.spawn(self._prove, entry.number)
-        with self._busy(entry.number):
-            return engine.answer(request)
+            done(answering.refuse(exc, request))
+            return
+        engine = self._engines.get(entry.number)
+        if engine is None:
+            self._loop.soon(partial(self._submit_later, entry, request, done))
+        else:
+            self._submit(entry.number, engine, request, done)
+
+    def _submit_later(self, entry: Entry, request: Request, done: Done) -> None:
+        try:
+            engine = self._awaited(entry)
+        except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
+            done(answering.refuse(exc, request))
+        else:
+            self._submit(entry.number, engine, request, done)
+
+    def _submit(self, number: int, engine: Engine, request: Request, done: Done) -> None:
+        if number not in self._proved:
+            self._proved.add(number)
+            self._loop.soon(partial(self._prove, number))
+        self._uses[number] += 1
+
+        def answered(reply: Reply) -> None:
+            self._uses[number] -= 1
+            done(reply)
+
+        engine.submit(request, answered)
 
     def _prove(self, number: int) -> None:
         """The fast paths of a model that is asked at all, one model after the other: a proof costs up to a second."""
         with self._proving:
             engine = self._engines.get(number)
             if engine is not None and limits.free_memory() != 0:
-                with self._busy(number):
+                self._uses[number] += 1
+                try:
                     engine.prove_fast_paths()
-
-    @contextmanager
-    def _busy(self, number: int) -> Iterator[None]:
-        self._uses[number] += 1
-        try:
-            yield
-        finally:
-            self._uses[number] -= 1
-
-    def refuse(self, request: Request) -> Reply:
-        """POST /invocations, which names no model."""
-        message = (
-            "This is a multi-model server (SAGEMAKER_MULTI_MODEL=true). Load a model by POST /models with "
-            '{"model_name": NAME, "url": DIRECTORY}, then ask POST /models/NAME/invoke.'
-        )
-        return answering.refuse(errors.NotFound(message), request)
+                finally:
+                    self._uses[number] -= 1
 
     def _entry(self, name: str) -> Entry:
         entry = self.registry.entries().get(name)
@@ -251,7 +255,7 @@ class Models:
     def _take(self, entry: Entry) -> None:
         self.registry.mark(entry, "loading")
         self._failures.pop(entry.number, None)
-        with self.registry.lock("loading", lambda: gevent.sleep(POLL_SECONDS / 5)):
+        with self.registry.lock("loading", lambda: time.sleep(POLL_SECONDS / 5)):
             current = self.registry.entries().get(entry.name)
             if current is None or current.number != entry.number:
                 return
@@ -260,7 +264,7 @@ class Models:
             except Exception as exc:  # noqa: BLE001 - a model may raise anything; it fails alone
                 failure = _explained(exc, entry)
                 exc.__traceback__ = exc.__cause__ = exc.__context__ = None  # its frames hold what was loaded so far
-                gevent.idle()
+                time.sleep(POLL_SECONDS / 5)
                 limits.give_back()
                 log.error("model %s: %s", entry.name, failure.message)
                 self._failures[entry.number] = failure, time.monotonic()
@@ -294,19 +298,17 @@ class Models:
         except Exception:
             model.close()
             raise
-        engine.start(self._stuck)
+        engine.start(self._loop, self._reader, self._stuck)
         return engine
 
     def _in_thread(self, call: Callable[[], T], what: str) -> T:
-        running = self._loader.spawn(_outcome, call)
-        with gevent.Timeout(self.config.timeout, False):
-            result, failure = running.get()
-            if failure is not None:
-                raise failure
-            return result  # type: ignore[no-any-return]
-        self._loader = ThreadPool(1)
-        self._stuck(f"{what} has not returned for {self.config.timeout} s")
-        raise ModelNotUsable(f"{what} has not returned for {self.config.timeout} s (MODEL_SERVER_TIMEOUT).")
+        try:
+            return self._loader.run(call, self.config.timeout)
+        except GivenUp:
+            self._stuck(f"{what} has not returned for {self.config.timeout} s")
+            raise ModelNotUsable(
+                f"{what} has not returned for {self.config.timeout} s (MODEL_SERVER_TIMEOUT)."
+            ) from None
 
     def _drop(self, entry: Entry) -> None:
         """Answers what has come for it, then lets go of it and gives the memory back."""
@@ -314,30 +316,43 @@ class Models:
         engine = self._engines.pop(entry.number, None)
         if engine is not None:
             while self._uses[entry.number]:
-                gevent.sleep(POLL_SECONDS / 5)
+                time.sleep(POLL_SECONDS / 5)
             del self._uses[entry.number]
             self._proved.discard(entry.number)
             engine.stop()
             engine.model.close()
             del engine
-            gevent.idle()  # what has just ended is in the hub's hands until it comes round
+            time.sleep(POLL_SECONDS / 5)  # what has just ended is in the loop's hands until it comes round
             limits.give_back()
             log.info("model %s: unloaded", entry.name)
         self.registry.unmark(entry)
 
 
-def _outcome(call: Callable[[], T]) -> tuple[T | None, Exception | None]:
-    """What it returned, or raised: gevent would print the traceback of what a thread raises."""
+def _wish(body: bytes) -> tuple[str, str]:
+    """model_name and url of a request to load. Raises BadRequest."""
+    expected = '{"model_name": "…", "url": "/opt/ml/models/…/model"}'
     try:
-        return call(), None
-    except Exception as exc:  # noqa: BLE001 - it is raised where it is waited for
-        return None, exc
+        fields = json.loads(body)
+    except ValueError:
+        raise errors.BadRequest(f"The body is not JSON. Expected: {expected}.") from None
+    wished: list[str] = []
+    for key in ("model_name", "url"):
+        value = fields.get(key) if isinstance(fields, dict) else None
+        if not isinstance(value, str) or not value:
+            raise errors.BadRequest(f"{key}: expected a text that is not empty, in {expected}.", got=value)
+        wished.append(value)
+    name, url = wished
+    if name in (".", ".."):
+        raise errors.BadRequest("model_name: no address can end in . or .., which name directories.", got=name)
+    if not Path(url).is_absolute() or not Path(url).is_dir():
+        raise errors.BadRequest(f"url: {url} is no directory in this container. Expected the model's, extracted.")
+    return name, url
 
 
 def _whole(text: str | None, name: str, default: int) -> int:
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    if not (text.isascii() and text.isdigit()):
         raise errors.BadRequest(f"{name}: expected a whole number.", got=text)
     return int(text)
 
@@ -356,7 +371,7 @@ def _reply(call: Callable[[], Mapping[str, Any]], request_id: str) -> Reply:
 def _pause(deadline: float, what: str, timeout: int) -> None:
     if time.monotonic() > deadline:
         raise errors.PredictionTimeout(f"Not done within {timeout} s (MODEL_SERVER_TIMEOUT): {what}. Try again.")
-    gevent.sleep(POLL_SECONDS / 5)
+    time.sleep(POLL_SECONDS / 5)
 
 
 def _not_now() -> None:

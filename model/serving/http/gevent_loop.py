@@ -1,0 +1,106 @@
+"""gevent's loop, as batching/loop.py wants it.
+
+Nothing of ours runs in the hub itself: what runs there may not wait, not even for a lock. A call runs in a greenlet of
+its own, which costs a microsecond for a whole batch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import gevent
+from gevent.event import AsyncResult
+from gevent.monkey import get_original
+from greenlet import greenlet
+
+from ..batching.loop import GivenUp
+
+T = TypeVar("T")
+start_new_thread = get_original("_thread", "start_new_thread")
+SimpleQueue = get_original("queue", "SimpleQueue")
+
+
+class GeventLoop:
+    """Made in the process, and in the thread, that it is used in."""
+
+    now = staticmethod(time.monotonic)
+
+    def __init__(self) -> None:
+        self._hub = gevent.get_hub()
+        self._loop = self._hub.loop
+
+    def soon(self, call: Callable[[], object]) -> None:
+        self._loop.run_callback(greenlet(call, self._hub).switch)
+
+    def next_turn(self, call: Callable[[], object]) -> None:
+        timer = self._loop.timer(0)  # one that is due runs when what is readable has been looked for
+        timer.start(self._timer_is_due, timer, call)
+
+    def _timer_is_due(self, timer: Any, call: Callable[[], object]) -> None:
+        timer.stop()
+        timer.close()
+        self.soon(call)
+
+    def here(self, call: Callable[[], T], seconds: float) -> T:
+        with gevent.Timeout(seconds, GivenUp()):
+            return call()
+
+    def wait(self, begin: Callable[[Callable[[T], None]], object]) -> T:
+        result = AsyncResult()
+        begin(result.set)
+        return result.get()  # type: ignore[no-any-return]
+
+    def thread(self) -> RealThread:
+        return RealThread()
+
+
+class RealThread:
+    """A thread of the system's, not one of gevent's greenlets in it: some libraries walk its stack to the end."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._calls = SimpleQueue()
+        self._outcomes: deque[tuple[AsyncResult, Any, BaseException | None]] = deque()
+        self._told = gevent.get_hub().loop.async_()
+        self._told.start(self._deliver, self._outcomes)
+        start_new_thread(_work, (self._calls, self._outcomes, self._told.send))
+
+    def run(self, call: Callable[[], T], seconds: float) -> T:
+        outcome = AsyncResult()
+        self._calls.put((call, outcome))
+        with gevent.Timeout(min(seconds, 10**6), False):
+            result, failure = outcome.get()
+            if failure is not None:
+                raise failure
+            return result  # type: ignore[no-any-return]
+        self._calls.put(None)
+        self._begin()
+        raise GivenUp
+
+    def end(self) -> None:
+        self._calls.put(None)
+        self._told.stop()
+        self._told.close()
+
+    @staticmethod
+    def _deliver(outcomes: deque[tuple[AsyncResult, Any, BaseException | None]]) -> None:
+        while outcomes:
+            outcome, result, failure = outcomes.popleft()
+            outcome.set((result, failure))
+
+
+def _work(calls: Any, outcomes: deque[tuple[AsyncResult, Any, BaseException | None]], tell: Callable[[], None]) -> None:
+    """The life of a RealThread."""
+    while (job := calls.get()) is not None:
+        call, outcome = job
+        try:
+            outcomes.append((outcome, call(), None))
+        except BaseException as exc:  # noqa: BLE001 - it is raised where it is waited for
+            outcomes.append((outcome, None, exc))
+        del job, call, outcome
+        tell()

@@ -1,0 +1,85 @@
+"""What is asked at which address, and what a request's headers say. Each route of predictions stands here, once: the
+worker takes it past Flask, and Flask knows it too.
+
+POST /invocations          predictions for the rows of the body
+POST /models/NAME/invoke   the same, of one of several models; the name is quoted as one segment of the address
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from functools import partial
+from urllib.parse import unquote
+
+from .. import errors
+from ..batching import answering
+from ..batching.messages import Reply, Request
+from ..multi_model.api import Models
+from . import request_log
+
+Done = Callable[[Reply], None]
+Submit = Callable[[Request, Done], None]
+"""Takes a request, and something to call with its reply."""
+Header = Callable[[str], str | None]
+"""A header's value by its name in lower case."""
+STREAMS_ASK_FOR = "x-amzn-sagemaker-accept"
+
+SEVERAL = (
+    "This is a multi-model server (SAGEMAKER_MULTI_MODEL=true). Load a model by POST /models with "
+    '{"model_name": NAME, "url": DIRECTORY}, then ask POST /models/NAME/invoke.'
+)
+
+
+class Routes:
+    """`submit` predicts by the one model; or `models` holds several."""
+
+    def __init__(self, submit: Submit | None, models: Models | None = None, default_accept: str = "") -> None:
+        """`default_accept` holds for requests that leave the choice to the server."""
+        self.submit = submit or _name_a_model
+        self.models, self.default_accept = models, default_accept
+
+    def predicting(self, path: str) -> Submit | None:
+        """What a POST to this path, as it was sent, asks for; None: it is not a route of predictions."""
+        if path == "/invocations":
+            return self.submit
+        if self.models is not None:
+            match path.split("/"):
+                case ["", "models", name, "invoke"] if name:
+                    return partial(self.models.submit, unquote(name))
+        return None
+
+    def read(self, header: Header, body: bytes) -> Request:
+        """nginx numbers the requests; without it we do."""
+        accept = header("accept") or header(STREAMS_ASK_FOR)
+        if self.default_accept and (accept or "*/*").strip() == "*/*":
+            accept = self.default_accept
+        return Request(
+            body,
+            header("content-type"),
+            header("content-encoding"),
+            accept,
+            header("x-request-id") or new_id(),
+            header("x-amzn-sagemaker-inference-id") or None,
+            header("x-amzn-sagemaker-custom-attributes"),
+        )
+
+
+def new_id() -> str:
+    """A request's number where nginx gives none."""
+    return uuid.uuid4().hex
+
+
+def _name_a_model(request: Request, done: Done) -> None:
+    done(answering.refuse(errors.NotFound(SEVERAL), request))
+
+
+def headers(reply: Reply) -> list[tuple[str, str]]:
+    """All but what says how long the body is. A stream must not be gathered by nginx: each piece is the caller's as
+    soon as it is there."""
+    found = [("Content-Type", reply.content_type), *reply.headers]
+    if reply.code or reply.measured:
+        found.append((request_log.HEADER, f"error={reply.code} {reply.measured}" if reply.code else reply.measured))
+    if not isinstance(reply.body, bytes):
+        found.append(("X-Accel-Buffering", "no"))
+    return found

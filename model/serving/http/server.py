@@ -1,0 +1,233 @@
+"""Many connections on gevent's loop: what could be read in one turn is answered together, from one greenlet.
+
+Requests for predictions go to the engine, everything else to the Flask app in a greenlet of its own. Header and body
+leave in one write, so that a reply is whole or absent.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import resource
+import socket
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.monkey import get_original
+
+from ..batching import answering
+from ..batching.messages import Reply
+from ..errors import NotReady, ServingError
+from . import protocol, routes, wsgi
+from .connection import READ, Connection
+from .gevent_loop import GeventLoop
+from .protocol import HttpRequest
+from .request_log import HEADER
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+RawSocket = get_original("socket", "socket")
+ACCEPTED_AT_ONCE = 4
+"""Few, so that the other workers get their share of a burst."""
+RESERVED_FILES = 64
+"""File descriptors that are not for connections."""
+log = logging.getLogger(__name__)
+Log = Callable[[Callable[[str], str | None], str, str, int, list[tuple[str, str]], int, float], None]
+"""As request_log.line."""
+
+
+class Server:
+    def __init__(
+        self, loop: GeventLoop, where: routes.Routes, app: WSGIApplication, max_body: int, idle_seconds: float,
+        write_log: Log | None = None,
+    ) -> None:  # fmt: skip
+        """`max_body` in bytes. `write_log` is told of each reply where there is no nginx in front."""
+        self.loop: Any = gevent.get_hub().loop
+        self.now, self._soon = loop.now, loop.soon
+        self.routes, self.app, self.max_body, self._idle_seconds = where, app, max_body, idle_seconds
+        self._write_log = write_log
+        self.connections: set[Connection] = set()
+        self.draining = False
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = max(16, min(files, 65_536) - RESERVED_FILES)
+        self._listeners: list[tuple[Any, Any]] = []
+        self._arrived: list[Connection] = []
+
+    # ---- connections -------------------------------------------------------------------------------------------------
+
+    def listen(self, listening: Any) -> None:
+        """Accepts from this socket until `stop_listening`."""
+        listening.setblocking(False)
+        raw = RawSocket(listening.family, listening.type, fileno=listening.fileno())
+        watcher = self.loop.io(raw.fileno(), READ)
+        watcher.start(self._accept, raw)
+        self._listeners.append((watcher, raw))
+
+    def stop_listening(self) -> None:
+        for watcher, raw in self._listeners:
+            watcher.stop()
+            watcher.close()
+            raw.detach()  # it is gunicorn's
+        self._listeners = []
+
+    def _accept(self, listening: Any) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                fd, address = listening._accept()
+            except BlockingIOError:
+                return
+            except OSError as exc:
+                if exc.errno in (errno.EMFILE, errno.ENFILE):
+                    self._make_room()
+                return
+            sock = RawSocket(listening.family, socket.SOCK_STREAM, fileno=fd)
+            sock.setblocking(False)
+            if listening.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.connections.add(Connection(self, sock, address[0] if address else ""))
+        if len(self.connections) > self._most:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Drops the tenth of the connections that have been idle or half a request for longest."""
+        idle = sorted((c for c in self.connections if not c.busy), key=lambda c: c.since)
+        for connection in idle[: len(self.connections) // 10 + 1]:
+            connection.drop()
+
+    def lost(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+
+    def sweep(self) -> None:
+        """Ends what takes too long. To be called about once a second."""
+        now = self.now()
+        for connection in [c for c in self.connections if c.is_late(now, 1 if self.draining else self._idle_seconds)]:
+            connection.expire()
+
+    def drain(self, seconds: float) -> None:
+        """No new connections; waits until what is in flight is answered, so many seconds at most. Each connection is
+        closed with its next reply, or when it has been idle for a second: nginx may be writing into it just now."""
+        self.draining = True
+        self.stop_listening()
+        deadline = self.now() + seconds
+        while self.connections and self.now() < deadline:
+            gevent.sleep(0.05)
+            self.sweep()
+
+    def close(self) -> None:
+        """Whoever is still waiting is told that the server stops, and every connection is closed."""
+        for connection in list(self.connections):
+            if connection.busy and not connection.streaming:
+                self._fail(connection, NotReady("The server is stopping."))
+        gevent.sleep(0.05)
+        for connection in list(self.connections):
+            connection.drop()
+
+    # ---- requests ----------------------------------------------------------------------------------------------------
+
+    def arrived(self, connection: Connection) -> None:
+        """A connection has a whole request. The first of a turn asks for the turn's greenlet."""
+        if not self._arrived:
+            self._soon(self._answer_all)
+        self._arrived.append(connection)
+
+    def _answer_all(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        for connection in arrived:
+            try:
+                self._answer(connection, connection.request)
+            except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
+                self._fail(connection, exc)
+
+    def _answer(self, connection: Connection, request: HttpRequest) -> None:
+        connection.began = self.now()
+        if not request.fields.get("x-request-id"):
+            request.fields["x-request-id"] = routes.new_id()
+        submit = self.routes.predicting(request.target.partition("?")[0]) if request.method == "POST" else None
+        if submit is None:
+            self._soon(partial(self._run_app, connection, request))
+        else:
+            submit(self.routes.read(request.fields.get, request.body), partial(self._reply, connection))
+
+    def _run_app(self, connection: Connection, request: HttpRequest) -> None:
+        try:
+            answer = wsgi.run(self.app, request, connection.peer)
+            if answer.whole:
+                self._write(connection, answer.status, answer.headers, b"".join(answer.pieces))
+            else:
+                self._stream(connection, answer.status, answer.headers, iter(answer.pieces))
+        except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
+            self._fail(connection, exc)
+
+    def refused(self, connection: Connection, exc: ServingError) -> None:
+        """What came is not HTTP, or too large, or too slow: nothing after it can be understood."""
+        connection.began = self.now()
+        connection.request.fields.setdefault("x-request-id", routes.new_id())
+        self._soon(partial(self._fail, connection, exc))
+
+    # ---- replies -----------------------------------------------------------------------------------------------------
+
+    def _fail(self, connection: Connection, exc: BaseException) -> None:
+        asked = self.routes.read(connection.request.fields.get, b"")
+        connection.request.keep_alive = False
+        self._reply(connection, answering.refuse(exc, asked))
+
+    def _reply(self, connection: Connection, reply: Reply) -> None:
+        headers = routes.headers(reply)
+        if isinstance(reply.body, bytes):
+            self._write(connection, reply.status, headers, reply.body)
+        else:
+            self._soon(partial(self._stream, connection, reply.status, headers, reply.body))
+
+    def _write(self, connection: Connection, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """A reply in one piece."""
+        request = connection.request
+        keep = self._is_kept(connection)
+        data = self._head(request, status, [*headers, ("Content-Length", str(len(body)))], keep)
+        connection.finish(data if request.method == "HEAD" else data + body, keep)
+        self._log(connection, request, status, headers, len(body))
+
+    def _stream(
+        self, connection: Connection, status: int, headers: list[tuple[str, str]], pieces: Iterator[bytes]
+    ) -> None:
+        """A reply in pieces; a caller that reads slowly slows down whatever makes them."""
+        request, sent = connection.request, 0
+        chunked = request.version != "1.0"
+        keep = chunked and self._is_kept(connection)
+        coding = [("Transfer-Encoding", "chunked")] if chunked else []
+        connection.streaming = True
+        try:
+            connection.send(self._head(request, status, headers + coding, keep))
+            for piece in pieces:
+                sent += len(piece)
+                if not connection.send_piece(protocol.chunk(piece) if chunked else piece):
+                    return
+        except Exception:
+            log.exception("a streamed answer broke off")
+            connection.drop()  # without the last chunk: the caller sees that it is not whole
+            return
+        finally:
+            connection.streaming = False
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                close()
+            self._log(connection, request, status, headers, sent)
+        connection.finish(protocol.LAST_CHUNK if chunked else b"", keep)
+
+    def _is_kept(self, connection: Connection) -> bool:
+        return connection.request.keep_alive and not self.draining and not connection.closing
+
+    def _head(self, request: HttpRequest, status: int, headers: list[tuple[str, str]], keep: bool) -> bytes:
+        if self._write_log is not None:  # what nginx would take out
+            headers = [header for header in headers if header[0] not in (HEADER, "X-Accel-Buffering")]
+        return protocol.head(status, headers, protocol.http_date(int(time.time())), request.version, keep)
+
+    def _log(
+        self, connection: Connection, request: HttpRequest, status: int, headers: list[tuple[str, str]], size: int
+    ) -> None:
+        if self._write_log is not None:
+            seconds = self.now() - connection.began
+            self._write_log(request.fields.get, request.method, request.target, status, headers, size, seconds)

@@ -1,0 +1,16 @@
+"""Which libraries need a thread of the system's own for every call.
+
+Errors of their C++ code unwind the stack, some walk it to describe where they are. A greenlet's stack is a piece of
+another one: a walk beyond its beginning ends the process.
+"""
+
+from __future__ import annotations
+
+import sys
+
+UNWINDING = frozenset(("torch", "tensorflow", "onnxruntime", "catboost", "jax", "paddle", "mxnet"))
+
+
+def needs_a_real_thread() -> bool:
+    """Whether one of them has been imported by now, by the model, by predictor.py or by a call of it."""
+    return not UNWINDING.isdisjoint(sys.modules)
