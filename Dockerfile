@@ -24,11 +24,11 @@ ENV PYTHONUNBUFFERED=1 \
 WORKDIR /opt/program
 
 # The packages have a layer of their own: a change of the model or of predictor.py does not install them again.
-COPY model/requirements.txt model/requirements.lock ./
+COPY model/requirements.txt model/requirements.loc[k] ./
 COPY model/serving/requirements.txt model/serving/install.py serving/
 # The test suites inside the large packages are a sixth of the image. The base image has no byte code of the standard
 # library; with it the server starts sooner, and writes none itself.
-RUN python3 serving/install.py \
+RUN python3 -P serving/install.py \
     && find /usr/local/lib -type d -regex '.*/site-packages/\(pandas\|scipy\|sklearn\)/\(.*/\)?tests' -prune -exec rm -rf {} + \
     && python3 -m compileall -q -x '/(site-packages|test|idlelib)/' "$(python3 -c 'import os; print(os.path.dirname(os.__file__))')"
 

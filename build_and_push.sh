@@ -29,9 +29,11 @@
 #   2  wrong usage                                   7  the registry refused the login or the push
 #   3  a file is missing or is not what it must be   8  pushed, but SageMaker would refuse the manifest
 #   4  no container engine, or no disk space       130  interrupted (143: terminated)
+case "${BASH_VERSION:-}:${SHELLOPTS:-}" in :* | *posix*) exec bash +o posix "$0" "$@" ;; esac # `sh script` works too
 set -euo pipefail
+trap 'exit 130' INT # until more is to be done than that
 
-ROOT="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null && pwd)"
+ROOT="$(at="$0" && while [ -L "$at" ]; do cd -P "$(dirname "$at")" && at="$(readlink "$(basename "$at")")"; done && cd -P "$(dirname "$at")" && pwd)"
 # The only kind of manifest that SageMaker hosts. It refuses OCI manifests and indexes when the model is created.
 MANIFEST_TYPE=application/vnd.docker.distribution.manifest.v2+json
 export AWS_PAGER="" # CLI v2 would open one
@@ -43,6 +45,9 @@ build_options=()
 state="Nothing was built or pushed." # what is true if we stop now
 scratch="" changed=no
 
+# shellcheck source=push/attended.sh
+. "$ROOT/push/attended.sh"
+ATTENDED_SAYS_AFTER=5 ATTENDED_SAYS_EVERY=10 # the builder's and the push's own words are shown too
 # shellcheck source=push/checks.sh
 . "$ROOT/push/checks.sh"
 # shellcheck source=push/remedies.sh
@@ -182,7 +187,9 @@ build_image() {
   # The one network that Docker has in SageMaker Studio.
   if grep -qs '"AppType"' /opt/ml/metadata/resource-metadata.json; then options+=(--network sagemaker); fi
   say "Building $image_name for $platform"
-  change "${command[@]}" "${options[@]}" ${build_options[@]+"${build_options[@]}"} "$ROOT" >&2 || build_failed
+  command+=("${options[@]}" ${build_options[@]+"${build_options[@]}"} "$ROOT")
+  show "${command[@]}"
+  [ "$dry_run" = yes ] || attend "" "building" "${command[@]}" >&2 || build_failed
   state="Built, but nothing was pushed."
 }
 
@@ -232,8 +239,12 @@ push_tag() { # <tag>
   state="The push of $1 was cut short; that tag is as it was. Run it again: layers that arrived are not sent twice."
   show "${command[@]}" "$repository:$1"
   [ "$dry_run" = no ] || return 0
-  "${command[@]}" "$repository:$1" 2>&1 | tee "$scratch/push" >&2 || push_failed "$1"
+  attend "" "pushing" push_and_note "${command[@]}" "$repository:$1" || push_failed "$1"
   changed=yes
+}
+
+push_and_note() { # <command>...
+  "$@" 2>&1 | tee "$scratch/push" >&2
 }
 
 # `latest` would stay at the first image for ever where tags cannot be moved.
@@ -251,6 +262,7 @@ latest_can_move() {
 
 stopped() { # <exit code>
   trap '' INT TERM HUP
+  end_attended
   stop_codebuild
   fail "$1" "interrupted. $state"
 }

@@ -17,20 +17,18 @@
 #
 # Other options go to pytest (-k ping, -x, …).
 # Exit codes: 0 no clause fails, 1 some clauses fail, 2 wrong usage or nothing to check.
+case "${BASH_VERSION:-}:${SHELLOPTS:-}" in :* | *posix*) exec bash +o posix "$0" "$@" ;; esac # `sh script` works too
 set -euo pipefail
+trap 'exit 130' INT # until lib.sh does more
 # shellcheck source=local-test/lib.sh
-. "$(dirname "$0")/lib.sh"
+. "$(at="$0" && while [ -L "$at" ]; do cd -P "$(dirname "$at")" && at="$(readlink "$(basename "$at")")"; done && cd -P "$(dirname "$at")" && pwd)/lib.sh"
 
 # The suite needs pytest alone; where `make test` has made its environment, that one is taken.
 find_pytest() {
   PYTEST_PYTHON="$KIT/.venv-test/bin/python"
-  [ -x "$PYTEST_PYTHON" ] && return
-  PYTEST_PYTHON="$KIT/.venv-conformance/bin/python"
-  "$PYTEST_PYTHON" -c 'import pytest' 2>/dev/null && return
-  say "installing pytest into .venv-conformance"
-  "$(find_python)" -m venv "$KIT/.venv-conformance" ||
-    fail "no virtual environment could be made. On Debian or Ubuntu: apt-get install python3-venv"
-  "$PYTEST_PYTHON" -m pip install --quiet --disable-pip-version-check pytest >&2 || fail "pytest could not be installed"
+  if [ -f "$KIT/.venv-test/installed" ] && "$PYTEST_PYTHON" -c 'import pytest' 2>/dev/null; then return; fi
+  make_environment .venv-conformance "$KIT/tests/conformance/requirements.lock"
+  PYTEST_PYTHON="$VENV/bin/python"
 }
 
 # Sets TARGET to the image to check, unless an option names an address or a program, which needs the model's packages.
@@ -41,7 +39,7 @@ choose_target() {
   for argument in "$@"; do
     case "$argument" in
       --program*)
-        make_environment .venv
+        make_environment .venv --model
         TARGET=(--python "$VENV/bin/python")
         return
         ;;
@@ -49,7 +47,7 @@ choose_target() {
     esac
   done
   engine_answers ||
-    fail "no Docker engine answers. Start it, or check without: $0 --program model, $0 --url http://127.0.0.1:8080" 2
+    fail "$ENGINE_SAYS. $ENGINE_REMEDY Or check without: $0 --program model, $0 --url http://127.0.0.1:8080" 2
   MODE=docker IMAGE="$image"
   choose_mode
   TARGET=(--image "$IMAGE")
@@ -64,7 +62,8 @@ main() {
   esac
   choose_target "$image" "$@"
   find_pytest
-  exec "$PYTEST_PYTHON" -m pytest --quiet --tb=no --no-summary -p no:cacheprovider --confcutdir "$KIT/tests/conformance" \
+  END_SIGNAL=INT # pytest then ends the servers that it has started
+  attend "" "checking" "$PYTEST_PYTHON" -m pytest --quiet --tb=no --no-summary -p no:cacheprovider --confcutdir "$KIT/tests/conformance" \
     "$KIT/tests/conformance" ${TARGET[@]+"${TARGET[@]}"} "$@" # an empty array is unset to bash 3.2
 }
 

@@ -1,18 +1,27 @@
-# What the scripts of this directory share: where things are, whether Docker answers, the virtual environment.
-# Sourced, never run. Bash 3.2 (macOS) is enough.
+# What the scripts of this directory share: words, manners at the start and at the end, ports. Sourced, never run.
+# Bash 3.2 (macOS) is enough. Whatever happens, a script ends at once at Ctrl-C, with 130, and leaves nothing behind.
 # shellcheck shell=bash
 
-HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+HERE="$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 KIT="$(dirname "$HERE")"
 TEST_DIR="$HERE/test-dir"
 # Each checkout has an image of its own: two on one machine never serve each other's model.
 LOCAL_IMAGE="model-kit-local-$(printf '%s' "$KIT" | cksum | cut -d ' ' -f 1)"
+LEFTOVERS=() # files and directories that go when the script ends
+CONTAINER="" # the one that goes with the script
+
+# shellcheck source=push/attended.sh
+. "$KIT/push/attended.sh"
+# shellcheck source=local-test/environment.sh
+. "$HERE/environment.sh"
+# shellcheck source=local-test/engine.sh
+. "$HERE/engine.sh"
 
 say() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2
 }
 
-fail() {
+fail() { # <what is wrong, and what to do> [<exit code>]
   say "$1"
   exit "${2:-1}"
 }
@@ -28,8 +37,29 @@ usage_error() {
   exit 2
 }
 
-engine_answers() {
-  command -v docker >/dev/null 2>&1 && docker info >/dev/null 2>&1
+clean_up() {
+  remove_container
+  end_attended
+  remove_container                                      # `docker run` may have made it just before it ended
+  [ -z "${LEFTOVERS[*]-}" ] || rm -rf "${LEFTOVERS[@]}" # an empty array is unset to bash 3.2
+}
+
+interrupted() { # <exit code>
+  trap '' INT TERM HUP
+  say "stopped"
+  exit "$1"
+}
+
+trap clean_up EXIT
+trap 'interrupted 130' INT
+trap 'interrupted 143' TERM
+trap 'interrupted 129' HUP
+
+# A directory for files of this run.
+make_scratch() {
+  [ -z "${SCRATCH:-}" ] || return 0
+  SCRATCH="$(mktemp -d)"
+  LEFTOVERS+=("$SCRATCH")
 }
 
 # Sets MODE (auto, docker or native) and IMAGE (one that is there, or nothing) from a script's arguments.
@@ -46,80 +76,23 @@ read_arguments() {
   done
 }
 
-# Makes MODE docker or native, and IMAGE the one to run.
-choose_mode() {
-  [ "$MODE" = native ] && return
-  if ! engine_answers; then
-    [ "$MODE" = docker ] && fail "no Docker engine answers. Start Docker, or leave out --docker to run natively."
-    [ -n "$IMAGE" ] && fail "no Docker engine answers, so the image $IMAGE cannot run. Start Docker, or name no image."
-    say "no Docker engine answers: running natively."
-    MODE=native
-    return
-  fi
-  if [ -n "$IMAGE" ]; then
-    docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE. Build it: docker build -t $IMAGE \"$KIT\""
-    MODE=docker
-    return
-  fi
-  IMAGE="$LOCAL_IMAGE"
-  say "building the image $IMAGE (the first time takes some minutes; see local-test/test-dir/output/build.log)"
-  if docker build --force-rm --tag "$IMAGE" "$KIT" >"$TEST_DIR/output/build.log" 2>&1; then
-    grep "^requirements.txt has changed" "$TEST_DIR/output/build.log" >&2 || true
-    MODE=docker
-    return
-  fi
-  refuse_unusable_model
-  tail -n 5 "$TEST_DIR/output/build.log" >&2
-  [ "$MODE" = docker ] && fail "the image could not be built. All of it: $TEST_DIR/output/build.log"
-  say "the image could not be built (all of it: local-test/test-dir/output/build.log): running natively."
-  MODE=native
+# Sets PORT from the environment; the start of a suggested command is then `$(with_port)./local-test/…`.
+read_port() {
+  PORT="${PORT:-8080}"
+  case "$PORT" in *[!0-9]* | 0* | ??????*) usage_error "PORT=$PORT is not a port: a number from 1 to 65535" ;; esac
+  [ "$PORT" -le 65535 ] || usage_error "PORT=$PORT is not a port: a number from 1 to 65535"
 }
 
-# Where the build has ended with the model's own fault, another way to run it would end so too.
-refuse_unusable_model() {
-  local reason
-  reason="$(tr -d '\033' <"$TEST_DIR/output/build.log" | sed -n 's/\[[0-9;]*m//g; s/^.*check: the model cannot serve: //p' | tail -n 1)"
-  [ -z "$reason" ] || fail "the model cannot serve: $reason"
+with_port() {
+  [ "$PORT" = 8080 ] || printf 'PORT=%s ' "$PORT"
 }
 
-# The first Python that is new enough; PYTHON=… chooses one.
-find_python() {
-  local candidate
-  for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-      printf '%s\n' "$candidate"
-      return
-    fi
-  done
-  fail "no Python 3.11 or newer was found. Install one, or name it: PYTHON=/path/to/python3.12 $0"
-}
-
-# Makes a virtual environment once, and installs into it whenever the requirements have changed. $1: its name.
-make_environment() {
-  local python wanted
-  VENV="$KIT/${1:-.venv}"
-  if [ ! -x "$VENV/bin/python" ]; then
-    python="$(find_python)"
-    "$python" -m venv "$VENV" || {
-      rm -rf "$VENV"
-      fail "$python cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"
-    }
-  fi
-  wanted="$("$VENV/bin/python" "$KIT/model/serving/install.py" --stamp)"
-  if [ "$(cat "$VENV/installed" 2>/dev/null)" != "$wanted" ]; then
-    say "installing the model's packages into $(basename "$VENV") (the first time takes a minute)"
-    "$VENV/bin/python" "$KIT/model/serving/install.py" >&2 || exit 1
-    printf '%s\n' "$wanted" >"$VENV/installed"
-  fi
-  build_native
-}
-
-# Numbers and trees in C, where a C compiler is; without one, Python does the same more slowly.
-build_native() {
-  local room="$KIT/model/serving/compiler"
-  [ "$room/libnative.so" -nt "$room/native.c" ] || "$VENV/bin/python" "$room/build.py" || true
-}
-
-port_is_taken() {
+port_is_taken() { # <port>
   (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+next_free_port() { # <port>
+  local port="$1"
+  while port=$((port < 65535 ? port + 1 : 1024)) && port_is_taken "$port"; do :; done
+  printf '%s\n' "$port"
 }

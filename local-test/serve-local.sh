@@ -11,33 +11,55 @@
 #
 #   PORT=8081 local-test/serve-local.sh                   listen on another port
 #   MODEL_SERVER_WORKERS=1 local-test/serve-local.sh      change a setting; docs/settings.md lists them
+#
+# Exit codes: 0 it served until Ctrl-C, 1 it could not serve, 2 wrong usage, 130 Ctrl-C before it served, or twice.
+case "${BASH_VERSION:-}:${SHELLOPTS:-}" in :* | *posix*) exec bash +o posix "$0" "$@" ;; esac # `sh script` works too
 set -euo pipefail
+trap 'exit 130' INT # until lib.sh does more
 # shellcheck source=local-test/lib.sh
-. "$(dirname "$0")/lib.sh"
+. "$(at="$0" && while [ -L "$at" ]; do cd -P "$(dirname "$at")" && at="$(readlink "$(basename "$at")")"; done && cd -P "$(dirname "$at")" && pwd)/lib.sh"
 
-PORT="${PORT:-8080}"
+STATE=starting # then serving, at last stopping
+SERVER=""
 
 main() {
   read_arguments "$@"
-  case "$PORT" in '' | *[!0-9]*) usage_error "PORT=$PORT is not a number" ;; esac
-  port_is_taken "$PORT" && fail "port $PORT is taken. Choose another: PORT=$((PORT + 1)) $0"
+  read_port
+  ! port_is_taken "$PORT" || fail "port $PORT is taken. Choose another: PORT=$(next_free_port "$PORT") $0"
   warn_of_another_model
   choose_mode
-  # docker run and the native server both pass SIGTERM on, and drain.
-  trap 'STOPPING=yes; kill -TERM "$SERVER" 2>/dev/null || true' INT TERM
+  [ "$MODE" = docker ] || prepare_native
+  trap 'asked_to_stop 130' INT
+  trap 'asked_to_stop 143' TERM
+  trap 'asked_to_stop 129' HUP
+  [ "$MODE" != docker ] || CONTAINER="$LOCAL_IMAGE-$$"
+  set -m # a process group of its own: Ctrl-C reaches the server through us alone
   if [ "$MODE" = docker ]; then serve_docker & else serve_native & fi
   SERVER=$!
-  announce_when_ready &
-  CODE=0
-  wait "$SERVER" || CODE=$?
-  # The first wait ends with the signal; this one with the server.
-  [ -z "${STOPPING:-}" ] || { wait "$SERVER" && CODE=0 || CODE=$?; }
+  set +m
+  wait_until_ready
+  # A signal ends a wait, and the server goes on until it has answered what it has.
+  while CODE=0 && { wait "$SERVER" || CODE=$?; } && kill -0 "$SERVER" 2>/dev/null; do :; done
+  case "$STATE-$CODE" in stopping-129 | stopping-130 | stopping-143) CODE=0 ;; esac
+  CONTAINER=""
   exit "$CODE"
+}
+
+# Once it serves, the first signal lets it answer what it has; before, and the second time, it ends at once.
+# shellcheck disable=SC2317,SC2329 # called by a signal
+asked_to_stop() { # <exit code>
+  if [ "$STATE" = serving ]; then
+    STATE=stopping
+    say "stopping when what was asked is answered (Ctrl-C again: at once)"
+    kill -TERM "$SERVER" 2>/dev/null || true
+  else
+    [ -n "$CONTAINER" ] || [ -z "$SERVER" ] || end_tree "$SERVER"
+    interrupted "$1"
+  fi
 }
 
 serve_docker() {
   local name variables=()
-  CONTAINER="serve-local-$$"
   while IFS= read -r name; do
     variables+=(--env "$name")
   done < <(env | sed -n 's/^\(MODEL_SERVER_[A-Z_]*\)=.*/\1/p; s/^\(SAGEMAKER_[A-Z_]*\)=.*/\1/p' | grep -v -e _BIND_TO_PORT -e _BASE_DIR)
@@ -46,18 +68,57 @@ serve_docker() {
     ${variables[@]+"${variables[@]}"} "$IMAGE" serve
 }
 
-serve_native() {
-  make_environment
+prepare_native() {
+  make_environment .venv --model
   command -v nginx >/dev/null 2>&1 || say "nginx is not installed: gunicorn answers alone on the port."
+}
+
+serve_native() {
   SAGEMAKER_BASE_DIR="$TEST_DIR" SAGEMAKER_BIND_TO_PORT="$PORT" exec "$VENV/bin/python" "$KIT/model/serve"
 }
 
-announce_when_ready() {
-  until curl --silent --fail --output /dev/null --max-time 2 "http://127.0.0.1:$PORT/ping"; do
-    kill -0 "$SERVER" 2>/dev/null || return
-    sleep 0.5
+# A model whose warm-up prediction fails would stay at 503 for ever: here that is the end, with the reason.
+wait_until_ready() {
+  local answer
+  while kill -0 "$SERVER" 2>/dev/null; do
+    answer="$(ping)"
+    case "$answer" in
+      "HTTP/1."?" 200 "*)
+        STATE=serving
+        announce
+        return
+        ;;
+      *"warm-up prediction failed"*)
+        [ -n "$CONTAINER" ] || end_tree "$SERVER"
+        fail "the model cannot serve: the warm-up prediction failed; its reason stands above"
+        ;;
+    esac
+    sleep 0.3
   done
-  say "ready on http://127.0.0.1:$PORT. In another terminal: $([ "$PORT" = 8080 ] || echo "PORT=$PORT ")./local-test/predict.sh"
+}
+
+# The answer to GET /ping, status line first; nothing where nobody answers.
+ping() {
+  local line
+  {
+    exec 3<>"/dev/tcp/127.0.0.1/$PORT" || return 0
+    printf 'GET /ping HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' >&3
+    while IFS= read -r -t 2 line <&3 || [ -n "$line" ]; do printf '%s\n' "$line"; done
+    exec 3>&-
+  } 2>/dev/null
+}
+
+announce() {
+  say "ready on http://127.0.0.1:$PORT. In another terminal: $(with_port)./local-test/predict.sh"
+}
+
+# A process and all that descend from it, those first that were started last.
+end_tree() { # <process>
+  local child
+  for child in $(ps -A -o pid= -o ppid= | awk -v parent="$1" '$2 == parent { print $1 }'); do
+    end_tree "$child"
+  done
+  kill -KILL "$1" 2>/dev/null || true
 }
 
 # A copy that train-local.sh made of an older model would be served without a word.

@@ -42,6 +42,9 @@ ONLY = {
 }
 """A package → the folders that may import it."""
 
+READ_THE_ENVIRONMENT = ("settings", "commands.serve", "install")
+"""The settings; the parent that hands the environment on; and the build, which asks pip's own variables."""
+
 STANDARD_LIBRARY_ONLY = {"monitoring", "limits", "errors", "install"}
 
 
@@ -75,7 +78,7 @@ class Rooms:
                 elif top in STANDARD_LIBRARY_ONLY and other not in sys.stdlib_module_names | {"serving"}:
                     broken.append(f"{room} imports {other}, which is not in the standard library")
             text = self.paths[room].read_text()
-            if top != "settings" and room != "commands.serve" and re.search(r"os\.environ|getenv", text):
+            if room not in READ_THE_ENVIRONMENT and re.search(r"os\.environ|getenv", text):
                 broken.append(f"{room} reads the environment")
         circle = self._circle()
         return broken + ([f"a circle among {sorted(circle)}"] if circle else [])
