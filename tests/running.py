@@ -28,6 +28,10 @@ EXPECTED = "setosa\nvirginica\nvirginica\nsetosa\nversicolor\nsetosa\nversicolor
 PREDICTORS = Path(__file__).parent / "predictors"
 
 
+# The scripts under test make environments in seconds.
+os.environ.setdefault("UV", shutil.which("uv", path=str(Path(sys.executable).parent)) or "")
+
+
 def kit_with_our_model() -> Path:
     """A copy of the checkout, for this process, with the tests' own model in place of the user's.
 

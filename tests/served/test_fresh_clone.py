@@ -25,7 +25,7 @@ def test_the_first_screen_of_the_readme(clone: Path, tmp_path: Path) -> None:
     """serve-local.sh makes its own environment and serves; predict.sh prints the model's predictions."""
     port = str(free_port())
     log = tmp_path / "serve.log"
-    environ = {**os.environ, "PORT": port, "DOCKER_HOST": f"unix://{tmp_path}/nobody.sock"}
+    environ = {**os.environ, "PORT": port, "DOCKER_HOST": f"unix://{tmp_path}/nobody.sock", "UV": "no"}
     environ.pop("VIRTUAL_ENV", None)
     with log.open("ab") as out:
         process = subprocess.Popen(

@@ -23,6 +23,14 @@ def script(name: str, *arguments: str, **environ: str) -> subprocess.CompletedPr
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_image_is_left() -> Iterator[None]:
+    """The copy of the kit has an image of its own, which goes with it."""
+    yield
+    forget = '. local-test/lib.sh; docker image rm "$LOCAL_IMAGE"'
+    subprocess.run(["bash", "-c", forget], cwd=KIT, capture_output=True)
+
+
 @pytest.fixture(params=["--native", "--docker"])
 def mode(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "--docker":
