@@ -278,7 +278,8 @@ main() {
   trap clean_up EXIT
   trap 'stopped 130' INT
   trap 'stopped 143' TERM HUP
-  scratch="$(mktemp -d)"
+  scratch="${TMPDIR:-/tmp}/build_and_push-$$-$RANDOM" # named before it is made: Ctrl-C may come between
+  mkdir -m 700 "$scratch"
 
   check_files
   find_region

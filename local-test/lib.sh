@@ -58,8 +58,9 @@ trap 'interrupted 129' HUP
 # A directory for files of this run.
 make_scratch() {
   [ -z "${SCRATCH:-}" ] || return 0
-  SCRATCH="$(mktemp -d)"
-  LEFTOVERS+=("$SCRATCH")
+  SCRATCH="${TMPDIR:-/tmp}/$LOCAL_IMAGE-$$-$RANDOM"
+  LEFTOVERS+=("$SCRATCH") # first, because Ctrl-C may come between the two lines
+  mkdir -m 700 "$SCRATCH"
 }
 
 # Sets MODE (auto, docker or native) and IMAGE (one that is there, or nothing) from a script's arguments.

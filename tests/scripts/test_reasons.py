@@ -89,7 +89,7 @@ def test_without_curl_it_is_curl_that_is_missing(clone: Clone) -> None:
     """Not the server."""
     programs = clone.kit.parent / "few"
     programs.mkdir()
-    for name in ("bash", "env", "dirname", "basename", "cksum", "cut", "mktemp", "rm", "sed", "sleep", "readlink"):
+    for name in ("bash", "env", "dirname", "basename", "cksum", "cut", "mkdir", "rm", "sed", "sleep", "readlink"):
         (programs / name).symlink_to(shutil.which(name) or "")
     done = run(clone, "./local-test/predict.sh", PATH=str(programs))
     assert (done.returncode, "curl is not installed" in done.stderr) == (1, True), done.stderr
