@@ -8,12 +8,14 @@ import gc  # noqa: E402
 
 gc.disable()  # until all is loaded: looking through what imports and unpickling make is a seventh of the start
 
+import faulthandler  # noqa: E402
 import logging  # noqa: E402
+import signal  # noqa: E402
 
 from gunicorn import glogging  # noqa: E402
 
 from serving import settings  # noqa: E402
-from serving.http import request_log  # noqa: E402
+from serving.http import arbiter, request_log  # noqa: E402
 from serving.models import artifact  # noqa: E402
 
 
@@ -44,8 +46,7 @@ worker_class = "serving.http.worker.LoopWorker" if chosen.worker_class == "loop"
 workers = chosen.workers
 shy = artifact.shy_of_fork(artifact.find(chosen)) if chosen.preload == "auto" else None
 preload_app = chosen.preload != "off" and shy is None
-user = group = chosen.user or None
-umask = 0o007 if chosen.user else 0o077  # the socket is for nginx's workers, which run as the same user
+umask = 0o077  # the socket is for nginx's workers, which run as the same user
 timeout = chosen.timeout + 5  # a worker whose hub is blocked; the engine and nginx answer before that
 worker_connections = 4096
 graceful_timeout = 20  # SageMaker kills 30 s after SIGTERM; the supervisor stops waiting after 25
@@ -65,9 +66,18 @@ def when_ready(server):
     gc.freeze()  # the collector would touch, and so copy, every page of the model that the workers share
 
 
+def post_fork(server, worker):
+    """The master's handlers would put a signal into a queue that nobody reads here."""
+    for signum in arbiter.OF_A_WORKER:
+        signal.signal(signum, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, arbiter.OF_A_WORKER)
+
+
 def post_worker_init(worker):
     import wsgi
 
+    signal.signal(signal.SIGABRT, signal.SIG_DFL)
+    faulthandler.enable()  # a crash, and the end of a worker that hangs, say where
     wsgi.start(worker)
     gc.freeze()
     gc.enable()

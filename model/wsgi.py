@@ -19,6 +19,7 @@ from serving.http.routes import Routes
 from serving.http.server import Server
 from serving.http.worker import LoopWorker
 from serving.models import artifact, loading
+from serving.monitoring.restarts import UNUSABLE
 from serving.multi_model.api import Models
 
 config = settings.load()
@@ -32,7 +33,7 @@ def load() -> Engine:
     except ModelNotUsable as exc:
         log.error("the model cannot serve: %s", exc)
         log.debug("the traceback:", exc_info=exc)
-        sys.exit(1)
+        sys.exit(UNUSABLE)
 
 
 def load_packages() -> None:

@@ -1,6 +1,10 @@
 """The image's entrypoint: `docker run IMAGE serve` and `docker run IMAGE train`, as SageMaker calls them."""
 
+import signal
 import sys
+
+if sys.argv[1:] == ["serve"]:  # a signal that comes while the rest is imported waits for the supervisor
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
 USAGE = """\
 usage: docker run IMAGE serve     answer /ping and /invocations on port 8080

@@ -45,6 +45,11 @@ def _cpu_quota(root: Path) -> float | None:
     return min(quotas, default=None)
 
 
+def first_free_port(root: Path = Path("/")) -> int:
+    """The lowest port that a user other than root may listen on."""
+    return _number(root / "proc/sys/net/ipv4/ip_unprivileged_port_start") or 0
+
+
 # ---- memory ---------------------------------------------------------------------------------------------------------
 
 SMALLEST_RESERVE = 48 * 2**20

@@ -138,6 +138,10 @@ class Settings:
         "seconds that a request may take; SageMaker itself gives up after 60 (real time) or up to 3600 (async, batch)",
         "60; 3600 in a transform job",
     )  # fmt: skip
+    patience: int = _setting(
+        "MODEL_SERVER_PATIENCE", 120, _integer(1, 86_400),
+        "seconds after a failure in which no worker can predict, until the container ends with a code other than 0",
+    )  # fmt: skip
     port: int = _setting(
         "SAGEMAKER_BIND_TO_PORT", 8080, _integer(1, 65535),
         "port to listen on; SageMaker sets it in inference pipelines",
@@ -149,6 +153,10 @@ class Settings:
     multi_model: bool = _setting(
         "SAGEMAKER_MULTI_MODEL", False, _truth,
         "serve several models, which are loaded and unloaded by /models; SageMaker sets it", "false",
+    )  # fmt: skip
+    models_dir: Path = _setting(
+        "MODEL_SERVER_MODELS_DIR", Path("/opt/ml/models"), _directory,
+        "directory that a multi-model server loads models from; what lies outside, wherever links lead, is refused",
     )  # fmt: skip
     max_body_mb: int = _setting(
         "MODEL_SERVER_MAX_BODY_MB", 100, _integer(1, 2048),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from running import KIT, PAYLOAD, Container, make_program, wait_until
 
 Run = Callable[..., Container]
-PROGRAMS = ("nginx: worker", "gunicorn")
+PROGRAMS = ("nginx: worker", "gunicorn", "serving serve")
 PING = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/ping').status)"
 
 
@@ -45,6 +46,7 @@ def run(tmp_path: Path, image: str) -> Iterator[Run]:
     [
         ("--user", "12345"),
         ("--read-only", "--tmpfs", "/tmp"),
+        ("--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--security-opt", "no-new-privileges"),
         ("--user", "12345:12345", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),
         ("--cpus", "1", "--memory", "512m"),
         SERVERLESS,
@@ -73,17 +75,42 @@ def test_the_workers_are_the_cpus_of_the_cgroup(run: Run) -> None:
     assert "1 worker x 1 thread (1 CPU by the cgroup quota)" in container.log
 
 
-def test_root_is_only_the_masters(run: Run) -> None:
-    """Started as root, the workers of nginx and gunicorn run as model-server."""
+def test_nothing_stays_root(run: Run) -> None:
+    """Started as root, all processes run as model-server: without groups, capabilities, or a way to get more rights.
+    The request log is written all the same."""
     container = run().until_ready()
+    container.post()
     lines = docker("top", container.name, "-eo", "pid,uid,args").stdout.splitlines()[1:]
-    uids = {
-        args: [uid for _, uid, line in (entry.split(None, 2) for entry in lines) if args in line] for args in PROGRAMS
-    }
-    worker = container.execute("id", "-u", "model-server").strip()
-    assert uids["nginx: worker"] == [worker]
-    assert uids["gunicorn"].count("0") == 1
-    assert set(uids["gunicorn"]) == {"0", worker}
+    uid = container.execute("id", "-u", "model-server").strip()
+    assert {line.split()[1] for line in lines} == {uid}
+    assert all(any(program in line for line in lines) for program in PROGRAMS)
+    script = "import pathlib; [print(p.read_text()) for p in pathlib.Path('/proc').glob('[0-9]*/status')]"
+    told = container.execute("runuser", "-u", "model-server", "--", "python3", "-c", script)
+    states = [state for state in told.split("\nName:") if f"\nUid:\t{uid}\t" in state and "NoNewPrivs:\t1" in state]
+    assert len(states) >= len(lines)
+    for state in states:
+        assert re.search(r"^Groups:\s*$", state, re.MULTILINE), state
+        assert re.search(r"^CapEff:\s*0+$", state, re.MULTILINE), state
+    wait_until(lambda: '"path": "/invocations", "status": 200' in container.log)
+
+
+def test_root_without_capabilities_is_told_what_is_missing(image: str) -> None:
+    """--cap-drop ALL as root ends in a sentence with the remedies; with two capabilities it serves."""
+    done = docker("run", "--rm", "--cap-drop", "ALL", image, "serve")
+    assert done.returncode == 2
+    assert "without the right to become model-server" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_model_that_root_alone_can_read_is_served(run: Run, tmp_path: Path) -> None:
+    """Its mode came with model.tar.gz: everything stays root then, and the log says why and how to end it."""
+    (tmp_path / "ml/model").mkdir(parents=True)
+    copy = tmp_path / "ml/model/model.pkl"
+    copy.write_bytes((KIT / "model/model.pkl").read_bytes())
+    copy.chmod(0o600)
+    container = run("--volume", f"{tmp_path}/ml:/opt/ml:ro").until_ready()
+    assert container.post().status_code == 200
+    assert "only root can read /opt/ml/model/model.pkl, so all runs as root" in container.log
 
 
 def test_nothing_is_written_outside_tmp(run: Run) -> None:

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,11 @@ from running import PREDICTORS, Container, Native, Running, wait_until
 
 Serve = Callable[..., Native]
 GOOD = b"5.1,3.4,1.5,0.2\n"
-MULTI = {"SAGEMAKER_MULTI_MODEL": "true", "MODEL_SERVER_WORKERS": "2"}
+MULTI = {
+    "SAGEMAKER_MULTI_MODEL": "true",
+    "MODEL_SERVER_WORKERS": "2",
+    "MODEL_SERVER_MODELS_DIR": tempfile.gettempdir(),
+}
 X, Y = load_iris(return_X_y=True)
 
 
@@ -180,12 +185,18 @@ def test_invoke_is_as_invocations(client: Client, tmp_path: Path) -> None:
         ({"model_name": "..", "url": "/tmp"}, "model_name"),
         ({"model_name": "a"}, "url"),
         ({"model_name": "a", "url": 7}, "url"),
-        ({"model_name": "a", "url": "relative"}, "no directory"),
-        ({"model_name": "a", "url": "/nowhere"}, "no directory"),
-        ({"model_name": "a", "url": "/etc/hostname"}, "no directory"),
-        ({"model_name": "a", "url": "/tmp/\0"}, "no directory"),
+        ({"model_name": "a", "url": "relative"}, "not a directory"),
+        ({"model_name": "a", "url": "/nowhere"}, "not a directory"),
+        ({"model_name": "a", "url": "/etc/hostname"}, "not a directory"),
+        ({"model_name": "a", "url": "/etc"}, "outside"),
+        ({"model_name": "a\nb", "url": "/tmp"}, "U+000A"),
+        (b'{"model_name": "\\ud800", "url": "/tmp"}', "U+D800"),
+        ({"model_name": "a" * 257, "url": "/tmp"}, "257 characters"),
+        (b"[" * 100_000, "not JSON"),
+        (b"9" * 5_000, "not JSON"),
+        ({"model_name": "a", "url": "/tmp/\0"}, "Expected the model"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 def test_a_bad_request_to_load_is_told(client: Client, body: Any, said: str) -> None:
     """400, with what is expected; nothing is loaded."""

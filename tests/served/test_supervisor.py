@@ -16,7 +16,7 @@ import pytest
 from running import KIT, Native, make_program, wait_until
 from serving import settings
 from serving.commands import nginx as nginx_conf
-from serving.commands import serve as supervisor
+from serving.commands import processes
 
 Serve = Callable[..., Native]
 
@@ -138,5 +138,5 @@ def test_the_supervisor_reaps_orphans(serve: Serve) -> None:
     """Natively the supervisor is no PID 1; that it asks for all exited children is seen on its own."""
     orphan = os.spawnlp(os.P_NOWAIT, "true", "true")
     wait_until(lambda: Path(f"/proc/{orphan}/stat").read_text().split()[2] == "Z")
-    supervisor._reap_orphans(set())
+    processes.reap_orphans(set())
     assert not Path(f"/proc/{orphan}").exists()

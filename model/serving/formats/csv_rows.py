@@ -148,7 +148,7 @@ def _reason(error: csv.Error) -> str:
 
 def to_csv(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:
     """One line per prediction, one cell per column; `header=present` in Accept adds the names, if there are any."""
-    if isinstance(rows, np.ndarray) and rows.dtype.kind in "fiu" and rows.ndim <= 2:
+    if isinstance(rows, np.ndarray) and rows.dtype.kind in "fiu" and rows.ndim <= 2 and all(rows.shape[1:]):
         text = dumps(_ready(rows))
         if b"null" not in text:
             if rows.ndim == 1:
@@ -162,8 +162,9 @@ def to_csv(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes
     for number, row in enumerate(items):
         if number == 0 and isinstance(row, dict) and parameters.get("header") == "present":
             writer.writerow(row)
-        cells = row.values() if isinstance(row, dict) else row if isinstance(row, list | tuple | np.ndarray) else [row]
-        writer.writerow([_cell(cell) for cell in cells])
+        several = isinstance(row, list | tuple) or (isinstance(row, np.ndarray) and row.ndim > 0)
+        cells = row.values() if isinstance(row, dict) else row if several else [row]
+        writer.writerow([_cell(cell) for cell in cells] or [""])  # "" is a line to whoever reads it, a blank one is not
     return stream.getvalue().encode()
 
 
@@ -197,4 +198,4 @@ def _cell(value: Any) -> Any:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     text = dumps(value)
-    return orjson.loads(text) if text[:1] == b'"' else text.decode()
+    return orjson.loads(text) if text[:1] == b'"' else "" if text == b"null" else text.decode()

@@ -31,8 +31,9 @@ def dumps(value: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     """What orjson does not know."""
-    if isinstance(value, np.ndarray | np.generic) or hasattr(value, "tolist"):
-        return value.tolist()
+    for method in ("tolist", "to_list", "to_pylist", "as_py"):  # NumPy and tensors, polars, Arrow
+        if hasattr(value, method):
+            return getattr(value, method)()
     if value is None or _is_missing(value):
         return None
     if hasattr(value, "isoformat"):

@@ -17,6 +17,8 @@ from .own_modules import OwnModules
 
 log = logging.getLogger(__name__)
 
+WARM_UP_ROWS = 3
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -50,9 +52,9 @@ class LoadedModel:
             raise RuntimeError("transformation called sys.exit()") from exc
 
     def warm_up(self) -> None:
-        """Predicts two sample rows. Raises ModelNotUsable when that fails, or when no plausible row is known and the
-        model is plainly not fitted."""
-        rows = self.sample_rows(2)
+        """Predicts three sample rows; of two, (mean, std) would be one each. Raises ModelNotUsable when that fails, or
+        when no plausible row is known and the model is plainly not fitted."""
+        rows = self.sample_rows(WARM_UP_ROWS)
         if rows is None:
             if _is_unfitted(self.model):
                 raise ModelNotUsable(diagnosis.of_unfitted(self.model))
@@ -61,7 +63,7 @@ class LoadedModel:
         try:
             result = self.predict(rows)
             if not predictions.is_whole(result):
-                predictions.per_row(result, 2)
+                predictions.per_row(result, WARM_UP_ROWS)
         except Exception as exc:
             raise ModelNotUsable(diagnosis.of_warm_up(exc, self.model, self.signature)) from exc
 

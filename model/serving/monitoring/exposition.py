@@ -12,6 +12,7 @@ import json
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from . import shared_files
 from .counters import METRICS, OF_ALL_WORKERS_ALIKE, Samples, _sample
@@ -74,26 +75,45 @@ class Exposition:
             self._publish(healthy)
 
     def _publish(self, healthy: bool) -> None:
-        files = sorted((self._runtime_dir / WORKERS).glob("[0-9]*"))
-        seen = (healthy, [(path, path.stat().st_mtime_ns) for path in files if shared_files.is_alive(int(path.name))])
-        if seen == self._seen and len(seen[1]) == len(files):
+        files = shared_files.of_workers(self._runtime_dir / WORKERS)
+        alive = {pid for pid in files if shared_files.is_alive(pid)}
+        seen = (healthy, [(pid, files[pid].stat(follow_symlinks=False).st_mtime_ns) for pid in sorted(alive)])
+        if seen == self._seen and len(alive) == len(files):
             return
         living: dict[str, list[Samples]] = defaultdict(list)
-        for path in files:
-            models = json.loads(path.read_text())
-            alive = shared_files.is_alive(int(path.name))
-            for name, samples in models.items():
-                if alive:
+        for pid, path in files.items():
+            for name, samples in _read(path).items():
+                if pid in alive:
                     living[name].append(samples)
                 else:
                     counters = {k: v for k, v in samples.items() if METRICS[k][0] != "gauge"}
                     self._ended[name] = _added([self._ended.get(name, {}), counters])
-            if not alive:
+            if pid not in alive:
                 path.unlink()
         self._ended = {name: samples for name, samples in self._ended.items() if name in living or not name}
         everything = [*self._ended.values(), *(samples for several in living.values() for samples in several)]
         shared_files.write_whole(self._runtime_dir / TEXT, _text(_added(everything), healthy))
         self._seen = seen
+
+
+def _read(path: Path) -> dict[str, Samples]:
+    """What a worker has written; nothing, when it is not what a worker writes."""
+    try:
+        models = json.loads(shared_files.read(path))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {name: samples for name, samples in models.items() if _are_samples(samples)} if _is_table(models) else {}
+
+
+def _are_samples(value: object) -> bool:
+    return _is_table(value) and all(
+        metric in METRICS and _is_table(numbers) and all(isinstance(n, int | float) for n in numbers.values())
+        for metric, numbers in value.items()
+    )
+
+
+def _is_table(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
 
 
 def _text(samples: Samples, healthy: bool) -> str:

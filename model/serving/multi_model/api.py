@@ -28,6 +28,7 @@ from ..errors import ModelNotUsable, ServingError
 from ..models import diagnosis, loading
 from ..settings import Settings
 from .registry import Entry, Registry
+from .wishes import wish
 
 POLL_SECONDS = 0.025
 RETRY_SECONDS = 5
@@ -74,11 +75,11 @@ class Models:
         """POST /models."""
 
         def loading() -> Mapping[str, Any]:
-            name, url = _wish(body)
+            name, url = wish(body, self.config.models_dir)
             with self._changing(f"loading {name}") as deadline:
                 if name in self.registry.entries():
                     raise errors.ModelAlreadyLoaded(f"A model {name} is loaded already. DELETE it first.")
-                entry = self.registry.add(name, url)
+                entry = self.registry.add(name, str(url))
                 try:
                     self._until_held(entry, deadline)
                 except BaseException:
@@ -328,31 +329,10 @@ class Models:
         self.registry.unmark(entry)
 
 
-def _wish(body: bytes) -> tuple[str, str]:
-    """model_name and url of a request to load. Raises BadRequest."""
-    expected = '{"model_name": "…", "url": "/opt/ml/models/…/model"}'
-    try:
-        fields = json.loads(body)
-    except ValueError:
-        raise errors.BadRequest(f"The body is not JSON. Expected: {expected}.") from None
-    wished: list[str] = []
-    for key in ("model_name", "url"):
-        value = fields.get(key) if isinstance(fields, dict) else None
-        if not isinstance(value, str) or not value:
-            raise errors.BadRequest(f"{key}: expected a text that is not empty, in {expected}.", got=value)
-        wished.append(value)
-    name, url = wished
-    if name in (".", ".."):
-        raise errors.BadRequest("model_name: no address can end in . or .., which name directories.", got=name)
-    if not Path(url).is_absolute() or not Path(url).is_dir():
-        raise errors.BadRequest(f"url: {url} is no directory in this container. Expected the model's, extracted.")
-    return name, url
-
-
 def _whole(text: str | None, name: str, default: int) -> int:
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise errors.BadRequest(f"{name}: expected a whole number.", got=text)
     return int(text)
 

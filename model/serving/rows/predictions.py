@@ -52,59 +52,118 @@ def per_row(predictions: Any, count: int) -> np.ndarray | list[Any]:
 
     Raises ModelFailed that says what was returned for how many rows.
     """
+    if predictions is None:
+        raise ModelFailed("transformation returned None. Is `return` missing?")
     rows = _rows(predictions, count)
     if rows is None:
         raise ModelFailed(f"transformation returned {_what(predictions)} for {count} rows; expected one for each.")
     if len(rows) != count:
         raise ModelFailed(
             f"transformation returned {len(rows)} predictions ({_what(predictions)}) for {count} rows; "
-            "expected one prediction per row."
+            f"expected one prediction per row.{_remedy(predictions, count)}"
         )
     return rows
 
 
 def _rows(predictions: Any, count: int) -> np.ndarray | list[Any] | None:
     if isinstance(predictions, np.ndarray):
-        if predictions.dtype.names:
-            return [dict(zip(predictions.dtype.names, row, strict=True)) for row in predictions.tolist()]
-        return np.asarray(predictions) if predictions.ndim else None
+        return _of_array(predictions)
     if isinstance(predictions, list | tuple):
         return _by_row(predictions, count)
     if isinstance(predictions, dict):
         return _records(predictions) if predictions else None
     if hasattr(predictions, "iloc") and hasattr(predictions, "columns"):
-        return _records({str(name): predictions.iloc[:, i] for i, name in enumerate(predictions.columns)})
-    if hasattr(predictions, "iloc") or hasattr(predictions, "to_numpy"):
+        return _records(_named(predictions))
+    for method in ("to_dicts", "to_pylist"):  # a frame of polars; tables, batches and arrays of Arrow
+        if hasattr(predictions, method):
+            return list(getattr(predictions, method)())
+    if hasattr(predictions, "iloc") or (hasattr(predictions, "to_numpy") and hasattr(predictions, "dtype")):
         numpy_dtype = isinstance(predictions.dtype, np.dtype) and predictions.dtype.kind in "fiubM"
         return predictions.to_numpy() if numpy_dtype else list(predictions)
     if hasattr(predictions, "toarray"):  # scipy.sparse
         return np.asarray(predictions.toarray())
     if hasattr(predictions, "__array__"):
-        array = np.asarray(predictions)
-        return array if array.ndim else None
+        return _of_array(_of_tensor(predictions))
     return None
 
 
+def _of_array(array: np.ndarray) -> np.ndarray | list[Any] | None:
+    if array.dtype.names:
+        return [dict(zip(array.dtype.names, row, strict=True)) for row in array.tolist()]
+    if not array.ndim:
+        return None
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        return list(array.tolist())  # what is masked becomes None
+    if array.dtype.kind == "V":  # numbers that NumPy has not, such as bfloat16
+        return array.astype(np.float32)
+    return np.asarray(array)
+
+
+def _of_tensor(tensor: Any) -> np.ndarray:
+    """torch refuses to hand over what is part of a graph, lies on a GPU, or is of a type that NumPy has not."""
+    for name in ("detach", "cpu", "resolve_conj", "to_dense"):
+        if hasattr(tensor, "detach") and hasattr(tensor, name):
+            tensor = getattr(tensor, name)()
+    try:
+        return np.asarray(tensor)
+    except TypeError:
+        return np.asarray(tensor.tolist())
+
+
 def _by_row(predictions: list[Any] | tuple[Any, ...], count: int) -> np.ndarray | list[Any]:
-    """scikit-learn's multi-output predict_proba is a list of arrays, one per output: turned into one entry per row."""
+    """scikit-learn's multi-output predict_proba is a list of arrays, one per output: turned into one entry per row.
+
+    A tuple is how Python returns several things. One of as many as there are rows, each as long, could be either.
+    """
     first = predictions[0] if predictions else None
     outputs = isinstance(first, np.ndarray) and first.ndim == 2
     if outputs and all(isinstance(p, np.ndarray) and p.ndim == 2 and len(p) == count for p in predictions):
         return [list(row) for row in zip(*predictions, strict=True)]
+    if isinstance(predictions, tuple) and len(predictions) == count > 1 and _all_of_length(predictions, count):
+        raise ModelFailed(
+            f"transformation returned a tuple of {count} results of length {count} for {count} rows: are they one for "
+            f"each row, or {count} results for all rows? {COLUMNS}; a list is one for each row."
+        )
     return list(predictions)
+
+
+COLUMNS = "Several results for each row are columns: return a dict such as {'mean': mean, 'std': std}"
+
+
+def _all_of_length(items: Any, length: int) -> bool:
+    return all(_is_column(item) and len(item) == length for item in items)
+
+
+def _remedy(predictions: Any, count: int) -> str:
+    several = isinstance(predictions, list | tuple) and _all_of_length(predictions, count)
+    return f" {COLUMNS}." if several else ""
+
+
+def _named(frame: Any) -> dict[str, Any]:
+    """The columns of a DataFrame by name. Two of one name would be one in the answer."""
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) != len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ModelFailed(f"transformation returned a DataFrame with two columns {twice[:80]!r}. Rename one of them.")
+    return {name: frame.iloc[:, place] for place, name in enumerate(names)}
 
 
 def _records(columns: Mapping[str, Any]) -> list[Any] | None:
     """Columns → one object per row."""
-    values = [list(c) if not isinstance(c, np.ndarray) else c for c in columns.values() if _is_column(c)]
+    values = [c if isinstance(c, np.ndarray) else _items(c) for c in columns.values() if _is_column(c)]
     if len(values) != len(columns) or len({len(c) for c in values}) != 1:
         return None
     names = [str(name) for name in columns]
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
+def _items(column: Any) -> list[Any]:
+    rows = _rows(column, len(column))
+    return rows if isinstance(rows, list) else list(column if rows is None else rows)
+
+
 def _is_column(value: Any) -> bool:
-    return hasattr(value, "__len__") and not isinstance(value, str | bytes | dict) and np.ndim(value) > 0
+    return hasattr(value, "__len__") and not isinstance(value, str | bytes | dict) and getattr(value, "ndim", 1) > 0
 
 
 def _what(value: Any) -> str:
@@ -113,15 +172,3 @@ def _what(value: Any) -> str:
         return f"a dict with the keys {', '.join(map(str, list(value)[:10]))}"
     kind = type(value).__name__
     return f"{kind} of shape {shape}" if shape is not None else f"{kind} {value!r:.60}" if np.isscalar(value) else kind
-
-
-# ---- JSON ------------------------------------------------------------------------------------------------------------
-
-
-# ---- CSV -------------------------------------------------------------------------------------------------------------
-
-
-# ---- NumPy, Parquet --------------------------------------------------------------------------------------------------
-
-
-# ---- streams ---------------------------------------------------------------------------------------------------------
