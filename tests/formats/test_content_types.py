@@ -767,7 +767,6 @@ def test_predictions_npy():
         [1],
         np.float64(1),
         0.5,
-        None,
         "setosa",
         {},
         {"a": 1},
