@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import re
+import sys
 import traceback
 from collections.abc import Callable
 from importlib import metadata
@@ -16,15 +17,17 @@ from types import ModuleType
 
 from ..errors import ModelNotUsable, ServingError
 from ..rows.signature import Signature
+from . import file_kinds
 
-PACKAGES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
+PACKAGES = {
+    "sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml",
+    "imblearn": "imbalanced-learn", "skimage": "scikit-image", "skopt": "scikit-optimize", "sksurv": "scikit-survival",
+    "umap": "umap-learn", "bs4": "beautifulsoup4", "dateutil": "python-dateutil", "pkg_resources": "setuptools",
+    "attr": "attrs", "faiss": "faiss-cpu", "pytorch_lightning": "pytorch-lightning", "tlz": "toolz",
+}  # fmt: skip
 """Packages whose name on PyPI is not the name that one imports."""
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform")
-
-LFS_POINTER = b"version https://git-lfs"
-PICKLE_STARTS = (b"\x80", b"\x1f\x8b", b"\x78", b"BZh", b"\xfd7z", b"\x5d\x00", b"\x04\x22\x4d\x18", b"(", b"c")
-"""A pickle, or one compressed by joblib (gzip, zlib, bz2, xz, lzma, lz4), or protocol 0."""
 
 CUT_OFF = "^EOF: |pickle data was truncated|exhausted before end of frame|mmap length is greater than file size"
 """How pickle and joblib say, when it is not an EOFError, that a file ends too early."""
@@ -32,6 +35,8 @@ CUT_OFF = "^EOF: |pickle data was truncated|exhausted before end of frame|mmap l
 
 def of_missing_artifact(directory: Path, names: list[str]) -> str:
     found = ", ".join(n for n in names if n.endswith((".pkl", ".pickle", ".joblib"))) or ", ".join(names[:12])
+    if (directory / "model.pkl").is_dir():
+        return file_kinds.of_directory(directory / "model.pkl")
     return (
         f"{directory} has no model.pkl. Found: {found or 'nothing'}. Save the model as model.pkl "
         "(or write load_model(model_dir) in predictor.py)."
@@ -65,21 +70,6 @@ def of_predictor(exc: Exception) -> str:
     return f"predictor.py failed while it was imported, {_place(exc)}: {named(exc)}."
 
 
-def refuse_what_is_no_pickle(path: Path) -> None:
-    """Raises ModelNotUsable for files that cannot be one, so that nobody has to read an UnpicklingError."""
-    with path.open("rb") as file:
-        start = file.read(64)
-    if not start:
-        raise ModelNotUsable(f"{path.name} is empty. Save the model again.")
-    if start.startswith(LFS_POINTER):
-        raise ModelNotUsable(f"{path.name} is a Git LFS pointer, not the model. Run `git lfs pull`.")
-    if not start.startswith(PICKLE_STARTS):
-        raise ModelNotUsable(
-            f"{path.name} is not a pickle (it begins with {start[:16]!r}). Save the model with pickle or joblib, "
-            "or write load_model(model_dir) in predictor.py."
-        )
-
-
 def of_loading(exc: Exception, path: Path) -> str:
     """The artifact could not be loaded."""
     if isinstance(exc, ModelNotUsable):
@@ -94,17 +84,44 @@ def of_loading(exc: Exception, path: Path) -> str:
             f"Define `{name}` in predictor.py, or import it there from a module beside it."
         )
     if match := re.search(r"Can't get attribute '(\w+)' on <module '([\w.]+)'", text):
-        return f"{path.name} needs {match[2]}.{match[1]}, which {_installed(match[2])} does not have. {_skew(path)}"
+        return (
+            f"{path.name} needs {match[2]}.{match[1]}, which {_installed(match[2])} does not have. "
+            f"{_pin(match[2], path)}"
+        )
     if isinstance(exc, MemoryError):
         return f"{path.name} does not fit into memory. Use a larger instance or a smaller model."
-    if "unsupported pickle protocol" in text:
-        return (
-            f"{path.name} was made by a newer Python ({text}). Build with --build-arg PYTHON_VERSION=… or pickle again."
-        )
+    for pattern, cause in CAUSES:
+        if match := re.search(pattern, text):
+            return f"{path.name} {match.expand(cause)} ({named(exc)[:200]})."
     if path.is_file() and (isinstance(exc, EOFError) or re.search(CUT_OFF, text)):
         size = path.stat().st_size
         return f"{path.name} is cut off: it ends after {size} bytes, before the model does. Save or copy it again."
-    return f"{path.name} could not be loaded: {named(exc)} ({_place(exc)}). {_skew(path)}".rstrip()
+    return f"{path.name} could not be loaded: {named(exc)} ({_place(exc)}). {_pin(_failing_package(exc), path)}"
+
+
+BUILD_ARG = "build with --build-arg PYTHON_VERSION=%s, or pickle it again with Python {}.{}".format(
+    *sys.version_info[:2]
+)
+CAUSES = (
+    ("unsupported pickle protocol", "was made by a newer Python: " + BUILD_ARG % "3.…"),
+    (r"code\(\) argument 1\d must be", "holds functions of Python 3.8 to 3.10: " + BUILD_ARG % "3.10"),
+    (r"code(\(\))? (takes|expected) at most 16", "holds functions of Python 3.11 or newer: " + BUILD_ARG % "3.12"),
+    (r"\bcode\(\) |code expected|bad marshal data", "holds functions of another Python: " + BUILD_ARG % "3.…"),
+    (
+        "not a known BitGenerator|numpy.dtype size changed|_ARRAY_API not found|compiled using NumPy 1",
+        "and the installed NumPy do not fit: put the NumPy that the model was trained with into "
+        "model/requirements.txt, such as numpy<2 or numpy>=2",
+    ),
+    (
+        r"torch\.cuda\.is_available\(\) is False|Torch not compiled with CUDA",
+        "lies on a GPU, and this machine has none: save it after model.to('cpu')",
+    ),
+    (
+        r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object",
+        r"needs the system library \1: install it by apt-get in the Dockerfile",
+    ),
+)
+"""What a library says when it cannot load → the cause and the remedy."""
 
 
 def of_unfitted(model: object) -> str:
@@ -144,7 +161,39 @@ def _of_missing_module(name: str, path: Path) -> str:
     top = name.partition(".")[0]
     if importlib.util.find_spec(top) is None:
         return f"{path.name} needs the module {top}, which is not installed. {_add_to_requirements(top)}"
-    return f"{path.name} needs {name}, which {_installed(name)} does not have. {_skew(path)}"
+    return f"{path.name} needs {name}, which {_installed(name)} does not have. {_pin(name, path)}"
+
+
+MADE_BY = (
+    ("numpy._core", "The model was made with NumPy 2: put numpy>=2 into model/requirements.txt."),
+    ("pandas.core.indexes.numeric", "The model was made with pandas 1: put pandas<2 into model/requirements.txt."),
+    (
+        "sklearn.externals",
+        "The model was made with scikit-learn 0.22 or older, which needs an old Python: train it again.",
+    ),
+)
+"""A module → which version of its package had it."""
+
+
+def _pin(module: str, path: Path) -> str:
+    """Which package to pin, and to what."""
+    for known, remedy in MADE_BY:
+        if module == known or module.startswith(known + "."):
+            return remedy
+    top = module.partition(".")[0]
+    if top in ("", "sklearn"):
+        return _skew(path)
+    return f"Pin {PACKAGES.get(top, top)} to the version that the model was trained with in model/requirements.txt."
+
+
+def _failing_package(exc: BaseException) -> str:
+    """In whose code the exception was raised; "" if that is nobody's who keeps models."""
+    for frame in reversed(traceback.extract_tb(exc.__traceback__)):
+        _, inside, below = frame.filename.replace("\\", "/").rpartition("/site-packages/")
+        top = below.partition("/")[0] if inside else ""
+        if top and top not in ("joblib", "cloudpickle", "serving"):
+            return top.removesuffix(".py")
+    return ""
 
 
 def _add_to_requirements(module: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import ModelNotUsable
 from ..settings import PROGRAM_DIR
-from . import diagnosis, inspection, sample
+from . import diagnosis, file_kinds, inspection, sample
 from .artifact import _mentions, _pickle_in
 from .loaded import LoadedModel
 from .own_modules import OwnModules
@@ -68,7 +68,7 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
 
 
 def _unpickle(path: Path, predictor: ModuleType, share: bool) -> Any:
-    diagnosis.refuse_what_is_no_pickle(path)
+    file_kinds.refuse_what_is_no_pickle(path)
     with _lent_to_main(predictor), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = _read(path, share)

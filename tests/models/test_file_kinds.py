@@ -1,0 +1,120 @@
+"""What the file called model.pkl is, and why it could not be loaded: each says the cause, then what helps."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving.errors import ModelNotUsable
+from serving.models import diagnosis, file_kinds
+
+OBJECTS: list[Any] = [
+    *({}, [], (), set(), {"a": [1, 2.5, "x", None, True]}, [1, 2], (1,), 1, -70000, 2.5, "text", b"bytes", None, True),
+    *(10**30, ValueError("x"), Path("a"), np.arange(3), np.float64(1.5), dict.fromkeys(range(2000))),
+]
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("value", OBJECTS, ids=lambda value: type(value).__name__)
+def test_every_pickle_is_a_pickle(tmp_path: Path, value: Any, protocol: int) -> None:
+    """Whatever the protocol, with a mark at the beginning (2 and later) or without."""
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(value, protocol=protocol))
+    file_kinds.refuse_what_is_no_pickle(path)
+
+
+def zipped(*names: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (zipped("schema.json", "0.npy"), ["a skops file", "skops.io.load", "load_model(model_dir)"]),
+        (zipped("archive/data.pkl", "archive/version"), ["a file of torch.save", "torch.load"]),
+        (zipped("[Content_Types].xml", "xl/workbook.xml"), ["an Excel workbook", "joblib.dump"]),
+        (zipped("config.json", "model.weights.h5"), ["a Keras model"]),
+        (zipped("arr_0.npy"), ["an npz file"]),
+        (zipped("a.txt"), ["a zip archive (of a.txt)"]),
+        (b"\x89HDF\r\n\x1a\n" + b"0" * 64, ["an HDF5 file"]),
+        (b"tree\nversion=v4\n", ["a LightGBM model", "lightgbm.Booster"]),
+        (b'{"learner":{', ["an XGBoost model in JSON"]),
+        (b"<!DOCTYPE html>", ["HTML"]),
+        (b"Name,age\nAda,36\n", ["of an unknown kind (it begins with b'Name,age"]),
+        (b"import pickle\n", ["of an unknown kind"]),
+        (b"\x08\x07\x12\x07pytorch", ["of an unknown kind"]),
+    ],
+)
+def test_what_is_no_pickle_is_called_what_it_is(tmp_path: Path, content: bytes, said: list[str]) -> None:
+    """The message says what the file is, and how such a file is loaded."""
+    path = tmp_path / "model.pkl"
+    path.write_bytes(content)
+    with pytest.raises(ModelNotUsable) as caught:
+        file_kinds.refuse_what_is_no_pickle(path)
+    for words in ["model.pkl is not a pickle but ", *said]:
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"),
+    [("saved_model.pb", "a TensorFlow SavedModel"), ("MLmodel", "an MLflow model"), ("notes.txt", "a directory")],
+)
+def test_a_directory_is_called_what_it_is(tmp_path: Path, inside: str, said: str) -> None:
+    """model.pkl may be a directory, which no list of files would explain."""
+    (tmp_path / "model.pkl").mkdir()
+    (tmp_path / "model.pkl" / inside).touch()
+    message = diagnosis.of_missing_artifact(tmp_path, ["model.pkl"])
+    assert f"model.pkl is not a pickle but {said}" in message
+    assert inside in message
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            ModuleNotFoundError("No module named 'pandas.core.indexes.numeric'", name="pandas.core.indexes.numeric"),
+            "made with pandas 1: put pandas<2 into",
+        ),
+        (ModuleNotFoundError("No module named 'numpy._core.x'", name="numpy._core.x"), "made with NumPy 2"),
+        (ModuleNotFoundError("No module named 'imblearn'", name="imblearn"), "Add imbalanced-learn to"),
+        (ModuleNotFoundError("No module named 'pandas.odd'", name="pandas.odd"), "Pin pandas to the version"),
+        (
+            AttributeError("Can't get attribute 'Gone' on <module 'pandas.core.x' from 'y'>"),
+            "Pin pandas to the version",
+        ),
+        (TypeError("code() argument 13 must be str, not int"), "PYTHON_VERSION=3.10"),
+        (TypeError("code() takes at most 16 arguments (18 given)"), "PYTHON_VERSION=3.12"),
+        (TypeError("code expected at most 16 arguments, got 18"), "functions of Python 3.11 or newer"),
+        (ValueError("unsupported pickle protocol: 9"), "PYTHON_VERSION=3."),
+        (ValueError("<class 'MT19937'> is not a known BitGenerator module."), "such as numpy<2 or numpy>=2"),
+        (
+            RuntimeError("Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False."),
+            "save it after model.to('cpu')",
+        ),
+        (
+            OSError("libgomp.so.1: cannot open shared object file: No such file or directory"),
+            "needs the system library libgomp.so.1: install it by apt-get",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_the_remedy_fits_the_cause(error: Exception, said: str) -> None:
+    """What a library says when it cannot load becomes the cause and what helps."""
+    assert said in diagnosis.of_loading(error, Path("model.pkl"))
+
+
+def test_the_package_that_failed_is_named() -> None:
+    """An exception from inside a package is about that package, not about scikit-learn."""
+    with pytest.raises(np.linalg.LinAlgError) as caught:
+        np.linalg.inv(np.zeros((2, 2)))
+    assert "Pin numpy to the version" in diagnosis.of_loading(caught.value, Path("model.pkl"))
