@@ -159,7 +159,7 @@ static int shortened(const byte *p, const byte *end, int64_t exponent, double *v
 }
 
 /* Reads a number at p; behind it, or NULL if there is none. `strict` is JSON's grammar, else float()'s decimal one. */
-static const byte *number(const byte *p, const byte *end, int strict, Number *out)
+static inline const byte *number(const byte *p, const byte *end, int strict, Number *out)
 {
     int negative = 0;
     if (p < end && (*p == '-' || (*p == '+' && !strict)))
@@ -279,7 +279,8 @@ static const byte *csv_cell(Reading *r, const byte *start)
         return keep(r, &got, start) ? start : NULL;
     const byte *digits = past_blanks(start, r->end), *p = number(digits, r->end, 0, &got);
     if (p != NULL) {
-        p = past_blanks(p, r->end);
+        if (p < r->end && *p != ',')
+            p = past_blanks(p, r->end);
         if (p - start <= LONGEST_CELL && ends_cell(p, r->end))
             return keep(r, &got, digits) ? p : NULL;
     }
