@@ -1,0 +1,383 @@
+"""Computes a program with NumPy alone, in the estimator's own order of operations: the same bits.
+
+`evaluator` turns a node into a function of rows: a matrix, or a list of columns (object arrays for texts). Refused is
+the estimator's own complaint about rows; Unproven hands rows back that only the estimator itself may judge.
+Answers are new arrays; rows are never changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import native
+from . import operations as op
+from .operations import Array
+from .program import Node, in_order
+
+
+class Refused(ValueError):
+    """What the estimator says of rows that it does not take."""
+
+
+class Unproven(Exception):
+    """Rows of a kind that the program was not proven on."""
+
+
+Function = Callable[..., Any]
+
+
+def evaluator(node: Node, natively: bool = True) -> Callable[[Any], Any]:
+    """Rows -> the node's value. `natively`: with native.c where it is built."""
+    nodes = in_order([node])
+    places = {id(one): place for place, one in enumerate(nodes)}
+    functions = {**FUNCTIONS, **NATIVE} if natively and native.available else FUNCTIONS
+    calls = [(functions[type(n.operation)](n.operation), [places[id(i)] for i in n.inputs]) for n in nodes[1:]]
+    if all(inputs == [place] for place, (_, inputs) in enumerate(calls)):
+        return _chain([call for call, _ in calls])
+
+    def evaluate(rows: Any) -> Any:
+        values = [rows]
+        for call, inputs in calls:
+            values.append(call(*[values[place] for place in inputs]))
+        return values[-1]
+
+    return evaluate
+
+
+def _chain(calls: list[Function]) -> Callable[[Any], Any]:
+    def evaluate(rows: Any) -> Any:
+        for call in calls:
+            rows = call(rows)
+        return rows
+
+    return evaluate
+
+
+# ---- columns ---------------------------------------------------------------------------------------------------------
+
+
+def numbers(o: op.Numbers) -> Function:
+    places = o.places.tolist()
+
+    def function(rows: Any) -> Array:
+        if isinstance(rows, list):
+            return np.stack([rows[place] for place in places], axis=1).astype(np.float64, copy=False)
+        return rows[:, places].astype(np.float64, copy=False)  # type: ignore[no-any-return]
+
+    return function
+
+
+def lookup(o: op.Lookup) -> Function:
+    codes: dict[Any, int] = {key: code for code, key in enumerate(o.keys.tolist())}
+    find, place, kind = codes.get, o.place, type(o.keys.tolist()[0])
+
+    def odd(value: Any) -> int:
+        code = -1
+        if value is None:
+            code = o.none
+        elif isinstance(value, float) and value != value:
+            code = o.missing
+        elif type(value) is kind:
+            code = o.unknown
+        if code < 0:
+            raise Unproven
+        return code
+
+    def function(rows: Any) -> Array:
+        cells = (rows[place] if isinstance(rows, list) else rows[:, place]).tolist()
+        found = [find(cell, -1) for cell in cells]
+        if -1 in found:
+            found = [odd(cells[i]) if code == -1 else code for i, code in enumerate(found)]
+        return o.table.take(found, axis=0)
+
+    return function
+
+
+def join(o: op.Join) -> Function:
+    order: Any = "F" if o.order == "F" else "C"
+
+    def function(*parts: Array) -> Array:
+        out = np.empty((len(parts[0]), sum(part.shape[1] for part in parts)), order=order)
+        at = 0
+        for part in parts:
+            out[:, at : at + part.shape[1]] = part
+            at += part.shape[1]
+        return out
+
+    return function
+
+
+def checked(o: op.Checked) -> Function:
+    dtype = np.dtype(o.dtype) if o.dtype else None
+    refuses = bool(o.nan or o.inf)
+
+    def function(rows: Array) -> Array:
+        if dtype is not None and rows.dtype != dtype:
+            with np.errstate(over="ignore"):
+                rows = rows.astype(dtype)
+        if refuses and rows.dtype.kind == "f" and not math.isfinite(np.add.reduce(rows, axis=None)):
+            if o.nan and np.isnan(rows).any():
+                raise Refused(o.nan)
+            if o.inf and np.isinf(rows).any():
+                raise Refused(o.inf if dtype is not None else o.inf.replace("float64", rows.dtype.name))
+        return rows
+
+    return function
+
+
+def fill(o: op.Fill) -> Function:
+    def function(rows: Array) -> Array:
+        missing = np.isnan(rows)
+        if missing.any():
+            rows = rows.copy(order="K")
+            rows[missing] = o.values.take(np.nonzero(missing)[1])
+        return rows
+
+    return function
+
+
+def missing(o: op.Missing) -> Function:
+    return lambda rows: np.isnan(rows[:, o.places]).astype(np.float64)
+
+
+def arithmetic(o: op.Arithmetic) -> Function:
+    function, operand = getattr(np, o.function), o.operand
+    return lambda rows: function(rows, operand)
+
+
+def linear(o: op.Linear) -> Function:
+    weights, intercept = o.weights.T if o.transposed else o.weights, o.intercept
+    if o.sparse:
+        return lambda rows: _one_by_one(rows, weights) + intercept
+    return lambda rows: rows @ weights + intercept
+
+
+def _one_by_one(rows: Array, weights: Array) -> Array:
+    """The product of a sparse matrix: from zero on, one column after the other."""
+    wide = weights if weights.ndim == 2 else weights[:, None]
+    total = np.zeros((len(rows), wide.shape[1]))
+    for column, weight in zip(rows.T, wide, strict=True):
+        total += column[:, None] * weight
+    return total if weights.ndim == 2 else total[:, 0]
+
+
+# ---- trees -----------------------------------------------------------------------------------------------------------
+
+BLOCK = 2**18
+"""Walks (rows x trees) at a time: what they need stays in the cache."""
+
+
+def trees(o: op.Trees) -> Function:
+    walk = _special_walk(o) if np.any(o.feature & ~np.uint32(op.FEATURE)) else _plain_walk(o)
+    height = max(1, BLOCK // len(o.roots))
+    table, straight = np.ascontiguousarray(o.values.T), o.values.shape[1] == len(o.start)
+    mine = [np.flatnonzero(o.columns == output) for output in range(len(o.start))]
+
+    def sums(rows: Array) -> Array:
+        leaves = walk(np.ascontiguousarray(rows, o.precision))
+        out = np.empty((len(rows), len(o.start)), order="F" if o.order == "F" else "C")
+        for output, start in enumerate(o.start):
+            values = table[output].take(leaves) if straight else table[0].take(leaves[:, mine[output]])
+            out[:, output] = _running(values, start)
+        return out
+
+    def function(rows: Array) -> Array:
+        if len(rows) <= height:
+            return sums(rows)
+        out = np.empty((len(rows), len(o.start)), order="F" if o.order == "F" else "C")
+        for first in range(0, len(rows), height):
+            out[first : first + height] = sums(rows[first : first + height])
+        return out
+
+    return function
+
+
+def native_trees(o: op.Trees) -> Function:
+    kept: list[Any] = []
+
+    def function(rows: Array) -> Array:
+        if not kept:  # it has to know how wide the rows are
+            kept.append(native.forest(o, rows.shape[1]))
+        out = np.tile(o.start, (len(rows), 1))
+        kept[0].add(np.ascontiguousarray(rows, o.precision), out)
+        return np.asfortranarray(out) if o.order == "F" else out
+
+    return function
+
+
+def _running(values: Array, start: float) -> Array:
+    """The sum of each row from `start` on, from left to right, as `total += value` makes it."""
+    if values.shape[1]:
+        values[:, 0] += start
+    return np.add.accumulate(values, axis=1)[:, -1]  # type: ignore[no-any-return]
+
+
+def _plain_walk(o: op.Trees) -> Callable[[Array], Array]:
+    """No flags: left unless the value is above the threshold."""
+    feature, left = o.feature.astype(np.intp), o.left.astype(np.intp)
+    threshold = _single(o.threshold) if o.precision == "float32" else o.threshold
+    roots = o.roots.astype(np.intp)
+    levels = _levels(o)
+
+    def walk(rows: Array) -> Array:
+        at = np.broadcast_to(roots, (len(rows), len(roots)))
+        flat, base = rows.ravel(), (np.arange(len(rows)) * rows.shape[1])[:, None]
+        for _ in range(levels):
+            cells = flat.take(feature.take(at) + base)
+            at = left.take(at) + (cells > threshold.take(at))
+        return at
+
+    return walk
+
+
+def _special_walk(o: op.Trees) -> Callable[[Array], Array]:
+    feature, left = (o.feature & op.FEATURE).astype(np.intp), o.left.astype(np.intp)
+    missing_right = (o.feature & op.MISSING_RIGHT) != 0
+    other_right, zero_missing = (o.feature & op.OTHER_RIGHT) != 0, (o.feature & op.ZERO_MISSING) != 0
+    categorical, towards_zero = (o.feature & op.CATEGORICAL) != 0, (o.feature & op.TOWARDS_ZERO) != 0
+    number = np.where(categorical, o.threshold, 0).astype(np.intp)
+    any_zero, any_category = zero_missing.any(), categorical.any()
+    levels = _levels(o)
+
+    def in_no_set(cells: Array, at: Array) -> Array:
+        """Whether categories go right."""
+        first = o.boundaries.take(number.take(at))
+        size = 32 * (o.boundaries.take(number.take(at) + 1) - first)
+        beyond = ~(cells < size) | (cells <= -1) | ((cells < 0) & ~towards_zero.take(at))
+        codes = np.where(beyond, 0, cells).astype(np.intp)
+        words = o.sets.take(np.where(beyond, 0, first + (codes >> 5)))
+        outside = (words >> (codes & 31).astype(np.uint32)) & np.uint32(1) == 0
+        return np.where(beyond, other_right.take(at), outside)
+
+    def walk(rows: Array) -> Array:
+        at = np.broadcast_to(o.roots.astype(np.intp), (len(rows), len(o.roots)))
+        flat, base = rows.ravel(), (np.arange(len(rows)) * rows.shape[1])[:, None]
+        for _ in range(levels):
+            cells = flat.take(feature.take(at) + base)
+            absent = np.isnan(cells)
+            right = cells > o.threshold.take(at)
+            if any_category:
+                chosen = categorical.take(at)
+                right[chosen] = in_no_set(cells[chosen], at[chosen])
+            if any_zero:
+                absent |= zero_missing.take(at) & (np.abs(cells) <= np.float32(1e-35))
+            at = left.take(at) + np.where(absent, missing_right.take(at), right)
+        return at
+
+    return walk
+
+
+def _single(threshold: Array) -> Array:
+    """The largest float32 that is not above each threshold: comparisons of float32 values come out the same."""
+    with np.errstate(over="ignore"):
+        single = threshold.astype(np.float32)
+    return np.where(single > threshold, np.nextafter(single, np.float32(-np.inf)), single)
+
+
+def _levels(o: op.Trees) -> int:
+    """Steps of the longest walk."""
+    at, level = np.unique(o.roots), 0
+    while len(at := at[o.left[at] != at]):
+        at = np.concatenate([o.left[at], o.left[at] + 1])
+        level += 1
+    return level
+
+
+# ---- from scores to answers ------------------------------------------------------------------------------------------
+
+
+def _expit(value: float) -> float:
+    """With C's exp, as SciPy has it: NumPy's own rounds differently."""
+    return 1.0 / (1.0 + math.exp(-value)) if value > -709.0 else 1.0 / (1.0 + _exp(-value))
+
+
+def _exp(value: float) -> float:
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
+
+
+def expit(scores: Array) -> Array:
+    return np.array(list(map(_expit, scores.ravel().tolist()))).reshape(scores.shape)
+
+
+def softmax(scores: Array) -> Array:
+    scores = scores - np.max(scores, axis=1).reshape((-1, 1))
+    np.exp(scores, out=scores)
+    scores /= np.sum(scores, axis=1).reshape((-1, 1))
+    return scores
+
+
+def two_columns(positive: Array) -> Array:
+    out = np.empty((len(positive), 2))
+    out[:, 1] = positive.ravel()
+    out[:, 0] = 1 - out[:, 1]
+    return out
+
+
+def normalized(values: Array) -> Array:
+    return values / np.sum(values, axis=1)[:, None]  # type: ignore[no-any-return]
+
+
+NAMED: dict[str, Function] = {
+    "expit": expit,
+    "half_logit": lambda scores: expit(2 * scores),
+    "exp": np.exp,
+    "exp1": np.expm1,
+    "square": np.square,
+    "softmax": softmax,
+    "two_columns": two_columns,
+    "normalized": normalized,
+    "ravel": lambda scores: scores.ravel(),
+    "as_column": lambda scores: scores.reshape(-1, 1),
+}
+
+
+def columns(o: op.Columns) -> Function:
+    if o.end == -1:
+        return lambda rows: rows[:, o.first]
+    return lambda rows: rows[:, o.first : o.end]
+
+
+def average(o: op.Average) -> Function:
+    weights = o.weights if len(o.weights) else None
+    return lambda *parts: np.average(np.asarray(parts), axis=0, weights=weights)
+
+
+CHOICES: dict[str, Function] = {
+    "argmax": lambda scores: np.argmax(scores, axis=1),
+    "positive": lambda scores: (scores.ravel() > 0).astype(np.intp),
+    "not_negative": lambda scores: (scores.ravel() >= 0).astype(np.intp),
+    "half": lambda scores: (scores.ravel() > 0.5).astype(np.intp),
+}
+
+
+def labels(o: op.Labels) -> Function:
+    classes = o.classes.astype(object) if o.objects else o.classes
+    choose = CHOICES[o.rule]
+    return lambda scores: classes.take(choose(scores))
+
+
+FUNCTIONS: dict[type[op.Operation], Callable[[Any], Function]] = {
+    op.Numbers: numbers,
+    op.Lookup: lookup,
+    op.Join: join,
+    op.Checked: checked,
+    op.Fill: fill,
+    op.Missing: missing,
+    op.Arithmetic: arithmetic,
+    op.Trees: trees,
+    op.Linear: linear,
+    op.Function: lambda o: NAMED[o.name],
+    op.Columns: columns,
+    op.Average: average,
+    op.Labels: labels,
+}
+
+NATIVE: dict[type[op.Operation], Callable[[Any], Function]] = {op.Trees: native_trees}
+"""What native.c computes instead, where it is built."""

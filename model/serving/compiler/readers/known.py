@@ -1,0 +1,65 @@
+"""Every family that can be read: (module, qualified name) of the exact class -> its reader.
+
+Strings, so that no library is imported that is not used. A subclass may mean anything by its methods: it is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..operations import Rows
+from ..program import Node, Program, check
+from . import columns, linear, steps, trees
+from .reading import Declined, Methods, kind_of
+
+
+class _Known:
+    """The tables below, as readers of composed estimators use them."""
+
+    def methods(self, model: Any, rows: Node) -> Methods:
+        read = PREDICTORS.get(kind_of(model))
+        if read is None:
+            raise Declined(f"{'.'.join(kind_of(model))} is not a family that can be compiled")
+        patched = [name for name in METHODS if name in getattr(model, "__dict__", ())]
+        if patched:
+            raise Declined(f"{type(model).__qualname__}.{patched[0]} is patched")
+        methods = read(model, rows, self)
+        return {name: node for name, node in methods.items() if hasattr(model, name)}
+
+    def transformed(self, step: Any, rows: Node) -> Node:
+        steps.must_be_plain(step)
+        read = TRANSFORMERS.get(kind_of(step))
+        if read is None:
+            raise Declined(f"{'.'.join(kind_of(step))} is not a step that can be compiled")
+        return read(step, rows, self)
+
+
+def program_of(model: Any) -> Program:
+    """Reads a fitted estimator; it may be asked for predictions. Raises Declined with the reason."""
+    try:
+        if kind_of(model) not in PREDICTORS:
+            raise Declined(f"{'.'.join(kind_of(model))} is not a family that can be compiled")
+        names = getattr(model, "feature_names_in_", None)
+        rows = Node(Rows(int(model.n_features_in_)))
+        program = Program(None if names is None else tuple(map(str, names)), _Known().methods(model, rows))
+        if not program.methods:
+            raise Declined("the model has none of the methods")
+        check(program)
+    except (ImportError, AttributeError, KeyError, TypeError, ValueError, IndexError) as exc:
+        # an unfitted model, or a version of the library whose private parts differ
+        name = type(model).__qualname__
+        raise Declined(f"{name} of this version reads differently ({type(exc).__name__}: {exc})") from exc
+    return program
+
+
+METHODS = ("predict", "predict_proba", "decision_function", "score_samples", "transform")
+PREDICTORS: dict[tuple[str, str], Callable[..., Methods]] = {
+    **trees.PREDICTORS,
+    **linear.PREDICTORS,
+    **steps.PREDICTORS,
+}
+TRANSFORMERS: dict[tuple[str, str], Callable[..., Node]] = {**steps.TRANSFORMERS, **columns.TRANSFORMERS}
+__all__ = ["PREDICTORS", "TRANSFORMERS", "Declined", "np", "program_of"]

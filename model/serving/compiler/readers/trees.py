@@ -1,0 +1,257 @@
+"""scikit-learn's trees: single ones, forests, gradient boosting, histogram boosting, isolation forests.
+
+Each family's nodes are renumbered so that the right child follows the left one and children follow their parent; then
+one operation adds the leaves of all trees in the estimator's own order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..operations import (
+    CATEGORICAL,
+    MISSING_RIGHT,
+    OTHER_RIGHT,
+    Arithmetic,
+    Array,
+    Function,
+    Labels,
+    Trees,
+)
+from ..program import Node
+from .reading import Declined, Methods, Reading, checked, whole
+
+MOST_COLUMNS = 2**24 - 1
+
+
+@dataclass
+class Wood:
+    """One tree, as arrays of nodes: `feature` counts only where a node is no leaf."""
+
+    left: Array
+    right: Array
+    feature: Array
+    threshold: Array
+    values: Array
+    flags: Array
+    leaf: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.leaf = self.left == self.right
+
+    def order(self) -> Array:
+        """The nodes by level, so that two children stand side by side behind their parent."""
+        levels, at = [], np.zeros(1, np.intp)
+        while len(at):
+            levels.append(at)
+            inner = at[~self.leaf[at]]
+            at = np.column_stack([self.left[inner], self.right[inner]]).ravel()
+        return np.concatenate(levels)
+
+
+def planted(trees: Iterable[Wood], **kwargs: Any) -> Trees:
+    """All trees in one operation. `kwargs`: the fields of Trees that are not nodes."""
+    roots, parts, first = [], [], 0
+    for tree in trees:
+        order = tree.order()
+        place = np.empty(len(tree.leaf), np.int64)
+        place[order] = np.arange(first, first + len(order))
+        leaf = tree.leaf[order]
+        roots.append(first)
+        parts.append(
+            (
+                np.where(leaf, np.inf, tree.threshold[order]),
+                np.where(leaf, 0, tree.feature[order].astype(np.int64) | tree.flags[order]).astype(np.uint32),
+                np.where(leaf, place[order], place[tree.left[order]]).astype(np.int32),
+                np.where(leaf[:, None], tree.values[order], 0.0),
+            )
+        )
+        first += len(order)
+    threshold, feature, left, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    given = {"sets": np.zeros(0, np.uint32), "boundaries": np.zeros(1, np.int64), "precision": "float32", "order": "C"}
+    columns = kwargs.pop("columns", np.zeros(len(roots), np.int32))
+    return Trees(
+        np.array(roots, np.int64), columns, threshold, feature, left, values.astype(np.float64), **{**given, **kwargs}
+    )
+
+
+def of_sklearn(tree: Any, columns: int, scale: float = 1.0) -> Wood:
+    """A sklearn.tree tree; `columns` of its leaves' values count."""
+    values = scale * tree.value.reshape(tree.node_count, -1)[:, :columns]
+    missing = getattr(tree, "missing_go_to_left", np.zeros(tree.node_count))
+    flags = np.where(missing, 0, MISSING_RIGHT)
+    if not np.any(missing) and not _takes_nan(tree):
+        flags[:] = 0  # NaN never comes: plain comparisons are enough
+    left, right = tree.children_left.astype(np.intp), tree.children_right.astype(np.intp)
+    return Wood(left, right, np.maximum(tree.feature, 0), tree.threshold, values, flags)
+
+
+def _takes_nan(tree: Any) -> bool:
+    return bool(np.any(getattr(tree, "missing_go_to_left", 0)))
+
+
+def _summed(model: Any, rows: Node, columns: int) -> Node:
+    trees = [estimator.tree_ for estimator in model.estimators_]
+    rows = checked(model, rows, dtype="float32")
+    flagged = [of_sklearn(tree, columns) for tree in trees]
+    if rows.operation.nan == "":  # type: ignore[attr-defined]
+        _mark_missing(flagged, trees)
+    return rows.then(planted(flagged, start=np.zeros(columns)))
+
+
+def _mark_missing(woods: list[Wood], trees: list[Any]) -> None:
+    for wood, tree in zip(woods, trees, strict=True):
+        wood.flags = np.where(tree.missing_go_to_left, 0, MISSING_RIGHT)
+
+
+def forest_classifier(model: Any, rows: Node, reading: Reading) -> Methods:
+    if model.n_outputs_ != 1:
+        raise Declined("more than one output")
+    sums = _summed(model, rows, int(model.n_classes_))
+    proba = sums.then(Arithmetic("divide", np.array(len(model.estimators_))))
+    return _classes(model, proba)
+
+
+def _classes(model: Any, proba: Node) -> Methods:
+    labels = Labels(whole(model.classes_), "argmax", model.classes_.dtype == object)
+    return {"predict": proba.then(labels), "predict_proba": proba}
+
+
+def forest_regressor(model: Any, rows: Node, reading: Reading) -> Methods:
+    means = _summed(model, rows, int(model.n_outputs_)).then(Arithmetic("divide", np.array(len(model.estimators_))))
+    return {"predict": means.then(Function("ravel")) if model.n_outputs_ == 1 else means}
+
+
+@dataclass
+class _Alone:
+    """A single tree as a forest of one."""
+
+    model: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return [self.model] if name == "estimators_" else getattr(self.model, name)
+
+
+def tree_classifier(model: Any, rows: Node, reading: Reading) -> Methods:
+    if model.n_outputs_ != 1:
+        raise Declined("more than one output")
+    return _classes(model, _summed(_Alone(model), rows, int(model.n_classes_)))
+
+
+def tree_regressor(model: Any, rows: Node, reading: Reading) -> Methods:
+    value = _summed(_Alone(model), rows, int(model.n_outputs_))
+    return {"predict": value.then(Function("ravel")) if model.n_outputs_ == 1 else value}
+
+
+# ---- boosting --------------------------------------------------------------------------------------------------------
+
+PROBABILITIES = {
+    "HalfBinomialLoss": ("expit", "two_columns"),
+    "ExponentialLoss": ("half_logit", "two_columns"),
+    "HalfMultinomialLoss": ("softmax",),
+}
+"""Class of the loss -> how raw scores become probabilities."""
+INVERSES = {"IdentityLink": (), "LogLink": ("exp",)}
+"""Class of a regression's link -> its inverse."""
+
+
+def _boosted(model: Any, raw: Node, outputs: int, rule: str) -> Methods:
+    single = outputs == 1
+    if not hasattr(model, "classes_"):
+        value = raw.then(Function("ravel"))
+        for name in INVERSES[type(model._loss.link).__name__]:
+            value = value.then(Function(name))
+        return {"predict": value}
+    labels = Labels(whole(model.classes_), rule if single else "argmax", model.classes_.dtype == object)
+    methods = {"predict": raw.then(labels), "decision_function": raw.then(Function("ravel")) if single else raw}
+    if (names := PROBABILITIES.get(type(model._loss).__name__)) is not None:
+        proba = raw
+        for name in names:
+            proba = proba.then(Function(name))
+        methods["predict_proba"] = proba
+    return methods
+
+
+def gradient_boosting(model: Any, rows: Node, reading: Reading) -> Methods:
+    stages, rate = model.estimators_, float(model.learning_rate)
+    if type(model.init_).__name__ not in ("DummyClassifier", "DummyRegressor") and model.init_ != "zero":
+        raise Declined("its init estimator looks at the rows")
+    outputs = stages.shape[1]
+    start = model._raw_predict_init(np.zeros((1, model.n_features_in_), np.float32)).ravel()
+    woods = [of_sklearn(estimator.tree_, 1, rate) for estimator in stages.ravel()]
+    columns = np.tile(np.arange(outputs, dtype=np.int32), len(stages))
+    rows = checked(model, rows, dtype="float32")
+    return _boosted(model, rows.then(planted(woods, start=start, columns=columns)), outputs, "not_negative")
+
+
+def hist_gradient_boosting(model: Any, rows: Node, reading: Reading) -> Methods:
+    predictors, start = model._predictors, model._baseline_prediction.ravel().astype(np.float64)
+    if model._preprocessor is not None:
+        rows = reading.transformed(model._preprocessor, rows)
+        known, feature_map = model._bin_mapper.make_known_categories_bitsets()
+    else:
+        rows = checked(model, rows, dtype="float64")
+        known, feature_map = np.zeros((0, 8), np.uint32), np.zeros(0, np.uint32)
+    sets: list[Array] = []
+    woods = [_histogram(tree, known, feature_map, sets) for iteration in predictors for tree in iteration]
+    columns = np.tile(np.arange(len(start), dtype=np.int32), len(predictors))
+    trees = planted(
+        woods,
+        start=start,
+        columns=columns,
+        precision="float64",
+        order="F",  # as the estimator has it: softmax rounds by layout
+        sets=np.concatenate([np.zeros(0, np.uint32), *sets]),
+        boundaries=np.arange(len(sets) + 1, dtype=np.int64) * 8,
+    )
+    return _boosted(model, rows.then(trees), len(start), "positive")
+
+
+def _histogram(tree: Any, known: Array, feature_map: Array, sets: list[Array]) -> Wood:
+    """One of its trees; the categories of its nodes are appended to `sets`, those that are unknown where NaN goes."""
+    nodes = tree.nodes
+    missing_left = nodes["missing_go_to_left"] != 0
+    flags = np.where(missing_left, 0, MISSING_RIGHT)
+    threshold = nodes["num_threshold"].astype(np.float64)
+    for node in np.flatnonzero((nodes["is_categorical"] != 0) & (nodes["is_leaf"] == 0)):
+        goes_left = tree.raw_left_cat_bitsets[nodes["bitset_idx"][node]]
+        if missing_left[node]:
+            goes_left = goes_left | ~known[feature_map[nodes["feature_idx"][node]]]
+        flags[node] |= CATEGORICAL | (0 if missing_left[node] else OTHER_RIGHT)
+        threshold[node] = len(sets)
+        sets.append(goes_left.astype(np.uint32))
+    leaf = nodes["is_leaf"] != 0
+    left, right = (np.where(leaf, -1, nodes[side].astype(np.intp)) for side in ("left", "right"))
+    return Wood(left, right, nodes["feature_idx"].astype(np.int64), threshold, nodes["value"][:, None], flags)
+
+
+PREDICTORS = {
+    **dict.fromkeys(
+        [("sklearn.ensemble._forest", f"{name}Classifier") for name in ("RandomForest", "ExtraTrees")],
+        forest_classifier,
+    ),
+    **dict.fromkeys(
+        [("sklearn.ensemble._forest", f"{name}Regressor") for name in ("RandomForest", "ExtraTrees")], forest_regressor
+    ),
+    **dict.fromkeys(
+        [("sklearn.tree._classes", f"{name}Classifier") for name in ("DecisionTree", "ExtraTree")], tree_classifier
+    ),
+    **dict.fromkeys(
+        [("sklearn.tree._classes", f"{name}Regressor") for name in ("DecisionTree", "ExtraTree")], tree_regressor
+    ),
+    **dict.fromkeys(
+        [("sklearn.ensemble._gb", f"GradientBoosting{kind}") for kind in ("Classifier", "Regressor")],
+        gradient_boosting,
+    ),
+    **dict.fromkeys(
+        [
+            ("sklearn.ensemble._hist_gradient_boosting.gradient_boosting", f"HistGradientBoosting{kind}")
+            for kind in ("Classifier", "Regressor")
+        ],
+        hist_gradient_boosting,
+    ),
+}
