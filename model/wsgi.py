@@ -29,7 +29,8 @@ log = logging.getLogger("serving")
 def load() -> Engine:
     """The engine of the model that serves. Ends the process, with the reason in the log, when it cannot."""
     try:
-        return Engine(loading.load(artifact.find(config), config.predict_method), config)
+        fast = config.fast_paths == "on"
+        return Engine(loading.load(artifact.find(config), config.predict_method, compiled=fast), config)
     except ModelNotUsable as exc:
         log.error("the model cannot serve: %s", exc)
         log.debug("the traceback:", exc_info=exc)

@@ -10,6 +10,7 @@ USAGE = """\
 usage: docker run IMAGE serve     answer /ping and /invocations on port 8080
        docker run IMAGE train     copy the model to /opt/ml/model
        docker run IMAGE check     load the model, predict a sample row, and say what would be served
+       docker run IMAGE compile   make the model's program (model.compiled.npz), with which the server starts at once
 To run another program: docker run --entrypoint PROGRAM IMAGE …"""
 
 
@@ -21,6 +22,8 @@ def main(arguments: list[str]) -> int:
             from .commands.train import main as run
         case ["check"]:
             from .commands.check import main as run
+        case ["compile"]:
+            from .commands.compile import main as run
         case ["-h" | "--help" | "help"]:
             print(USAGE)
             return 0

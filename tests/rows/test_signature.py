@@ -32,6 +32,7 @@ from serving.models import sample
 from serving.models.inspection import signature_of
 from serving.models.sample import load_sample, save_sample
 from serving.rows import blame
+from serving.rows.decoded import dressed
 from serving.rows.made_up import sample_rows
 from serving.rows.signature import Column, Signature
 
@@ -106,7 +107,8 @@ def test_block_equals_frame(name):
         warnings.simplefilter("ignore")
         assert np.array_equal(model.predict(decoded.block), model.predict(decoded.rows))
     assert decoded.block.flags.f_contiguous
-    assert decoded.joined([decoded]).equals(pd.concat([decoded.rows] * 2, ignore_index=True))
+    joined = dressed(decoded.joined([decoded]), signature_of(model))
+    assert joined.equals(pd.concat([decoded.rows] * 2, ignore_index=True))
 
 
 def test_joined_requests_are_what_pandas_makes_of_their_frames():
@@ -118,7 +120,7 @@ def test_joined_requests_are_what_pandas_makes_of_their_frames():
     mixed = Signature("frame", tuple(columns))
     one, two, with_none = (decode(body, "text/csv", None, mixed, 10**8) for body in bodies)
     assert one.batch_key == two.batch_key != with_none.batch_key  # objects with a None are objects, those without str
-    joined = one.joined([two])
+    joined = dressed(one.joined([two]), mixed)
     pd.testing.assert_frame_equal(joined, pd.concat([one.rows, two.rows], ignore_index=True), check_exact=True)
     assert joined["text"].isna().tolist() == [False, True, False]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 import time
 from collections import Counter
@@ -11,10 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import numpy as np
-import pandas as pd
 import pytest
-from sklearn.linear_model import LinearRegression
 
 from running import PAYLOAD, Native, Running, make_program, runtime_dir, wait_until
 
@@ -137,19 +133,6 @@ def test_the_switches_change_nothing_but_the_way(serve: Serve, setting: dict[str
     else:  # proven while the server is answering already
         wait_until(lambda: "fast path: Pipeline (predict" in running.log)
         assert running.post(PAYLOAD).text.startswith("setosa\nvirginica\n")
-
-
-@pytest.mark.parametrize("named", [True, False])
-def test_a_model_that_was_fitted_on_arrays_is_served_without_pandas(serve: Serve, tmp_path: Path, named: bool) -> None:
-    """Its 30 MB are loaded where the model wants DataFrames, and not where scikit-learn alone would import it."""
-    rows = np.arange(12.0).reshape(6, 2)
-    model = LinearRegression().fit(pd.DataFrame(rows, columns=["a", "b"]) if named else rows, rows @ [1, 2])
-    running = serve(program=make_program(tmp_path, model=pickle.dumps(model))).until_ready()
-    assert float(running.post(b"1,2\n").text) == pytest.approx(5)
-    for worker in (runtime_dir(running) / "workers").iterdir():
-        libraries = Path(f"/proc/{worker.name}/maps").read_text()
-        assert "/sklearn/" in libraries
-        assert ("/pandas/" in libraries) == named
 
 
 def test_a_worker_that_dies_is_missed_by_ping(nginx: None, serve: Serve, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def _explained(model: LoadedModel, job: Job, error: BaseException) -> BaseExcept
     """A 400 when the rows are to blame, else a 500 that names the exception and keeps the traceback for the log."""
     if isinstance(error, ServingError):
         return error
-    blamed = blame.explain(job.decoded.rows, model.signature, error)
+    blamed = blame.explain(job.decoded.raw, model.signature, error)
     if blamed is not None:
         return blamed
     failed = ModelFailed(f"transformation failed: {diagnosis.named(error)}")

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..compiler import fast_paths
 from ..errors import ModelNotUsable, NotReady, Overloaded, PredictionTimeout
 from ..formats import media_types
 from ..formats.budget import Bounds
@@ -82,14 +81,13 @@ class Engine:
         self._predictor = loop.thread()
 
     def prove_fast_paths(self) -> None:
-        """In a thread, while requests are answered by the estimator's own methods: a proof takes up to a second."""
+        """In a thread, while requests are answered by the estimator's own methods: a proof takes up to a second.
+        A model that came with its program is proven already."""
         if self.config.fast_paths == "on":
             prover = self._loop.thread()
-            prove = functools.partial(fast_paths.accelerate, self.model.model, self._samples())
-            proven = prover.run(prove, float("inf"))
+            log.info(prover.run(self.model.compile, float("inf")))
             prover.end()
-            self.metrics.fast_path = bool(proven.methods)
-            log.info(proven.description)
+            self.metrics.fast_path = self.model.compiled is not None
 
     def stop(self) -> None:
         """Ends. Nothing may be waiting, nor come any more."""

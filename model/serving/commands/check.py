@@ -14,10 +14,11 @@ def main() -> int:
     logging.basicConfig(level="INFO", format="check: %(message)s")
     try:
         config = settings.load()
-        model = loading.load(artifact.find(config), config.predict_method)
+        model = loading.load(artifact.find(config), config.predict_method, compiled=config.fast_paths == "on")
         model.warm_up()
     except (ModelNotUsable, SettingError) as exc:
         print(f"check: the model cannot serve: {exc}", file=sys.stderr)
         return 1
-    print(f"check: {model.source} is a {type(model.model).__name__} and predicts {model.signature.describe()}")
+    name = model.compiled.name if model.compiled else type(model.model).__name__
+    print(f"check: {model.source} is a {name} and predicts {model.signature.describe()}")
     return 0

@@ -17,8 +17,10 @@ from pathlib import Path
 from types import FrameType
 
 from .. import settings
+from ..compiler.compiling import NotCompiled
 from ..errors import ModelNotUsable, SettingError
-from ..models import loading
+from ..models import compiling, loading
+from ..models.loaded import LoadedModel
 from ..settings import PROGRAM_DIR
 
 FAILURE_CHARACTERS = 1024
@@ -35,8 +37,11 @@ def main() -> int:
         config = settings.load()
         failure = config.base_dir / "output/failure"
         print(f"train: {given(config.base_dir / 'input/config')}", flush=True)
-        loading.load(PROGRAM_DIR, config.predict_method).warm_up()
+        model = loading.load(PROGRAM_DIR, config.predict_method, compiled=config.fast_paths == "on")
+        model.warm_up()
         copied = copy_artifact(PROGRAM_DIR, config.model_dir)
+        if model.compiled is None and config.fast_paths == "on":
+            print(f"train: {_compiled(model, config.model_dir)}", flush=True)
     except Stopped:
         return _fail(failure, "stopped by SIGTERM before the model was copied", 128 + signal.SIGTERM)
     except (ModelNotUsable, SettingError) as exc:
@@ -45,6 +50,14 @@ def main() -> int:
         return _fail(failure, f"{type(exc).__name__}: {exc}", 1)
     print(f"train: copied {', '.join(copied)} to {config.model_dir}", flush=True)
     return 0
+
+
+def _compiled(model: LoadedModel, directory: Path) -> str:
+    """The program goes into model.tar.gz too: an endpoint starts at once with it."""
+    try:
+        return f"compiled {compiling.write(model, directory).name}"
+    except NotCompiled as exc:
+        return f"not compiled, {exc}"
 
 
 def given(directory: Path) -> str:

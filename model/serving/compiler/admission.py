@@ -7,12 +7,11 @@ estimator's own method, so its errors and warnings stay its own.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..rows.table import Columns
+from ..rows.decoded import Columns
 from .program import Program
 
 FLOATS = frozenset(map(np.dtype, ("float64", "int64")))
@@ -76,6 +75,3 @@ class Admission:
         if place in self.texts or (self.used is not None and place not in self.used):
             return cells
         return cells.astype(np.float64)
-
-
-__all__ = ["Admission", "Callable"]

@@ -27,6 +27,10 @@ class Unproven(Exception):
     """Rows of a kind that the program was not proven on."""
 
 
+class Unknown(Unproven):
+    """A category that an encoder refuses: the estimator itself says it in its own words."""
+
+
 Function = Callable[..., Any]
 
 
@@ -83,6 +87,8 @@ def lookup(o: op.Lookup) -> Function:
             code = o.missing
         elif type(value) is kind:
             code = o.unknown
+            if code < 0:
+                raise Unknown(f"unknown category {value!r:.80}")
         if code < 0:
             raise Unproven
         return code
@@ -201,7 +207,8 @@ def native_trees(o: op.Trees) -> Function:
 
     def function(rows: Array) -> Array:
         if not kept:  # it has to know how wide the rows are
-            kept.append(native.forest(o, rows.shape[1]))
+            trees: Any = o
+            kept.append(native.forest(trees, rows.shape[1]))
         out = np.tile(o.start, (len(rows), 1))
         kept[0].add(np.ascontiguousarray(rows, o.precision), out)
         return np.asfortranarray(out) if o.order == "F" else out
@@ -213,7 +220,7 @@ def _running(values: Array, start: float) -> Array:
     """The sum of each row from `start` on, from left to right, as `total += value` makes it."""
     if values.shape[1]:
         values[:, 0] += start
-    return np.add.accumulate(values, axis=1)[:, -1]  # type: ignore[no-any-return]
+    return np.add.accumulate(values, axis=1)[:, -1]
 
 
 def _plain_walk(o: op.Trees) -> Callable[[Array], Array]:
@@ -251,7 +258,7 @@ def _special_walk(o: op.Trees) -> Callable[[Array], Array]:
         codes = np.where(beyond, 0, cells).astype(np.intp)
         words = o.sets.take(np.where(beyond, 0, first + (codes >> 5)))
         outside = (words >> (codes & 31).astype(np.uint32)) & np.uint32(1) == 0
-        return np.where(beyond, other_right.take(at), outside)
+        return np.asarray(np.where(beyond, other_right.take(at), outside))
 
     def walk(rows: Array) -> Array:
         at = np.broadcast_to(o.roots.astype(np.intp), (len(rows), len(o.roots)))
@@ -310,7 +317,7 @@ def softmax(scores: Array) -> Array:
     scores = scores - np.max(scores, axis=1).reshape((-1, 1))
     np.exp(scores, out=scores)
     scores /= np.sum(scores, axis=1).reshape((-1, 1))
-    return scores
+    return np.asarray(scores)
 
 
 def two_columns(positive: Array) -> Array:
@@ -358,7 +365,10 @@ CHOICES: dict[str, Function] = {
 
 
 def labels(o: op.Labels) -> Function:
-    classes = o.classes.astype(object) if o.objects else o.classes
+    classes = o.classes
+    if o.objects:
+        classes = np.empty(len(o.classes), dtype=object)
+        classes[:] = o.classes.tolist() if o.objects == "str" else list(o.classes)
     choose = CHOICES[o.rule]
     return lambda scores: classes.take(choose(scores))
 

@@ -190,9 +190,9 @@ class Trees(Operation):
         must(self.sets.dtype == "<u4" and self.boundaries.dtype == "<i8" and self.boundaries.ndim == 1, "sets")
         must(sets >= 0 and self.boundaries[0] >= 0 and self.boundaries[-1] <= words, "sets")
         must(self.sets.ndim == 1 and bool(np.all(np.diff(self.boundaries) >= 0)), "sets")
-        must(len(self.roots) == len(self.columns) > 0 and 0 <= self.roots.min(), "roots")
+        must(len(self.roots) == len(self.columns) > 0 and self.roots.min() >= 0, "roots")
         must(self.roots.max() < nodes, "a root that is not there")
-        must(0 <= self.columns.min() and self.columns.max() <= len(self.start) - self.values.shape[1], "outputs")
+        must(self.columns.min() >= 0 and self.columns.max() <= len(self.start) - self.values.shape[1], "outputs")
         must(self.values.shape[1] > 0 and (self.feature & FEATURE).max() < count, "a feature that is not there")
         own = np.arange(nodes)
         leaf = self.left == own
@@ -223,7 +223,9 @@ class Linear(Operation):
         return int(wide)
 
 
-FUNCTIONS = ("expit", "half_logit", "exp", "exp1", "softmax", "two_columns", "normalized", "ravel", "as_column", "square")
+FUNCTIONS = (
+    *("expit", "half_logit", "exp", "exp1", "square", "softmax", "two_columns", "normalized", "ravel", "as_column"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,14 +275,16 @@ RULES = ("argmax", "positive", "not_negative", "half")
 
 @dataclass(frozen=True, eq=False)
 class Labels(Operation):
-    """The class of each row by one of RULES. `objects`: the estimator's classes are Python objects."""
+    """The class of each row by one of RULES. `objects`: the type of the estimator's classes where they are Python
+    objects: "str" or "str_", NumPy's; else empty."""
 
     classes: Array
     rule: str
-    objects: bool
+    objects: str
 
     def width(self, *inputs: int) -> int:
         (count,) = inputs
+        must(self.objects == "" or (self.objects in ("str", "str_") and self.classes.dtype.kind == "U"), "classes")
         must(_plain(self.classes, "Uifb", 1) and self.rule in RULES and len(self.classes) > 0, "classes")
         if self.rule == "argmax":
             must(0 < count <= len(self.classes), "a class that is not there")

@@ -36,7 +36,7 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """`names`: those of a DataFrame's columns, or None for an array's. `methods`: the estimator's method -> its value."""
+    """`names`: those of a DataFrame's columns, or None for an array's. `methods`: the estimator's -> their values."""
 
     names: tuple[str, ...] | None
     methods: Mapping[str, Node]

@@ -17,7 +17,7 @@ import numpy as np
 from . import native
 from .admission import Admission
 from .evaluate import Refused, Unproven, evaluator
-from .operations import Arithmetic, Array, Join, Linear, Lookup, Numbers, Rows, Trees
+from .operations import Arithmetic, Array, Checked, Fill, Join, Linear, Lookup, Numbers, Rows, Trees
 from .program import Node, Program
 
 SIZES = (1, 2, 3, 7, 64, 201)
@@ -114,12 +114,8 @@ def same_bits(one: Any, other: Any) -> bool:
     if not isinstance(one, np.ndarray) or one.dtype != other.dtype or one.shape != other.shape:
         return False
     if one.dtype.hasobject:
-        return bool(np.array_equal(one, other)) and all(map(_same_type, one.ravel(), other.ravel()))
-    return one.tobytes() == other.tobytes()
-
-
-def _same_type(one: Any, other: Any) -> bool:
-    return type(one) is type(other)
+        return bool(np.array_equal(one, other)) and [*map(type, one.flat)] == [*map(type, other.flat)]
+    return bool(one.tobytes() == other.tobytes())
 
 
 # ---- rows that are made up -------------------------------------------------------------------------------------------
@@ -200,7 +196,7 @@ def hints(program: Program) -> dict[int, Array]:
                 column -= wide
         elif isinstance(operation, Arithmetic):
             lead(node.inputs[0], column, _undone(operation, column, values))
-        elif len(node.inputs) == 1 and not isinstance(operation, Lookup | Trees | Linear) and column < width(node.inputs[0]):
+        elif isinstance(operation, Checked | Fill):
             lead(node.inputs[0], column, values)
         return None
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..compiler import facade
+from ..compiler.artifact import Compiled
 from ..errors import ModelNotUsable
 from ..rows import made_up, predictions
+from ..rows.decoded import dressed
 from ..rows.signature import Signature
 from . import diagnosis
 from .context import Context
@@ -20,7 +23,7 @@ log = logging.getLogger(__name__)
 WARM_UP_ROWS = 3
 
 
-@dataclass(frozen=True)
+@dataclass
 class LoadedModel:
     """A model, the user's function, and what the model expects."""
 
@@ -32,6 +35,8 @@ class LoadedModel:
     """Whether transformation has a third parameter (context.py)."""
     load_seconds: float = 0.0
     own_modules: OwnModules | None = None
+    method: str = ""
+    """The one method of the model that transformation calls with the rows, doing nothing else."""
 
     def close(self) -> None:
         """Lets go of what the process keeps for the model besides itself."""
@@ -39,11 +44,33 @@ class LoadedModel:
             self.own_modules.forget()
 
     def sample_rows(self, n: int) -> Any:
-        """`n` rows that the model should take, in the form that transformation gets; None if none can be made up."""
-        return made_up.sample_rows(self.signature, n)
+        """`n` rows that the model should take, as a request's are; None if none can be made up."""
+        return made_up.raw_rows(self.signature, n)
+
+    def compile(self) -> str:
+        """Proves a program for the model, unless it came with one; from then on `model` answers by it. What is worth a
+        line in the log. It predicts: not before a fork."""
+        from ..compiler.compiling import NotCompiled, compiled
+
+        if self.compiled is None:
+            try:
+                samples = [dressed(rows, self.signature) for n in (1, 3) if (rows := self.sample_rows(n)) is not None]
+                program = compiled(self.model, samples)
+            except NotCompiled as exc:
+                return f"fast path: no, {exc}"
+            self.model = facade.Facade(program, facade.Estimator(lambda: None, program.name, self.model))
+        assert self.compiled is not None
+        return f"fast path: {self.compiled.describe()}"
+
+    @property
+    def compiled(self) -> Compiled | None:
+        return facade.behind(self.model).compiled if facade.is_facade(self.model) else None
 
     def predict(self, rows: Any, context: Context | None = None) -> Any:
-        """The user's transformation on `rows`: one prediction per row."""
+        """The user's transformation on `rows`, as a request's are: one prediction per row."""
+        if self.method and (answer := self._directly(rows)) is not NotImplemented:
+            return answer
+        rows = dressed(rows, self.signature)
         try:
             if self.takes_context:
                 return self.transformation(self.model, rows, context or Context())
@@ -51,12 +78,21 @@ class LoadedModel:
         except SystemExit as exc:  # it would end the worker, and with it everybody's requests
             raise RuntimeError("transformation called sys.exit()") from exc
 
+    def _directly(self, rows: Any) -> Any:
+        """The program's answer, without a frame in between; NotImplemented where there is none."""
+        program = self.compiled
+        if program is None or self.method not in program.program.methods:
+            return NotImplemented
+        names = program.program.names
+        fits = self.signature.form == "array" if names is None else self.signature.given_names == names
+        return facade.answer(self.model, self.method, rows) if fits else NotImplemented
+
     def warm_up(self) -> None:
         """Predicts three sample rows; of two, (mean, std) would be one each. Raises ModelNotUsable when that fails, or
         when no plausible row is known and the model is plainly not fitted."""
         rows = self.sample_rows(WARM_UP_ROWS)
         if rows is None:
-            if _is_unfitted(self.model):
+            if not facade.is_facade(self.model) and _is_unfitted(self.model):
                 raise ModelNotUsable(diagnosis.of_unfitted(self.model))
             log.info("no warm-up prediction: the model does not tell which rows it expects")
             return

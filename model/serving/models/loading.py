@@ -6,10 +6,7 @@ serves. Whatever goes wrong becomes ModelNotUsable: one line with cause and reme
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import logging
-import sys
 import time
 import warnings
 from contextlib import nullcontext
@@ -17,27 +14,32 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..compiler import artifact
+from ..compiler.facade import Estimator, Facade
 from ..errors import ModelNotUsable
 from ..settings import PROGRAM_DIR
 from . import diagnosis, file_kinds, inspection, sample
-from .artifact import _mentions, _pickle_in
+from .artifact import _pickle_in
 from .loaded import LoadedModel
 from .own_modules import OwnModules
-from .predictor import _calling, _import_predictor, _lent_to_main, takes_context
+from .predictor import Use, _calling, _import_predictor, _lent_to_main, takes_context, use_of
 
 log = logging.getLogger(__name__)
 
 
-def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR, several: bool = False) -> LoadedModel:
+def load(
+    model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR, several: bool = False, compiled: bool = True
+) -> LoadedModel:
     """Loads the model in `model_dir` by its predictor.py: the one beside it, else the one in `program_dir`.
 
     `method` names a method of the model that is called instead of `transformation`. With `several` this model is one
     of many in the process: the modules beside it are its own (own_modules.py), and the arrays of a joblib file stay in
-    the file, mapped, so that processes which load the same one share its memory.
+    the file, mapped, so that processes which load the same one share its memory. `compiled`: a fitting
+    model.compiled.npz is used, and the pickle is not read as long as that suffices.
     """
     own = OwnModules(model_dir) if several else None
     try:
-        return _load(model_dir, method, program_dir, own)
+        return _load(model_dir, method, program_dir, own, compiled)
     except BaseException as exc:
         if own:
             own.forget()
@@ -46,25 +48,35 @@ def load(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR, sev
         raise
 
 
-def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | None) -> LoadedModel:
+def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | None, compiled: bool) -> LoadedModel:
     began = time.monotonic()
     predictor = _import_predictor(model_dir, program_dir, own)
     loader = getattr(predictor, "load_model", None)
     source = model_dir if loader else _pickle_in(model_dir)
-    if not loader:
-        _import_scikit_learn_for(source)
-    try:
-        with own.found_by_pickle() if own else nullcontext():
-            model = loader(str(model_dir)) if loader else _unpickle(source, predictor, share=own is not None)
-    except Exception as exc:
-        raise ModelNotUsable(diagnosis.of_loading(exc, source)) from exc
+    use = Use(frozenset({method}), method) if method else use_of(predictor)
+    found = artifact.find(source) if compiled and not loader else None
     told = model_dir / sample.SAMPLE_FILE
-    expected = inspection.signature_of(model, told if told.is_file() else None)
+
+    def read() -> Any:
+        try:
+            with own.found_by_pickle() if own else nullcontext():
+                return loader(str(model_dir)) if loader else _unpickle(source, predictor, share=own is not None)
+        except Exception as exc:
+            raise ModelNotUsable(diagnosis.of_loading(exc, source)) from exc
+
+    if found is not None:
+        program, expected = found
+        suffices = use.attributes is not None and use.attributes <= program.program.methods.keys()
+        # what the program cannot do is loaded now, before the fork, so that the workers share it
+        model: Any = Facade(program, Estimator(read, program.name, None if suffices else read()))
+        expected = sample.load_sample(told) if told.is_file() else expected
+    else:
+        model = read()
+        expected = inspection.signature_of(model, told if told.is_file() else None)
     seconds = time.monotonic() - began
-    if method:
-        return LoadedModel(model, _calling(model, method), expected, source, load_seconds=seconds, own_modules=own)
-    function = predictor.transformation
-    return LoadedModel(model, function, expected, source, takes_context(function), seconds, own)
+    function = _calling(model, method) if method else predictor.transformation
+    context = not method and takes_context(function)
+    return LoadedModel(model, function, expected, source, context, seconds, own, use.method)
 
 
 def _unpickle(path: Path, predictor: ModuleType, share: bool) -> Any:
@@ -75,21 +87,6 @@ def _unpickle(path: Path, predictor: ModuleType, share: bool) -> Any:
     for line in dict.fromkeys(diagnosis.of_warning(w.message) for w in caught):
         log.warning(line)
     return model
-
-
-def _import_scikit_learn_for(path: Path) -> None:
-    """scikit-learn imports pandas (30 MB, a quarter of a second) for its OpenML reader alone, and does without where
-    there is none: a model that was fitted on arrays is spared it until somebody imports pandas."""
-    if (
-        sys.modules.keys() & {"pandas", "sklearn.utils.fixes"}
-        or not _mentions(path, b"sklearn")
-        or _mentions(path, b"pandas|feature_names_in_")
-    ):
-        return
-    sys.modules["pandas"] = None  # type: ignore[assignment] # what Python takes as: not installed
-    with contextlib.suppress(ImportError):
-        importlib.import_module("sklearn.utils.fixes")
-    del sys.modules["pandas"]
 
 
 def _read(path: Path, share: bool) -> Any:

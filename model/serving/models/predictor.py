@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -63,3 +65,55 @@ def takes_context(transformation: Callable[..., Any]) -> bool:
             continue
         return count == 3
     raise ModelNotUsable(diagnosis.of_wrong_parameters(transformation))
+
+
+@dataclass(frozen=True)
+class Use:
+    """What transformation does with the model, told from its source."""
+
+    attributes: frozenset[str] | None
+    """Those it asks the model for; None where that cannot be told."""
+    method: str = ""
+    """Set where it does nothing but `return model.METHOD(rows)`."""
+
+
+def use_of(predictor: ModuleType) -> Use:
+    """Nothing is known where the source is not there, or where the function is not what stands in the file."""
+    try:
+        tree = ast.parse(Path(str(predictor.__file__)).read_bytes())
+    except (OSError, ValueError, SyntaxError, RecursionError):
+        return Use(None)
+    found = [node for node in ast.walk(tree) if _binds(node, "transformation")]
+    if len(found) != 1 or not isinstance(found[0], ast.FunctionDef) or found[0] not in tree.body:
+        return Use(None)
+    function = found[0]
+    arguments = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+    if function.decorator_list or len(arguments) < 2:
+        return Use(None)
+    model, rows = arguments[:2]
+    names = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == model]
+    asked = [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == model
+    ]
+    if len(asked) != len(names) or not all(isinstance(node.ctx, ast.Load) for node in asked):
+        return Use(None)  # it is handed on, or set
+    return Use(frozenset(node.attr for node in asked), _only_call(function, model, rows))
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return node.name == name
+    if isinstance(node, ast.alias):
+        return (node.asname or node.name) in (name, "*")
+    return isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load)
+
+
+def _only_call(function: ast.FunctionDef, model: str, rows: str) -> str:
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    if len(body) == 1 and isinstance(body[0], ast.Return) and isinstance(call := body[0].value, ast.Call):
+        method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        if ast.unparse(call) == f"{model}.{method}({rows})":
+            return method
+    return ""

@@ -288,7 +288,8 @@ class Models:
             raise errors.InsufficientMemory(_short(entry, f"its files have {size / 2**20:.0f} MB", room))
         with limits.memory_limited(room):
             what = f"loading {entry.name}"
-            model = self._in_thread(lambda: loading.load(directory, self.config.predict_method, several=True), what)
+            method, fast = self.config.predict_method, self.config.fast_paths == "on"
+            model = self._in_thread(lambda: loading.load(directory, method, several=True, compiled=fast), what)
             engine = Engine(model, self.config, entry.name)
             self._in_thread(engine.warm_up, what)
         try:

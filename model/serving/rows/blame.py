@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadRequest
+from .decoded import Columns
 from .signature import Signature, listed
 
 
 def explain(rows: Any, signature: Signature, error: BaseException) -> BadRequest | None:
-    """Why the model refused these rows (of one request), if the caller is to blame; None if it is not.
+    """Why the model refused these rows (of one request, as they were read), if the caller is to blame; else None.
 
     To be asked after transformation raised, so that a user's own fillna() is not pre-empted and good rows cost
     nothing.
@@ -25,12 +26,12 @@ def _blame(rows: Any, signature: Signature, message: str) -> BadRequest | None:
     """The first cell that fits a reason for which estimators refuse rows."""
     columns = signature.columns or ()
     refused = [not column.missing for column in columns]
-    frame = hasattr(rows, "iloc")
-    if getattr(rows, "shape", (0, 0))[1:] != (len(columns),):
+    cells = _by_column(rows)
+    if cells is None or len(cells) != len(columns):
         return None
     unknown = "unknown categor" in message.lower()
     for position, column in enumerate(columns):
-        values = np.asarray(rows.iloc[:, position] if frame else rows[:, position])
+        values = np.asarray(cells[position])
         name = column.name if signature.form == "frame" else position + 1
         if refused[position] and len(bad := np.flatnonzero([v is None or v != v for v in values])):
             where = "" if all(refused) else " in this column"
@@ -54,6 +55,14 @@ def _blame(rows: Any, signature: Signature, message: str) -> BadRequest | None:
                     expected=listed(column.categories), got=str(values[strange[0]])[:80],
                 )  # fmt: skip
     return None
+
+
+def _by_column(rows: Any) -> Any:
+    if isinstance(rows, Columns):
+        return rows.arrays
+    if hasattr(rows, "iloc"):
+        return [rows.iloc[:, position] for position in range(rows.shape[1])]
+    return rows.T if isinstance(rows, np.ndarray) and rows.ndim == 2 else None
 
 
 def _too_large(values: np.ndarray, message: str) -> np.ndarray:

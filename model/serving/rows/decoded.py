@@ -8,18 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from .signature import Signature
+from .signature import Signature, index_of
+
+WORDS = "words"
+"""Stands for the dtype that pandas gives texts, as long as no frame is needed."""
 
 
 class Columns:
     """A DataFrame that is not built yet: joining the columns of many requests costs far less than joining frames.
 
-    `dtypes` are the frame's; `names` is None where it has none.
+    `dtypes` are the frame's, or WORDS; `names` is None where it has none.
     """
 
     __slots__ = ("arrays", "dtypes", "names")
 
-    def __init__(self, arrays: Sequence[Any], names: Any, dtypes: Sequence[Any] | None = None) -> None:
+    def __init__(
+        self, arrays: Sequence[Any], names: tuple[Any, ...] | None, dtypes: Sequence[Any] | None = None
+    ) -> None:
         self.arrays, self.names = arrays, names
         self.dtypes = tuple(map(_dtype, arrays)) if dtypes is None else dtypes
 
@@ -37,10 +42,11 @@ class Columns:
         columns = dict(enumerate(self.arrays))
         for position, array in columns.items():
             if array.dtype == object:
-                columns[position] = pd.Series(array, dtype=self.dtypes[position])
+                dtype = self.dtypes[position]
+                columns[position] = pd.Series(array, dtype=_words() if dtype is WORDS else dtype)
         frame = pd.DataFrame(columns, copy=False)
         if self.names is not None:
-            frame.columns = self.names
+            frame.columns = index_of(self.names)
         return frame
 
 
@@ -68,31 +74,39 @@ def _dtype(array: Any) -> Any:
     if None in values:  # as str it would become NaN
         return array.dtype
     if all(isinstance(value, str) or value != value for value in values):
-        return _words()
+        return WORDS
     import pandas as pd
 
     return pd.Series(array).dtype
 
 
+def dressed(rows: Any, signature: Signature) -> Any:
+    """Rows as `transformation` gets them: a frame where the model was fitted on one."""
+    if isinstance(rows, Columns):
+        return rows.frame()
+    if signature.form == "frame" and isinstance(rows, np.ndarray):
+        return signature.frame(rows)
+    return rows
+
+
 class Decoded:
     """The rows of one request.
 
-    `rows` is what transformation gets; `count` how many. Requests with equal `batch_key` can be computed in one call.
-    `block` is set if the rows are one float64 array, `columns` if they are a frame of other things: both are cheaper
-    to join than frames.
+    `count` is how many. Requests with equal `batch_key` can be computed in one call. `block` is set if the rows are one
+    float64 array, `columns` if they are a frame of other things: both are cheaper to join than frames.
     """
 
-    __slots__ = ("_rows", "_wrap", "batch_key", "block", "columns", "count", "media_type")
+    __slots__ = ("_rows", "_signature", "batch_key", "block", "columns", "count", "media_type")
 
     def __init__(self, rows: Any, media_type: str, signature: Signature) -> None:
         self.count: int = len(rows)
-        self.media_type, self._wrap = media_type, signature.wrap
+        self.media_type, self._signature = media_type, signature
         self.block: np.ndarray | None = None
         self.columns: Columns | None = None
         self._rows: Any = None
         if isinstance(rows, Columns):
             self.columns = rows
-            self.batch_key: object = ("columns", None if rows.names is None else tuple(rows.names), rows.dtypes)
+            self.batch_key: object = ("columns", rows.names, rows.dtypes)
         elif isinstance(rows, np.ndarray) and rows.dtype == np.float64:
             # frames lie by columns (see Signature.frame), arrays by rows as np.array makes them
             self.block = np.asarray(rows, order="F" if signature.form == "frame" else "C")
@@ -103,22 +117,26 @@ class Decoded:
 
     @property
     def rows(self) -> Any:
-        if self._rows is None:
-            self._rows = self.columns.frame() if self.columns is not None else self._wrap(self.block)  # type: ignore[arg-type]
-        return self._rows
+        """As transformation gets them."""
+        return dressed(self.raw, self._signature)
+
+    @property
+    def raw(self) -> Any:
+        """As they were read: a block and columns are not a frame yet. `dressed` makes them one."""
+        if self.block is not None:
+            return self.block
+        return self.columns if self.columns is not None else self._rows
 
     def joined(self, others: Sequence[Decoded]) -> Any:
-        """The rows of this request and of others with the same batch_key, for one call."""
+        """The raw rows of this request and of others with the same batch_key, for one call."""
         if not others:
-            return self.rows
-        if self.block is not None:
-            return self._wrap(np.concatenate([self.block, *(o.block for o in others if o.block is not None)]))
+            return self.raw
         if self.columns is not None:
-            return self.columns.joined([other.columns for other in others if other.columns is not None]).frame()
-        rows = [self.rows, *(other.rows for other in others)]
-        if isinstance(self.rows, list):
+            return self.columns.joined([other.columns for other in others if other.columns is not None])
+        rows = [self.raw, *(other.raw for other in others)]
+        if isinstance(self.raw, list):
             return [text for texts in rows for text in texts]
-        if isinstance(self.rows, np.ndarray):
+        if isinstance(self.raw, np.ndarray):
             return np.concatenate(rows)
         import pandas as pd
 

@@ -7,13 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from .decoded import Columns
+from .decoded import dressed
 from .signature import Column, Signature
 from .table import Table, align
 
 
 def sample_rows(signature: Signature, n: int) -> Any:
-    """`n` plausible rows in the form that transformation gets; None when too little is known to make them up.
+    """`n` plausible rows in the form that transformation gets; None when too little is known to make them up."""
+    return dressed(raw_rows(signature, n), signature)
+
+
+def raw_rows(signature: Signature, n: int) -> Any:
+    """The same as a request's rows are: not yet a frame.
 
     From the sample file if there is one. Else made up from what the model says, so a transformation that expects more
     than the model does may refuse them: a failure proves something only if `signature.sample` is there.
@@ -25,9 +30,7 @@ def sample_rows(signature: Signature, n: int) -> Any:
         return None
     rows = _cycled(sample or [[_plausible(c, i) for c in columns] for i in range(3)], n)
     aligned = align(Table.of_rows(rows, len(columns)), signature)
-    if isinstance(aligned, Columns):
-        return aligned.frame()
-    return signature.wrap(aligned) if isinstance(aligned, np.ndarray) else aligned
+    return np.asfortranarray(aligned) if signature.form == "frame" and isinstance(aligned, np.ndarray) else aligned
 
 
 def _cycled(rows: Sequence[Any], n: int) -> list[Any]:

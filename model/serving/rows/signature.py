@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -65,11 +65,14 @@ class Signature:
         )
 
     @cached_property
-    def index(self) -> Any:
-        """The pandas Index of a frame, made once: building it anew would cost as much as the frame."""
-        import pandas as pd
+    def given_names(self) -> tuple[Any, ...]:
+        """The names as the model has them."""
+        return tuple(column.name for column in self.columns or ())
 
-        return pd.Index([column.name for column in self.columns or ()])
+    @property
+    def index(self) -> Any:
+        """The pandas Index of a frame."""
+        return index_of(self.given_names)
 
     @cached_property
     def key(self) -> str:
@@ -85,10 +88,6 @@ class Signature:
 
         return pd.DataFrame(np.asfortranarray(block), columns=self.index, copy=False)
 
-    def wrap(self, block: np.ndarray) -> Any:
-        """A float block (rows, count) → rows, in the form that transformation gets."""
-        return self.frame(block) if self.form == "frame" else block
-
     def describe(self) -> str:
         """For the log and for error messages: `4 columns: a, b, c, d`."""
         if self.form == "texts":
@@ -97,6 +96,14 @@ class Signature:
             return "anything"
         names = f": {listed(self.names)}" if self.names else ""
         return f"{len(self.columns)} column{'s' * (len(self.columns) != 1)}{names}"
+
+
+@lru_cache(maxsize=64)
+def index_of(names: tuple[Any, ...]) -> Any:
+    """The pandas Index of a frame, made once: building it anew would cost as much as the frame."""
+    import pandas as pd
+
+    return pd.Index(list(names))
 
 
 def listed(names: Sequence[object] | None, most: int = 12) -> str:

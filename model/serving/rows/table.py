@@ -90,7 +90,8 @@ def align(table: Table, signature: Signature) -> Any:
     if signature.form == "frame" or (signature.form == "unknown" and not _all_numbers(arrays, table)):
         if signature.numeric and signature.columns:
             return np.column_stack(arrays)
-        return Columns(arrays, signature.index if signature.form == "frame" else _index(table.names))
+        names = signature.given_names if signature.form == "frame" else table.names
+        return Columns(arrays, None if names is None else tuple(names))
     return _array(arrays, table, expected)
 
 
@@ -187,12 +188,6 @@ def _all_numbers(arrays: list[Any], table: Table) -> bool:
 def _absent(table: Table) -> np.ndarray:
     """A column that the model does not use and the request does not have."""
     return np.full(table.count, np.nan)
-
-
-def _index(names: Sequence[str] | None) -> Any:
-    import pandas as pd
-
-    return None if names is None else pd.Index(names)
 
 
 def _array(arrays: list[Any], table: Table, expected: Sequence[Column]) -> np.ndarray:

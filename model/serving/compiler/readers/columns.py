@@ -99,7 +99,7 @@ def _lookup(chain: Any, pools: list[list[Any]], number: int, place: int, mine: s
     if table is None:
         raise Declined("an encoder that refuses its own categories")
     text = isinstance(pool[0], str)
-    odd = [[UNSEEN if text else max(pool) + 1], [np.nan], [None]]
+    odd: list[list[Any]] = [[UNSEEN if text else max(pool) + 1], [np.nan], [None]]
     answers = [_asked(chain, pools, number, values) if text or values != [None] else None for values in odd]
     rows, codes = [table[:, mine]], []
     for answer in answers:

@@ -19,6 +19,9 @@ from .reading import Declined, Methods, kind_of
 class _Known:
     """The tables below, as readers of composed estimators use them."""
 
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
     def methods(self, model: Any, rows: Node) -> Methods:
         read = PREDICTORS.get(kind_of(model))
         if read is None:
@@ -26,25 +29,32 @@ class _Known:
         patched = [name for name in METHODS if name in getattr(model, "__dict__", ())]
         if patched:
             raise Declined(f"{type(model).__qualname__}.{patched[0]} is patched")
-        methods = read(model, rows, self)
-        return {name: node for name, node in methods.items() if hasattr(model, name)}
+        methods = {name: node for name, node in read(model, rows, self).items() if hasattr(model, name)}
+        self._report(f"{type(model).__qualname__}: read ({', '.join(methods)})")
+        return methods
 
     def transformed(self, step: Any, rows: Node) -> Node:
         steps.must_be_plain(step)
         read = TRANSFORMERS.get(kind_of(step))
         if read is None:
             raise Declined(f"{'.'.join(kind_of(step))} is not a step that can be compiled")
-        return read(step, rows, self)
+        node = read(step, rows, self)
+        self._report(f"{type(step).__qualname__}: read")
+        return node
 
 
-def program_of(model: Any) -> Program:
-    """Reads a fitted estimator; it may be asked for predictions. Raises Declined with the reason."""
+Report = Callable[[str], None]
+
+
+def program_of(model: Any, report: Report = lambda line: None) -> Program:
+    """Reads a fitted estimator; it may be asked for predictions. `report` gets a line for each part that was read.
+    Raises Declined with the reason."""
     try:
         if kind_of(model) not in PREDICTORS:
             raise Declined(f"{'.'.join(kind_of(model))} is not a family that can be compiled")
         names = getattr(model, "feature_names_in_", None)
         rows = Node(Rows(int(model.n_features_in_)))
-        program = Program(None if names is None else tuple(map(str, names)), _Known().methods(model, rows))
+        program = Program(None if names is None else tuple(map(str, names)), _Known(report).methods(model, rows))
         if not program.methods:
             raise Declined("the model has none of the methods")
         check(program)

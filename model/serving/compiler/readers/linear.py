@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..operations import Checked, Function, Join, Labels, Linear
+from ..operations import Checked, Function, Join, Linear
 from ..program import Node
-from .reading import Methods, Reading, checked, whole
+from .reading import Methods, Reading, checked, labels
 
 
 def product(rows: Node, weights: Any, intercept: Any, transposed: bool) -> Node:
@@ -36,8 +36,8 @@ def classifier(model: Any, rows: Node, reading: Reading) -> Methods:
     single = model.coef_.ndim == 1 or model.coef_.shape[0] == 1
     if single and model.coef_.ndim == 2:
         scores = scores.then(Function("ravel"))
-    labels = Labels(whole(model.classes_), "positive" if single else "argmax", model.classes_.dtype == object)
-    return {"predict": scores.then(labels), "decision_function": scores}
+    chosen = labels(model, "positive" if single else "argmax")
+    return {"predict": scores.then(chosen), "decision_function": scores}
 
 
 def logistic(model: Any, rows: Node, reading: Reading) -> Methods:

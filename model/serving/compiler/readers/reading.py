@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..operations import Array, Checked
+from ..operations import Array, Checked, Labels
 from ..program import Node
 
 Methods = dict[str, Node]
@@ -59,12 +59,21 @@ def whole(array: Any) -> Array:
     """Labels or categories as an array that needs no pickle, or Declined."""
     array = np.asarray(array)
     if array.dtype == object:
-        if not all(type(value) is str for value in array.ravel().tolist()):
+        if not all(isinstance(value, str) for value in array.ravel().tolist()):
             raise Declined("labels that are neither numbers nor texts")
         plain = array.astype(str)
         if plain.tolist() != array.tolist():  # NumPy drops zeros at the end of a text
             raise Declined("labels that NumPy cannot keep")
-        return plain
+        return np.asarray(plain)
     if array.dtype.kind not in "Uifb":
         raise Declined(f"labels of type {array.dtype}")
-    return array
+    return np.asarray(array)
+
+
+def labels(model: Any, rule: str) -> Labels:
+    """The model's classes, chosen by one of RULES."""
+    classes = np.asarray(model.classes_)
+    kinds = {type(label).__name__ for label in classes.tolist()} if classes.dtype == object else {""}
+    if not kinds <= {"", "str", "str_"} or len(kinds) > 1:
+        raise Declined("labels of mixed types")
+    return Labels(whole(classes), rule, kinds.pop())

@@ -19,11 +19,10 @@ from ..operations import (
     Arithmetic,
     Array,
     Function,
-    Labels,
     Trees,
 )
 from ..program import Node
-from .reading import Declined, Methods, Reading, checked, whole
+from .reading import Declined, Methods, Reading, checked, labels
 
 MOST_COLUMNS = 2**24 - 1
 
@@ -117,8 +116,8 @@ def forest_classifier(model: Any, rows: Node, reading: Reading) -> Methods:
 
 
 def _classes(model: Any, proba: Node) -> Methods:
-    labels = Labels(whole(model.classes_), "argmax", model.classes_.dtype == object)
-    return {"predict": proba.then(labels), "predict_proba": proba}
+    chosen = labels(model, "argmax")
+    return {"predict": proba.then(chosen), "predict_proba": proba}
 
 
 def forest_regressor(model: Any, rows: Node, reading: Reading) -> Methods:
@@ -166,8 +165,8 @@ def _boosted(model: Any, raw: Node, outputs: int, rule: str) -> Methods:
         for name in INVERSES[type(model._loss.link).__name__]:
             value = value.then(Function(name))
         return {"predict": value}
-    labels = Labels(whole(model.classes_), rule if single else "argmax", model.classes_.dtype == object)
-    methods = {"predict": raw.then(labels), "decision_function": raw.then(Function("ravel")) if single else raw}
+    chosen = labels(model, rule if single else "argmax")
+    methods = {"predict": raw.then(chosen), "decision_function": raw.then(Function("ravel")) if single else raw}
     if (names := PROBABILITIES.get(type(model._loss).__name__)) is not None:
         proba = raw
         for name in names:
