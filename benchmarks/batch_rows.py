@@ -20,12 +20,11 @@ warnings.filterwarnings("ignore")
 
 import fast_paths as measured  # noqa: E402
 import numpy as np  # noqa: E402
+from serving.compiler.fast_paths import accelerate  # noqa: E402
 from sklearn import datasets, gaussian_process, linear_model, neural_network, svm  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
-
-from serving.compiler.fast_paths import accelerate  # noqa: E402
 
 ROWS = (1, 16, 64, 256, 1024, 4096)
 CASES = (

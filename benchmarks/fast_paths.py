@@ -20,11 +20,10 @@ warnings.filterwarnings("ignore")
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+from serving.compiler.fast_paths import accelerate  # noqa: E402
 from sklearn import compose, datasets, ensemble, impute, linear_model, preprocessing, svm, tree  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
-
-from serving.compiler.fast_paths import accelerate  # noqa: E402
 
 SIZES = (1, 16, 64)
 

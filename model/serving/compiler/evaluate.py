@@ -1,7 +1,7 @@
 """Computes a program with NumPy alone, in the estimator's own order of operations: the same bits.
 
-`evaluator` turns a node into a function of rows: a matrix, or a list of columns (object arrays for texts). Refused is
-the estimator's own complaint about rows; Unproven hands rows back that only the estimator itself may judge.
+`evaluator` turns a node into a function of rows: a matrix, or a list of columns (object arrays for texts). A ValueError
+is the estimator's own complaint about rows; Unproven hands rows back that only the estimator itself may judge.
 Answers are new arrays; rows are never changed.
 """
 
@@ -17,10 +17,6 @@ from . import native
 from . import operations as op
 from .operations import Array
 from .program import Node, in_order
-
-
-class Refused(ValueError):
-    """What the estimator says of rows that it does not take."""
 
 
 class Unproven(Exception):
@@ -127,9 +123,9 @@ def checked(o: op.Checked) -> Function:
                 rows = rows.astype(dtype)
         if refuses and rows.dtype.kind == "f" and not math.isfinite(np.add.reduce(rows, axis=None)):
             if o.nan and np.isnan(rows).any():
-                raise Refused(o.nan)
+                raise ValueError(o.nan)
             if o.inf and np.isinf(rows).any():
-                raise Refused(o.inf if dtype is not None else o.inf.replace("float64", rows.dtype.name))
+                raise ValueError(o.inf if dtype is not None else o.inf.replace("float64", rows.dtype.name))
         return rows
 
     return function

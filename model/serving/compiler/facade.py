@@ -14,7 +14,7 @@ from typing import Any
 
 from .admission import Admission
 from .artifact import Compiled
-from .evaluate import Refused, Unknown, Unproven, evaluator
+from .evaluate import Unknown, Unproven, evaluator
 
 CHANGES = ("fit", "partial_fit", "set_params", "__setstate__")
 """Methods after which an estimator may answer differently."""
@@ -150,7 +150,7 @@ def answer(facade: Facade, name: str, rows: Any) -> Any:
     try:
         return inside.evaluators[name](admitted)
     except Unknown as exc:
-        raise Refused(str(exc)) from None
+        raise ValueError(str(exc)) from None
     except Unproven:
         return NotImplemented
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,6 +203,3 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, whole: Array) -> Ar
     flat = np.frombuffer(whole, np.uint8, size, begins) if size else np.empty(0, np.uint8)
     must(begins % max(1, dtype.alignment) == 0 or not size, "an array that is not aligned")
     return flat.view(dtype).reshape(shape, order="F" if fortran else "C")
-
-
-__all__ = ["Array", "Node", "Program", "Sequence", "check", "from_arrays", "in_order", "read", "to_arrays", "write"]

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ..operations import Rows
 from ..program import Node, Program, check
 from . import columns, linear, steps, trees
@@ -72,4 +70,3 @@ PREDICTORS: dict[tuple[str, str], Callable[..., Methods]] = {
     **steps.PREDICTORS,
 }
 TRANSFORMERS: dict[tuple[str, str], Callable[..., Node]] = {**steps.TRANSFORMERS, **columns.TRANSFORMERS}
-__all__ = ["PREDICTORS", "TRANSFORMERS", "Declined", "np", "program_of"]

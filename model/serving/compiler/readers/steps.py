@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..operations import Arithmetic, Array, Fill, Function, Join, Missing
+from ..operations import Arithmetic, Fill, Join, Missing
 from ..program import Node
+from .linear import product
 from .reading import Declined, Methods, Reading, checked, kind_of
 
 PIPELINE = ("sklearn.pipeline", "Pipeline")
@@ -57,6 +58,16 @@ def simple_imputer(step: Any, rows: Node, reading: Reading) -> Node:
 def replaces_nan(imputer: Any) -> bool:
     missing = imputer.missing_values
     return isinstance(missing, float) and missing != missing
+
+
+def pca(step: Any, rows: Node, reading: Reading) -> Node:
+    centre = (np.reshape(step.mean_, (1, -1)) @ step.components_.T).ravel()
+    out = product(checked(step, rows, "transform", "float64"), step.components_, -centre, True)
+    if not step.whiten:
+        return out
+    scale = np.sqrt(step.explained_variance_)
+    scale[scale < np.finfo(scale.dtype).eps] = np.finfo(scale.dtype).eps
+    return out.then(Arithmetic("divide", scale))
 
 
 def nothing(step: Any, rows: Node, reading: Reading) -> Node:
@@ -110,8 +121,8 @@ TRANSFORMERS = {
     ("sklearn.preprocessing._data", "RobustScaler"): robust_scaler,
     ("sklearn.preprocessing._function_transformer", "FunctionTransformer"): nothing,
     IMPUTER: simple_imputer,
+    ("sklearn.decomposition._pca", "PCA"): pca,
     ("sklearn.pipeline", "FeatureUnion"): union,
     PIPELINE: chain,
 }
 PREDICTORS = {PIPELINE: pipeline}
-__all__ = ["PREDICTORS", "TRANSFORMERS", "Array", "Function"]

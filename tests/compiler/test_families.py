@@ -1,4 +1,4 @@
-"""Fast paths: the same answers, the same errors, the same object; only sooner."""
+"""Every family that is compiled: the same answers and the same errors as the estimator's; only sooner."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from sklearn.preprocessing import (
     MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
-    RobustScaler,
     StandardScaler,
 )
 from threadpoolctl import threadpool_limits
 
-from serving.compiler import fast_paths
-from serving.compiler.fast_paths import OwnMethod, Shortcut, accelerate, outcome, same_bits
+from serving.compiler.compiling import NotCompiled, compiled
+from serving.compiler.facade import Estimator, Facade, behind
+from serving.compiler.proof import outcome, same_bits
+from serving.compiler.readers import known
 
 
 @pytest.fixture(autouse=True)
@@ -42,17 +43,20 @@ def data(name: str, as_frame: bool = False):
     return getattr(datasets, f"load_{name}")(return_X_y=True, as_frame=as_frame)
 
 
+def fast_of(model, samples=()) -> Facade:
+    """What transformation would get for the model."""
+    program = compiled(model, samples)
+    return Facade(program, Estimator(lambda: None, program.name, model))
+
+
 def assert_equals_own(model, batches, odd=()) -> None:
-    """Every shortcut of the model answers the batches as the estimator's own method does, errors included."""
-    own = pickle.loads(pickle.dumps(model))  # predict calls predict_proba, so a model with shortcuts is no judge
-    result = accelerate(model, batches[:1])
-    assert result.model is model
-    assert result.methods, result.description
-    for name in result.methods:
+    """What answers by the program answers the batches as the estimator does, errors included."""
+    fast = fast_of(model, batches[:1])
+    for name in behind(fast).evaluators:
         for rows in batches:
-            assert same_bits(outcome(getattr(model, name), rows), outcome(getattr(own, name), rows)), (name, len(rows))
+            assert same_bits(outcome(getattr(fast, name), rows), outcome(getattr(model, name), rows)), (name, len(rows))
     for rows in odd:  # all methods admit the same rows
-        assert same_bits(outcome(model.predict, rows), outcome(own.predict, rows)), rows
+        assert same_bits(outcome(fast.predict, rows), outcome(model.predict, rows)), rows
 
 
 def batches_of(rows, sizes=(1, 2, 3, 7, 16, 64, 100, 178)) -> list:
@@ -96,7 +100,6 @@ CLASSIFIERS = {
     "perceptron": linear_model.Perceptron(random_state=0),
     "linear svc": svm.LinearSVC(random_state=0, max_iter=50),
     "scaled logistic": make_pipeline(StandardScaler(), linear_model.LogisticRegression(max_iter=50)),
-    "scaled svc": make_pipeline(RobustScaler(), svm.SVC()),
     "imputed forest": make_pipeline(SimpleImputer(), MinMaxScaler(), ensemble.RandomForestClassifier(10)),
     "scaled, reduced": make_pipeline(StandardScaler(), PCA(3), linear_model.LogisticRegression()),
     "hist behind a scaler": make_pipeline(MaxAbsScaler(), ensemble.HistGradientBoostingClassifier(max_iter=5)),
@@ -220,13 +223,12 @@ MIXED = {
                                           remainder=SimpleImputer()), "tree"),
     "passed through": (make_column_transformer((ordinal(), ["sex", "class"]), ("passthrough", ["age"])), "ridge"),
     "then scaled": (make_pipeline(prepared(one_hot(), sparse_threshold=0), StandardScaler()), "logistic"),
-    "then unknown to us": (prepared(one_hot(), sparse_threshold=0), "neighbours"),
 }  # fmt: skip
 
 
 def mixed_model(name: str):
     first, kind = MIXED[name]
-    final = KNeighborsClassifier() if kind == "neighbours" else clone(CLASSIFIERS[kind])
+    final = clone(CLASSIFIERS[kind])
     steps = [clone(step) for _, step in first.steps] if hasattr(first, "steps") else [clone(first)]
     return make_pipeline(*steps, final)
 
@@ -278,39 +280,33 @@ def test_boosters_answer_as_their_own_methods_do(library, as_frame, name):
     assert_equals_own(model.fit(rows, target), batches_of(rows) + odd)
 
 
-# -- the object stays what it was ----------------------------------------------------------------------------------
+# -- the estimator behind it ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def fast():
     rows, labels = data("iris")
-    model = ensemble.RandomForestClassifier(10, random_state=0).fit(rows, labels)
-    assert accelerate(model).methods
-    return model
+    return fast_of(ensemble.RandomForestClassifier(10, random_state=0).fit(rows, labels))
 
 
-def test_pickled_and_copied_models_answer_by_their_own_methods(fast):
+def test_pickled_and_copied_models_are_the_estimator(fast):
     rows, _ = data("iris")
-    for other in (pickle.loads(pickle.dumps(fast)), copy.deepcopy(fast), copy.deepcopy(make_pipeline(fast))):
+    for other in (pickle.loads(pickle.dumps(fast)), copy.deepcopy(fast), copy.deepcopy(make_pipeline(fast))[-1]):
+        assert type(other) is ensemble.RandomForestClassifier
         assert np.array_equal(other.predict(rows), fast.predict(rows))
-    assert isinstance(copy.deepcopy(fast).predict, OwnMethod)
     assert clone(fast).get_params() == fast.get_params()
-    assert "predict" not in vars(clone(fast))
 
 
-def test_a_pickled_pipeline_answers_by_its_own_methods():
+def test_it_passes_for_the_estimator(fast):
     rows, labels = data("iris")
-    model = make_pipeline(StandardScaler(), linear_model.LogisticRegression()).fit(rows, labels)
-    assert accelerate(model).methods
-    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(rows), model.predict(rows))
-
-
-def test_methods_built_on_others_still_work(fast):
-    rows, labels = data("iris")
+    assert isinstance(fast, ensemble.RandomForestClassifier)
+    assert (len(fast), fast[0].tree_.node_count > 0, len(list(fast))) == (10, True, 10)
+    assert hasattr(fast, "predict_proba")
+    assert not hasattr(fast, "transform")
+    assert repr(fast) == repr(clone(fast))
     assert fast.score(rows, labels) > 0.9
     assert np.array_equal(fast.predict_log_proba(rows), np.log(fast.predict_proba(rows)))
     assert fast.predict.__name__ == "predict"
-    assert "Predict class" in fast.predict.__doc__
 
 
 def test_keywords_go_to_the_estimators_own_method(fast):
@@ -322,33 +318,34 @@ def test_keywords_go_to_the_estimators_own_method(fast):
         fast.predict()
 
 
-def test_a_model_that_is_fitted_again_answers_with_the_new_fit(fast):
+@pytest.mark.parametrize("change", ["fit", "attribute"])
+def test_a_model_that_is_changed_answers_with_the_change(fast, change):
     rows, labels = data("iris")
-    fast.fit(rows, labels[::-1])
+    before = fast.predict(rows)
+    if change == "fit":
+        fast.fit(rows, labels[::-1])
+    else:
+        fast.estimators_ = fast.estimators_[:1]
     assert np.array_equal(fast.predict(rows), pickle.loads(pickle.dumps(fast)).predict(rows))
-    assert not np.array_equal(fast.predict(rows), labels)
+    assert not np.array_equal(fast.predict(rows), before)
+
+
+def test_a_note_on_the_model_changes_nothing(fast):
+    fast.note = "mine"
+    assert fast.note == "mine"
+    assert behind(fast).valid
 
 
 @pytest.mark.parametrize("model", [*CLASSIFIERS.values(), *MIXED], ids=[*CLASSIFIERS, *MIXED])
-def test_ordinary_rows_are_answered_by_the_shortcut_itself(model):
+def test_ordinary_rows_are_answered_by_the_program_itself(model):
     rows, labels = data("breast_cancer") if not isinstance(model, str) else mixed()
     model = clone(model) if not isinstance(model, str) else mixed_model(model)
-    model.fit(rows, labels)
-    for name in accelerate(model).methods:
-        shortcut = getattr(model, name)
-        shortcut.own = None  # calling it would fail
+    fast = fast_of(model.fit(rows, labels))
+    behind(fast).estimator = None  # calling it would fail
+    for name in behind(fast).evaluators:
         for size in (1, 5, 64):
-            assert len(shortcut(rows[1 : 1 + size].dropna() if isinstance(rows, pd.DataFrame) else rows[:size]))
-
-
-def test_a_pipeline_that_is_fitted_again_answers_with_the_new_fit():
-    frame, labels = mixed()
-    model = mixed_model("then unknown to us").fit(frame, labels)
-    assert accelerate(model).methods
-    model.fit(frame.assign(deck=frame["deck"].str.lower()), 1 - labels)
-    assert np.array_equal(
-        model.predict(frame.assign(deck="a")), pickle.loads(pickle.dumps(model)).predict(frame.assign(deck="a"))
-    )
+            some = rows[1 : 1 + size].dropna() if isinstance(rows, pd.DataFrame) else rows[:size]
+            assert len(getattr(fast, name)(some))
 
 
 def test_answers_do_not_share_memory_with_the_model_or_each_other(fast):
@@ -361,12 +358,13 @@ def test_answers_do_not_share_memory_with_the_model_or_each_other(fast):
 
 def test_rows_are_not_changed():
     rows, labels = data("iris")
-    model = make_pipeline(SimpleImputer(), StandardScaler(), linear_model.LogisticRegression()).fit(rows, labels)
-    assert accelerate(model).methods
+    fast = fast_of(
+        make_pipeline(SimpleImputer(), StandardScaler(), linear_model.LogisticRegression()).fit(rows, labels)
+    )
     holes = rows[:5].copy()
     holes[2, 2] = np.nan
     before = holes.copy()
-    model.predict(holes)
+    fast.predict(holes)
     assert holes.tobytes() == before.tobytes()
 
 
@@ -387,87 +385,62 @@ def patched(model):
 
 
 DECLINED = {
-    "a subclass": (Adjusted(3), "none for"),
-    "a first step of a subclass": (make_pipeline(Scaled(), linear_model.LogisticRegression()), "shortcut for Scaled"),
-    "no family of ours": (KNeighborsClassifier(), "none for sklearn.neighbors"),
+    "a subclass": (Adjusted(3), "Adjusted is not a family"),
+    "a first step of a subclass": (make_pipeline(Scaled(), linear_model.LogisticRegression()), "Scaled is not a step"),
+    "no family of ours": (KNeighborsClassifier(), "KNeighborsClassifier is not a family"),
     "an init that looks at the rows": (
         ensemble.GradientBoostingClassifier(n_estimators=2, init=linear_model.LogisticRegression()), "init estimator",
     ),
-    "categories": (ensemble.HistGradientBoostingClassifier(max_iter=2, categorical_features=[0]), "categorical"),
     "frames between the steps": (
         make_pipeline(StandardScaler(), linear_model.LogisticRegression()).set_output(transform="pandas"), "DataFrames",
     ),
+    "several label columns": (ensemble.RandomForestClassifier(3), "more than one output"),
+    "a patched method": (patched(tree.DecisionTreeClassifier()), "predict is patched"),
+    "not fitted": (linear_model.Ridge(), "reads differently"),
+    "nothing to predict with": (make_pipeline(StandardScaler()), ""),
+    "no model": ({"model": 1}, "builtins.dict is not a family"),
+    "nothing": (None, "NoneType is not a family"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DECLINED)
-def test_what_is_not_known_is_left_alone_with_the_reason(name):
+def test_what_is_not_known_is_declined_with_the_reason(name):
     model, reason = DECLINED[name]
     rows, labels = data("iris")
-    if name == "categories":
-        rows = np.floor(rows)
-    model.fit(rows, labels)
-    before = set(vars(model))
-    result = accelerate(model)
-    assert result.methods == ()
-    assert result.description.startswith("fast path: no")
-    assert reason in result.description
-    assert set(vars(model)) == before
+    if hasattr(model, "fit") and name != "not fitted":
+        model.fit(rows, np.column_stack([labels, labels]) if name == "several label columns" else labels)
+    before = set(getattr(model, "__dict__", ()))
+    with pytest.raises(NotCompiled, match=reason):
+        compiled(model)
+    assert set(getattr(model, "__dict__", ())) == before
 
 
-def test_a_patched_method_is_left_alone():
-    rows, labels = data("iris")
-    model = patched(tree.DecisionTreeClassifier().fit(rows, labels))
-    assert "patched" in accelerate(model).description
-    assert model.predict(rows) == "mine"
-
-
-@pytest.mark.parametrize(
-    "model", [ensemble.RandomForestClassifier(), linear_model.Ridge(), make_pipeline(StandardScaler())]
-)
-def test_an_unfitted_model_is_left_alone(model):
-    assert accelerate(model).methods == ()
-
-
-@pytest.mark.parametrize("model", [None, 5, {"model": 1}, lambda rows: rows], ids=str)
-def test_anything_may_be_a_model(model):
-    assert accelerate(model).model is model
-
-
-def test_a_forest_of_several_label_columns_is_declined():
-    rows, labels = data("iris")
-    model = ensemble.RandomForestClassifier(3).fit(rows, np.column_stack([labels, labels]))
-    assert "more than one output" in accelerate(model).description
-
-
-def test_one_different_bit_drops_the_shortcut(monkeypatch):
+def test_one_different_bit_declines(monkeypatch):
     rows, target = data("diabetes")
     model = linear_model.Ridge().fit(rows, target)
-    build = fast_paths.FAST_PATHS["sklearn.linear_model._ridge", "Ridge"]
+    read = known.PREDICTORS["sklearn.linear_model._ridge", "Ridge"]
 
-    def nearly(model):
-        recipe = build(model)
-        exact = recipe.methods["predict"]
-        recipe.methods["predict"] = lambda rows: np.nextafter(exact(rows), np.inf)
-        return recipe
+    def nearly(model, rows, reading):
+        other = copy.copy(model)
+        other.intercept_ = np.nextafter(model.intercept_, np.inf)
+        return read(other, rows, reading)
 
-    monkeypatch.setitem(fast_paths.FAST_PATHS, ("sklearn.linear_model._ridge", "Ridge"), nearly)
-    assert "Ridge.predict differs" in accelerate(model).description
-    assert "predict" not in vars(model)
+    monkeypatch.setitem(known.PREDICTORS, ("sklearn.linear_model._ridge", "Ridge"), nearly)
+    with pytest.raises(NotCompiled, match=r"Ridge\.predict differs"):
+        compiled(model)
 
 
-def test_private_parts_that_moved_drop_the_shortcut():
+def test_private_parts_that_moved_decline():
     rows, target = data("diabetes")
     model = ensemble.HistGradientBoostingRegressor(max_iter=2).fit(rows, target)
     del model._predictors
-    assert "reads differently (AttributeError" in accelerate(model).description
+    with pytest.raises(NotCompiled, match=r"reads differently \(AttributeError"):
+        compiled(model)
 
 
 def test_a_forest_with_many_jobs_is_proven_in_the_order_of_one_and_keeps_its_setting():
     rows, labels = data("iris")
     model = ensemble.RandomForestClassifier(5, n_jobs=2)
-    behind = make_pipeline(StandardScaler(), model).fit(rows, labels)
-    assert accelerate(behind).methods
-    assert accelerate(model).methods
+    assert compiled(make_pipeline(StandardScaler(), model).fit(rows, labels))
+    assert compiled(model)
     assert model.n_jobs == 2
-    assert isinstance(model.predict, Shortcut)
