@@ -35,11 +35,14 @@ RUN python3 -P serving/install.py \
 COPY model/ ./
 COPY --from=native /native/libnative.so serving/compiler/
 # Windows checkouts lose executable bits and gain carriage returns. Any user may run the image (serverless inference
-# is not root), so all may read. The last step fails the build when this model cannot predict with these packages.
+# is not root), so all may read. `check` fails the build when this model cannot predict with these packages; `compile`
+# makes the program with which the server starts at once, if the model is of a family that it knows.
 RUN sed -i 's/\r$//' train serve \
     && chmod -R a+rX . && chmod a+x train serve \
     && python3 -m compileall -q . \
-    && python3 -m serving check
+    && python3 -m serving check \
+    && python3 -m serving compile \
+    && chmod -R a+rX .
 
 # Only what is served: the port can be set by SAGEMAKER_BIND_TO_PORT, which inference pipelines need; several models can
 # be loaded by /models when SAGEMAKER_MULTI_MODEL is true.

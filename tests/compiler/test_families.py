@@ -264,22 +264,6 @@ def test_a_frame_is_answered_the_same_however_it_was_made(form):
     assert_equals_own(model, [made])
 
 
-# -- boosters ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
-@pytest.mark.parametrize("as_frame", [False, True])
-@pytest.mark.parametrize("name", ["breast_cancer", "iris", "diabetes"])
-def test_boosters_answer_as_their_own_methods_do(library, as_frame, name):
-    module = pytest.importorskip(library)
-    quiet = {"verbose": -1} if library == "lightgbm" else {}
-    kind = "Regressor" if name == "diabetes" else "Classifier"
-    rows, target = data(name, as_frame)
-    model = getattr(module, ("LGBM" if library == "lightgbm" else "XGB") + kind)(n_estimators=10, n_jobs=1, **quiet)
-    odd = [] if as_frame else [rows[:9].astype(np.float32), rows[:9].astype(int), rows[:9, :-1], rows[:9].tolist()]
-    assert_equals_own(model.fit(rows, target), batches_of(rows) + odd)
-
-
 # -- the estimator behind it ----------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from .artifact import Compiled
 from .proof import Differs, prove
-from .readers.known import Declined, program_of
+from .readers.known import program_of
+from .readers.reading import Declined
 
 
 class NotCompiled(Exception):
