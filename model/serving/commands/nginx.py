@@ -10,7 +10,7 @@ import string
 from pathlib import Path
 
 from .. import limits
-from ..http import protocol
+from ..http import own_socket, protocol
 from ..monitoring import exposition
 from ..settings import Settings
 
@@ -63,6 +63,10 @@ def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str
     return _Template(template).substitute(
         runtime_dir=runtime_dir,
         socket=f"{runtime_dir}/gunicorn.sock",
+        workers="\n".join(
+            f"    server unix:{own_socket.path(runtime_dir, place)} max_fails=1 fail_timeout=1s;"
+            for place in range(config.workers)
+        ),
         user_line=_user_line(),
         nginx_workers=processes,
         connections=connections,

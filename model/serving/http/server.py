@@ -71,7 +71,7 @@ class Server:
         for watcher, raw in self._listeners:
             watcher.stop()
             watcher.close()
-            raw.detach()  # it is gunicorn's
+            raw.detach()  # it is whose it was
         self._listeners = []
 
     def _accept(self, listening: Any) -> None:

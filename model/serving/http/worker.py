@@ -6,12 +6,15 @@ Told to stop, it takes no new connection, answers what is in flight, and tells t
 from __future__ import annotations
 
 import os
+import socket
 import time
+from pathlib import Path
 
 import gevent
 from gevent.event import Event
 from gunicorn.workers.base import Worker
 
+from .own_socket import OwnSocket
 from .server import Server
 
 LOOK_SECONDS = 0.5
@@ -31,6 +34,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
     def run(self) -> None:
         for listening in self.sockets:
             self.server.listen(listening)
+        own = self._own_socket()
         wake = gevent.get_hub().loop.io(self.PIPE[0], 1)  # a signal writes into it
         wake.start(self._woken)
         while self.alive:
@@ -42,7 +46,22 @@ class LoopWorker(Worker):  # type: ignore[misc]
             self._sleeping.wait(LOOK_SECONDS)
             self._sleeping.clear()
         wake.stop()
+        self.server.stop_listening()
+        if own is not None:
+            own.close()
         self._stop(self.cfg.graceful_timeout - CLOSING_SECONDS)
+
+    def _own_socket(self) -> OwnSocket | None:
+        """Behind nginx, which finds it there. The one that all workers share stays for when there is no other."""
+        if self.sockets[0].family != socket.AF_UNIX:
+            return None
+        try:
+            own = OwnSocket(Path(self.cfg.worker_tmp_dir), self.cfg.workers)
+        except OSError as exc:
+            self.log.warning("this worker has no socket of its own: %s", exc)
+            return None
+        self.server.listen(own.socket)
+        return own
 
     def _woken(self) -> None:
         os.read(self.PIPE[0], 4096)
