@@ -264,6 +264,49 @@ def test_a_frame_is_answered_the_same_however_it_was_made(form):
     assert_equals_own(model, [made])
 
 
+# -- boosters ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("as_frame", [False, True])
+@pytest.mark.parametrize("name", ["breast_cancer", "iris", "diabetes"])
+def test_boosters_answer_as_their_own_methods_do(library, as_frame, name):
+    module = pytest.importorskip(library)
+    quiet = {"verbose": -1} if library == "lightgbm" else {}
+    kind = "Regressor" if name == "diabetes" else "Classifier"
+    rows, target = data(name, as_frame)
+    model = getattr(module, ("LGBM" if library == "lightgbm" else "XGB") + kind)(n_estimators=10, n_jobs=1, **quiet)
+    odd = [] if as_frame else [rows[:9].astype(np.float32), rows[:9].astype(int), rows[:9, :-1], rows[:9].tolist()]
+    assert_equals_own(model.fit(rows, target), batches_of(rows) + odd)
+
+
+BOOSTERS = {
+    "xgboost, poisson": ("xgboost", "XGBRegressor", {"objective": "count:poisson"}),
+    "xgboost, forest": ("xgboost", "XGBRFClassifier", {}),
+    "xgboost, logistic": ("xgboost", "XGBRegressor", {"objective": "reg:squarederror", "base_score": 3.3}),
+    "lightgbm, categories": ("lightgbm", "LGBMClassifier", {"categorical_feature": [0, 4]}),
+    "lightgbm, poisson": ("lightgbm", "LGBMRegressor", {"objective": "poisson"}),
+    "lightgbm, zero is missing": ("lightgbm", "LGBMClassifier", {"zero_as_missing": True}),
+    "lightgbm, NaN is zero": ("lightgbm", "LGBMClassifier", {"use_missing": False}),
+    "lightgbm, forest": (
+        "lightgbm", "LGBMClassifier", {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.5},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOOSTERS)
+def test_boosters_of_every_kind_with_missing_values(name):
+    library, kind, options = BOOSTERS[name]
+    module = pytest.importorskip(library)
+    rows, target = data("wine")
+    rows[:, [0, 4]] = np.floor(rows[:, [0, 4]]) % 7
+    rows[:, 2] -= 2.3
+    rows[np.random.default_rng(0).random(rows.shape) < 0.1] = np.nan
+    quiet = {"verbose": -1} if library == "lightgbm" else {}
+    model = getattr(module, kind)(n_estimators=10, n_jobs=1, **quiet, **options)
+    assert_equals_own(model.fit(rows, target), batches_of(rows))
+
+
 # -- the estimator behind it ----------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ Answers are new arrays; rows are never changed.
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Callable
 from typing import Any
@@ -176,12 +177,12 @@ BLOCK = 2**18
 def trees(o: op.Trees) -> Function:
     walk = _special_walk(o) if np.any(o.feature & ~np.uint32(op.FEATURE)) else _plain_walk(o)
     height = max(1, BLOCK // len(o.roots))
-    table, straight = np.ascontiguousarray(o.values.T), o.values.shape[1] == len(o.start)
+    table, straight = np.ascontiguousarray(o.values.T, o.start.dtype), o.values.shape[1] == len(o.start)
     mine = [np.flatnonzero(o.columns == output) for output in range(len(o.start))]
 
     def sums(rows: Array) -> Array:
         leaves = walk(np.ascontiguousarray(rows, o.precision))
-        out = np.empty((len(rows), len(o.start)), order="F" if o.order == "F" else "C")
+        out = np.empty((len(rows), len(o.start)), o.start.dtype, order="F" if o.order == "F" else "C")
         for output, start in enumerate(o.start):
             values = table[output].take(leaves) if straight else table[0].take(leaves[:, mine[output]])
             out[:, output] = _running(values, start)
@@ -190,7 +191,7 @@ def trees(o: op.Trees) -> Function:
     def function(rows: Array) -> Array:
         if len(rows) <= height:
             return sums(rows)
-        out = np.empty((len(rows), len(o.start)), order="F" if o.order == "F" else "C")
+        out = np.empty((len(rows), len(o.start)), o.start.dtype, order="F" if o.order == "F" else "C")
         for first in range(0, len(rows), height):
             out[first : first + height] = sums(rows[first : first + height])
         return out
@@ -317,7 +318,7 @@ def softmax(scores: Array) -> Array:
 
 
 def two_columns(positive: Array) -> Array:
-    out = np.empty((len(positive), 2))
+    out = np.empty((len(positive), 2), positive.dtype)
     out[:, 1] = positive.ravel()
     out[:, 0] = 1 - out[:, 1]
     return out
@@ -325,6 +326,40 @@ def two_columns(positive: Array) -> Array:
 
 def normalized(values: Array) -> Array:
     return values / np.sum(values, axis=1)[:, None]  # type: ignore[no-any-return]
+
+
+def softmax_double(scores: Array) -> Array:
+    """As lightgbm's C++ has it: one after the other."""
+    rows = []
+    for row in scores.tolist():
+        most = max(row)
+        powers = [math.exp(score - most) for score in row]
+        total = 0.0
+        for power in powers:
+            total += power
+        rows.append([power / total for power in powers])
+    return np.array(rows).reshape(scores.shape)
+
+
+EXPF: Any = ctypes.CDLL(None).expf
+"""C's exp of float32 numbers: NumPy's, and a rounded one of double precision, round differently."""
+EXPF.argtypes, EXPF.restype = [ctypes.c_float], ctypes.c_float
+
+
+def exp_single(scores: Array) -> Array:
+    return np.array(list(map(EXPF, scores.ravel().tolist())), np.float32).reshape(scores.shape)
+
+
+def expit_single(scores: Array) -> Array:
+    """As xgboost has it."""
+    return np.float32(1) / (exp_single(np.minimum(-scores, np.float32(88.7))) + np.float32(1))
+
+
+def softmax_single(scores: Array) -> Array:
+    """As xgboost has it: the sum is one of double precision."""
+    powers = exp_single(scores - scores.max(axis=1, keepdims=True))
+    total = np.add.accumulate(powers, axis=1, dtype=np.float64)[:, -1:]
+    return powers / total.astype(np.float32)
 
 
 NAMED: dict[str, Function] = {
@@ -337,6 +372,11 @@ NAMED: dict[str, Function] = {
     "two_columns": two_columns,
     "normalized": normalized,
     "ravel": lambda scores: scores.ravel(),
+    "expit_single": expit_single,
+    "exp_single": exp_single,
+    "softmax_single": softmax_single,
+    "exp_double": lambda scores: np.array(list(map(_exp, scores.ravel().tolist()))).reshape(scores.shape),
+    "softmax_double": softmax_double,
     "as_column": lambda scores: scores.reshape(-1, 1),
 }
 

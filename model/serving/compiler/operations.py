@@ -156,7 +156,7 @@ MOST_NODES = 2**31 - 2
 
 @dataclass(frozen=True, eq=False)
 class Trees(Operation):
-    """Sums of leaves, tree by tree from `start` on, so that they are the estimator's to the last bit.
+    """Sums of leaves, tree by tree from `start` on and in its precision: the estimator's to the last bit.
 
     A row goes to `left` of a node, or to left + 1 where its value is above `threshold`. A leaf leads to itself: its
     threshold is infinite. NaN goes left unless the node has the flag MISSING_RIGHT. The threshold of a CATEGORICAL node
@@ -183,8 +183,9 @@ class Trees(Operation):
         nodes, (words, sets) = len(self.left), (len(self.sets), len(self.boundaries) - 1)
         integers = ((self.roots, "<i8"), (self.columns, "<i4"), (self.feature, "<u4"), (self.left, "<i4"))
         must(all(a.dtype == kind and a.ndim == 1 for a, kind in integers), "nodes")
-        floats = ((self.threshold, 1), (self.values, 2), (self.start, 1))
+        floats = ((self.threshold, 1), (self.values, 2))
         must(all(a.dtype == "<f8" and a.ndim == d for a, d in floats), "nodes")
+        must(self.start.dtype in ("<f8", "<f4") and self.start.ndim == 1, "where sums start")
         must(len(self.threshold) == len(self.feature) == len(self.values) == nodes <= MOST_NODES, "nodes")
         must(self.precision in ("float32", "float64") and self.order in ("C", "F"), "a type of numbers")
         must(self.sets.dtype == "<u4" and self.boundaries.dtype == "<i8" and self.boundaries.ndim == 1, "sets")
@@ -225,6 +226,7 @@ class Linear(Operation):
 
 FUNCTIONS = (
     *("expit", "half_logit", "exp", "exp1", "square", "softmax", "two_columns", "normalized", "ravel", "as_column"),
+    *("expit_single", "exp_single", "softmax_single", "exp_double", "softmax_double"),
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..operations import Rows
 from ..program import Node, Program, check
-from . import columns, linear, steps, trees
+from . import boosters, columns, linear, steps, trees
 from .reading import Declined, Methods, kind_of
 
 
@@ -66,6 +66,7 @@ def program_of(model: Any, report: Report = lambda line: None) -> Program:
 METHODS = ("predict", "predict_proba", "decision_function", "score_samples", "transform")
 PREDICTORS: dict[tuple[str, str], Callable[..., Methods]] = {
     **trees.PREDICTORS,
+    **boosters.PREDICTORS,
     **linear.PREDICTORS,
     **steps.PREDICTORS,
 }
