@@ -207,7 +207,7 @@ def test_a_library_that_walks_the_stack_is_called_in_a_real_thread(monkeypatch: 
     served = Served(first)
     served.ask(b"1,0\n")
     served.run()
-    monkeypatch.setattr(native_code, "UNWINDING", frozenset(("json",)))
+    monkeypatch.setattr(native_code, "UNWINDING", ("json",))
     served.ask(b"1,0\n")
     served.run()
     assert (served.loop.here_runs, served.predictor.runs) == (1, 1)
@@ -215,7 +215,7 @@ def test_a_library_that_walks_the_stack_is_called_in_a_real_thread(monkeypatch: 
 
 def test_a_stream_of_such_a_library_is_made_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Item by item."""
-    monkeypatch.setattr(native_code, "UNWINDING", frozenset(("json",)))
+    monkeypatch.setattr(native_code, "UNWINDING", ("json",))
     served = Served(lambda rows: (value for value in first(rows)))
     served.ask(b"1,0\n3,0\n")
     before = served.predictor.runs

@@ -97,7 +97,7 @@ def replayed(policy: Policy, seconds: Any, arrivals: int, calls: int) -> list[in
         sizes.append(min(policy.waiting, policy.call_rows))
         policy.begin(sizes[-1], now)
         now += seconds(sizes[-1])
-        policy.end(now)
+        policy.end(seconds(sizes[-1]))
     return sizes
 
 
@@ -153,3 +153,15 @@ def test_a_slow_model_that_costs_the_same_for_more_rows_is_batched_fully_at_once
 
 def test_what_was_never_seen_does_not_run_on_the_loop():
     assert not taught((1, 0.0005), (3, 0.0005), limit=1024).inline(100_000)
+
+
+def test_a_call_that_only_waited_for_the_lock_comes_back_to_the_loop():
+    policy = taught((1, 0.012))
+    runs = [policy.inline(1) for _ in range(64)]
+    assert sum(runs) == 2
+    for _ in range(200):
+        here = policy.inline(1)
+        policy.learn(1, 0.0005 if here else 0.012, here)
+    assert policy.inline(1)
+    slow = taught((1, 0.05))
+    assert not any(slow.inline(1) for _ in range(64))

@@ -223,7 +223,7 @@ class Engine:
             self.policy.end(None)
             replies = [answering.refuse(exc, job.request) for job in batch.jobs]
         else:
-            self.policy.end(self._loop.now())
+            self.policy.end(batch.seconds, here=batch.here)
         self._computing = None
         if batch.rows and batch.seconds is not None:  # without a row the model is not called
             self.metrics.called(batch.rows, batch.seconds)
@@ -235,6 +235,7 @@ class Engine:
         threaded = self._in_thread_only or native_code.needs_a_real_thread()
         self._in_thread_only = threaded
         if not threaded and self.policy.inline(batch.rows):
+            batch.here = True
             return self._loop.here(call, self.config.timeout)
         try:
             replies = self._predictor.run(call, self.config.timeout)

@@ -13,12 +13,14 @@ from .messages import Reply, Request
 class Batch:
     """Jobs that share a call: how many rows, when it was begun, how long the model took (None: it has not returned)."""
 
-    __slots__ = ("began", "jobs", "rows", "seconds")
+    __slots__ = ("began", "here", "jobs", "rows", "seconds")
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.jobs, self.rows = jobs, sum(job.count for job in jobs)
         self.began = 0.0
         self.seconds: float | None = None
+        self.here = False
+        """Whether it runs in the loop's thread."""
 
 
 class Job:

@@ -12,6 +12,10 @@ holds the GIL would stop the hub just as long from another thread, and the hop c
 MOST_WAITING = 1024
 """Requests that wait for the model, in one worker. Each keeps a connection of nginx, which has some thousands."""
 
+TRIED_AGAIN, TRIED_AFTER = 4, 32
+"""A call in a thread waits for the interpreter's lock, some milliseconds each time, so that it never looks short again.
+One that takes at most so many times INLINE_SECONDS is tried on the loop, once in so many calls."""
+
 CALL_SHARE = 0.1
 """Share of the timeout that a call may be expected to take: whoever shares it waits for all of it."""
 
@@ -34,6 +38,9 @@ class Policy:
         """The rows of those among them that fill a call alone."""
         self._seen: dict[int, float] = {}
         self._running: tuple[int, float] | None = None
+        self._calls = 0
+        self._quick = False
+        """Whether a full call is so short that nobody who shares the next one could wait for too long."""
 
     def expect(self, rows: int, hoping: bool = False) -> float:
         """Seconds of a call: as calls of about this size (a power of two) took; 0 while nothing is known.
@@ -55,14 +62,17 @@ class Policy:
             return min(linear, grown)
         return linear if above is None else min(linear, max(self._seen[above], self._seen[below]))
 
-    def learn(self, rows: int, seconds: float) -> None:
-        """A call of so many rows took so long."""
+    def learn(self, rows: int, seconds: float, tried: bool = False) -> None:
+        """A call of so many rows took so long; `tried`: on the loop, where it waits for no lock."""
         bucket = rows.bit_length()
         old = self._seen.get(bucket, seconds)
+        if tried and old > self.inline_seconds:
+            old = min(old, seconds)
         self._seen[bucket] = old + WEIGHT * (seconds - old)
         for larger in [b for b in self._seen if b > bucket]:  # forgets a slow large call that nobody dares to repeat
             self._seen[larger] = min(self._seen[larger], self._seen[bucket] * 2 ** (larger - bucket + 1))
         self.call_rows = self._call_rows()
+        self._quick = 16 * self._seen_of(self.call_rows) < self.timeout
 
     def _call_rows(self) -> int:
         """Fewer rows than `limit` where time grows with them, so that a flood is not one call that comes too late for
@@ -74,7 +84,11 @@ class Policy:
 
     def inline(self, rows: int) -> bool:
         """Whether the call may run on the hub. Unknown calls may not: they could take for ever."""
-        return bool(self._seen) and self.expect(rows) <= self.inline_seconds
+        if not self._seen:
+            return False
+        self._calls += 1
+        seconds = self.inline_seconds if self._calls % TRIED_AFTER else self.inline_seconds * TRIED_AGAIN
+        return self.expect(rows) <= seconds
 
     def _seen_of(self, rows: int) -> float:
         """Seconds of a call, never more than the largest that was seen: a guess must not turn anybody away."""
@@ -97,7 +111,9 @@ class Policy:
     def admit(self, rows: int, now: float) -> int | None:
         """None: the rows are in. Else whole seconds after which it is worth to come again (Retry-After)."""
         # whoever finds the room empty gets in, however large or slow: else nothing could ever be learnt of it
-        if self.requests or self._running is not None:
+        alone = not self.requests and self._running is None
+        shares_the_next = self._quick and not self._large and self.waiting + rows <= min(self.call_rows, self.max_rows)
+        if not alone and not (shares_the_next and self.requests < MOST_WAITING):
             delay = self.delay(now)
             full = self.requests >= MOST_WAITING or (self.waiting and self.waiting + rows > self.max_rows)
             if full or delay > self.timeout / 2:
@@ -120,9 +136,9 @@ class Policy:
         self.leave(rows, requests)
         self._running = rows, now
 
-    def end(self, now: float | None) -> None:
-        """The running call is over; None: it was given up, which says nothing of other calls."""
-        if self._running is not None and now is not None:
-            rows, since = self._running
-            self.learn(rows, now - since)
+    def end(self, seconds: float | None, here: bool = False) -> None:
+        """The running call took so long; None: it was given up, which says nothing of other calls. `here`: it ran on
+        the loop."""
+        if self._running is not None and seconds is not None:
+            self.learn(self._running[0], seconds, here)
         self._running = None

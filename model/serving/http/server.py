@@ -177,10 +177,13 @@ class Server:
 
     def _reply(self, connection: Connection, reply: Reply) -> None:
         headers = routes.headers(reply)
-        if isinstance(reply.body, bytes):
-            self._write(connection, reply.status, headers, reply.body)
-        else:
-            self._soon(partial(self._stream, connection, reply.status, headers, reply.body))
+        try:
+            if isinstance(reply.body, bytes):
+                self._write(connection, reply.status, headers, reply.body)
+            else:
+                self._soon(partial(self._stream, connection, reply.status, headers, reply.body))
+        except Exception as exc:  # noqa: BLE001 - a header that HTTP does not allow costs nobody else's reply
+            self._fail(connection, exc)
 
     def _write(self, connection: Connection, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """A reply in one piece."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
-UNWINDING = frozenset(("torch", "tensorflow", "onnxruntime", "catboost", "jax", "paddle", "mxnet"))
+UNWINDING = ("torch", "tensorflow", "onnxruntime", "catboost", "jax", "paddle", "mxnet")
 
 
 def needs_a_real_thread() -> bool:
     """Whether one of them has been imported by now, by the model, by predictor.py or by a call of it."""
-    return not UNWINDING.isdisjoint(sys.modules)
+    return any(name in sys.modules for name in UNWINDING)
