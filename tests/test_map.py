@@ -17,7 +17,7 @@ SERVING = KIT / "model/serving"
 
 FLOORS = (
     {"__main__"},
-    {"commands"},
+    {"commands", "signature"},
     {"http"},
     {"multi_model"},
     {"batching"},

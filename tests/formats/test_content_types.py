@@ -129,10 +129,81 @@ def test_csv_values_that_are_names():
     assert rows("color,round\n", signature=signature).to_dict("records") == [{"color": "color", "shape": "round"}]
 
 
-def test_csv_numeric_first_line_is_data():
-    """A numeric-looking first line is data, even for a model whose features are called 0, 1, 2."""
-    signature = Signature("frame", tuple(Column(name, "number") for name in "012"))
-    assert len(rows("0,1,2\n3,4,5\n", signature=signature)) == 2
+@pytest.mark.parametrize(
+    "names", [("0", "1", "2"), ("2019", "2020", "2021"), ("size", "nan", "True"), ("1e3", "inf", "-1")]
+)
+def test_csv_header_that_looks_like_values(names):
+    """A first line with all of the model's names is a header whatever it looks like, in any order, with others too."""
+    signature = Signature("frame", tuple(Column(name, "number") for name in names))
+    header = ",".join(reversed(names))
+    for line, row in (
+        (header, "3,4,5"),
+        (header + ",extra", "3,4,5,6"),
+        (f'"{names[2]}",{names[1]},{names[0]}', "3,4,5"),
+    ):
+        frame = rows(f"{line}\n{row}\n", signature=signature)
+        assert frame.to_numpy().tolist() == [[5, 4, 3]]
+        assert len(rows(f"{row}\n{row}\n", signature=signature)) == 2 if "6" not in row else True
+    absent = "text/csv; header=absent"
+    if all(name[0].isdigit() for name in names):
+        assert len(rows(f"{header}\n3,4,5\n", absent, signature)) == 2
+        assert len(rows(f"{names[0]},{names[1]},7\n3,4,5\n", signature=signature)) == 2
+
+
+@pytest.mark.parametrize("given", [" Flow Duration", "Flow Duration", "Flow_Duration ", "Flow Duration  "])
+@pytest.mark.parametrize("known", [" Flow Duration", "Flow_Duration", "Flow Duration"])
+def test_names_are_compared_by_one_normal_form(known, given):
+    """Outer blanks, and LightGBM's underscore for a blank, do not matter; in CSV, objects and split frames alike."""
+    signature = Signature("frame", (Column(known, "number"), Column("Gr\u00f6\u00dfe", "number")))
+    other = "Gro\u0308\u00dfe"  # the same name in another normal form of Unicode
+    for body, kind in (
+        (f"{other},{given}\n2,1\n", "text/csv"),
+        (json.dumps([{other: 2, given: 1}]), "application/json"),
+        (json.dumps({"columns": [other, given], "data": [[2, 1]]}), "application/json"),
+        (json.dumps({other: [2], given: [1]}), "application/json"),
+    ):
+        frame = rows(body, kind, signature)
+        assert (list(frame.columns), frame.to_numpy().tolist()) == ([known, "Gr\u00f6\u00dfe"], [[1, 2]])
+
+
+def test_an_exact_name_goes_before_a_similar_one():
+    """Where the exact name is there, one that is only similar is another column; of two similar ones none is meant."""
+    signature = Signature("frame", (Column("a b", "number"), Column("a_b", "number")))
+    assert rows("a_b,a b\n2,1\n", signature=signature).to_numpy().tolist() == [[1, 2]]
+    assert "Missing" in refused(BadRequest, " a b,a_b\n1,2\n", signature=signature).message
+    one = Signature("frame", (Column("a", "number"),))
+    assert rows("a, a\n1,2\n", signature=one).to_numpy().tolist() == [[1]]
+    assert "twice" in refused(BadRequest, " a,a \n1,2\n", signature=one).message
+
+
+def test_a_header_in_another_case_is_no_row():
+    """Names in capitals are a header, so the missing names are told, also where every column takes texts."""
+    words = Signature("frame", (Column("colour", "text"), Column("shape", "text")))
+    assert refused(BadRequest, "COLOUR,Shape\nred,round\n", signature=words).details["column"] == "colour"
+
+
+def test_csv_a_line_of_texts_over_numbers():
+    """It is a header for a model that says nothing; where it may be a row, a 400 asks; never a row among numbers."""
+    frame = rows("zip,n\n02139,1\n", signature=UNKNOWN)
+    assert (list(frame.columns), frame.to_numpy().tolist()) == (["zip", "n"], [[2139, 1]])
+    anything = Signature("array", (Column(), Column()))
+    named = Signature("frame", (Column("a"), Column("b")))
+    for body, signature in (("name,age\nann,3\n", UNKNOWN), ("q,r\n1,2\n", anything), ("q,r\n1,2\n", named)):
+        message = refused(BadRequest, body, signature=signature).message
+        assert "header=present" in message
+        assert "header=absent" in message
+        assert len(rows(body, "text/csv; header=absent", signature)) == 2
+    assert len(rows("ann,x\nbob,y\n", signature=UNKNOWN)) == 2
+    assert len(rows("ann,x\n", signature=UNKNOWN)) == 1
+
+
+def test_names_that_stand_there_twice():
+    """Two columns of one name are a 400; a model that has two takes them in its own order only."""
+    for signature in (NAMED, UNKNOWN, NUMBERS):
+        assert "twice" in refused(BadRequest, "a,b,c,a\n1,2,3,4\n", "text/csv; header=present", signature).message
+    twins = Signature("frame", (Column("a", "number"), Column("a", "number")))
+    assert rows("a,a\n1,2\n", signature=twins).to_numpy().tolist() == [[1, 2]]
+    assert "two columns" in refused(BadRequest, '{"a": 1}', "application/json", twins).message
 
 
 def test_csv_quoted_text():
@@ -257,6 +328,7 @@ def test_texts():
 # ---- JSON ------------------------------------------------------------------------------------------------------------
 
 ROW, OTHER = [1.5, 2, 3], [4, 5.25, 6]
+COLUMNS = {"c": [3, 6], "a": [1.5, 4], "b": [2, 5.25]}
 NAMED_ROWS = [dict(zip("cab", (3, 1.5, 2), strict=True)), {"a": 4, "b": 5.25, "c": 6, "extra": "x"}]
 
 
@@ -273,6 +345,10 @@ NAMED_ROWS = [dict(zip("cab", (3, 1.5, 2), strict=True)), {"a": 4, "b": 5.25, "c
         {"instances": [{"data": {"features": {"keys": [0, 1, 2], "shape": [3], "values": r}}} for r in (ROW, OTHER)]},
         {"dataframe_split": {"columns": ["a", "b", "c"], "data": [ROW, OTHER], "index": [0, 1]}},
         {"columns": ["a", "b", "c"], "data": [ROW, OTHER]},
+        {"data": [ROW, OTHER]},
+        {"inputs": {"data": [ROW, OTHER]}},
+        {"inputs": [{"name": "x", "shape": [2, 3], "datatype": "FP64", "data": [*ROW, *OTHER]}]},
+        {"inputs": [{"name": "x", "shape": [2, 3], "datatype": "FP64", "data": [ROW, OTHER]}], "id": "7"},
     ],
 )
 def test_json_shapes(document, signature):
@@ -289,6 +365,10 @@ def test_json_shapes(document, signature):
         {"inputs": NAMED_ROWS},
         {"inputs": {"c": [3, 6], "a": [1.5, 4], "b": [2, 5.25]}},
         {"c": [3, 6], "a": [1.5, 4], "b": [2, 5.25]},
+        {"c": {"0": 3, "1": 6}, "a": {"0": 1.5, "1": 4}, "b": {"0": 2, "1": 5.25}},
+        {"inputs": {"data": NAMED_ROWS}},
+        {"schema": {"fields": []}, "data": NAMED_ROWS},
+        {"inputs": [{"name": n, "shape": [2, 1], "datatype": "FP64", "data": v} for n, v in COLUMNS.items()]},
         {"columns": ["c", "x", "b", "a"], "data": [[3, "x", 2, 1.5], [6, None, 5.25, 4]]},
     ],
 )
@@ -371,9 +451,7 @@ def test_json_malformed(body):
 
 
 @pytest.mark.parametrize("signature", [NUMBERS, NAMED])
-@pytest.mark.parametrize(
-    "body", ['{"data": [[1,2,3]]}', '{"rows": [[1,2,3],[4,5,6]]}', '{"data": [1,2,3]}', '{"x": [{"a": 1}], "id": 7}']
-)
+@pytest.mark.parametrize("body", ['{"rows": [[1,2,3],[4,5,6]]}', '{"data": [1,2,3]}', '{"x": [{"a": 1}], "id": 7}'])
 def test_json_unknown_envelope(body, signature):
     """Rows under a name that nobody knows are a 400 that names the envelopes."""
     message = refused(BadRequest, body, "application/json", signature).message
@@ -386,7 +464,8 @@ def test_json_envelope_unlike():
     assert len(rows('{"a": [1,2], "b": [1,2], "c": [1,2], "tags": [[1],[2]]}', "application/json", NAMED)) == 2
     assert len(rows('{"a": 1, "b": 2, "c": 3, "tags": [[1]]}', "application/json", NAMED)) == 1
     assert len(rows('{"x": [1,2]}', "application/json", ONE)) == 2
-    assert len(rows('{"data": [[1,2],[3,4]]}', "application/json", UNKNOWN)) == 1
+    assert rows('{"data": [[1,2],[3,4]]}', "application/json", UNKNOWN).tolist() == [[1, 2], [3, 4]]
+    assert rows('{"tags": [[1,2],[3,4]]}', "application/json", UNKNOWN)["tags"].tolist() == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize("body", [b"1;2;3\n", b"1,2,3\n1\t2\t3\n", b"1,5;2;3\n"])

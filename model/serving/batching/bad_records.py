@@ -19,7 +19,7 @@ from functools import partial
 from itertools import pairwise
 
 from ..errors import ServingError
-from ..formats import codings, content_types, csv_rows, json_text, media_types
+from ..formats import codings, content_types, csv_header, csv_rows, json_text, media_types
 from ..formats.budget import Bounds
 from ..formats.media_types import BY_LINE
 from ..rows.signature import Signature
@@ -163,9 +163,12 @@ def _lines(body: bytes) -> Sequence[int]:
 def _header(body: bytes, starts: Sequence[int], said: str, signature: Signature) -> list[str] | None:
     if not starts or said == "absent":
         return None
-    rows = csv_rows.rows_in(body[starts[0] : starts[1] if len(starts) > 1 else len(body)].decode("latin-1"))
+    rows = csv_rows.rows_in(_text(body[starts[0] : starts[2] if len(starts) > 2 else len(body)]))
     first = rows[0] if rows else None
-    return first if first and (said == "present" or csv_rows.is_header(first, signature)) else None
+    if not first or said == "present" or csv_header.is_header(first, signature):
+        return first
+    unasked = len(rows) == 2 and len(first) == len(rows[1]) and csv_header.all_texts(first)
+    return first if unasked and signature.form == "unknown" and not any(map(csv_header.is_text, rows[1])) else None
 
 
 def _rows(body: bytes, starts: Sequence[int], width: int | None) -> Sequence[int]:
@@ -187,3 +190,10 @@ def _rows(body: bytes, starts: Sequence[int], width: int | None) -> Sequence[int
         if len(rows) == 1 and width in (None, len(rows[0])):
             inside.update(range(opening + 1, closing + 1))
     return [start for i, start in enumerate(starts) if i not in inside]
+
+
+def _text(text: bytes) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("latin-1")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..compiler import native
-from ..rows.cells import NA_WORDS, plain_numbers
+from ..rows.cells import MINUS_ZERO, NA_WORDS, plain_numbers
+from ..rows.guessing import EXACT
 from ..rows.signature import Signature
 from ..rows.table import by_name
 
@@ -16,13 +19,26 @@ BULK_BYTES = 200_000
 """From here on pandas reads texts among numbers faster than we do cell by cell (measured: benchmarks/decode.py)."""
 
 
-def numeric_block(body: bytes) -> np.ndarray | None:
-    """(rows, columns) float64 if the body is nothing but numbers and missing values, else None.
+def numeric_block(body: bytes, guess: bool = False) -> np.ndarray | None:
+    """(rows, columns) float64 if the body is nothing but numbers and missing values, else None. With `guess`, for a
+    model that says nothing, int64 if all are whole, as read_csv infers.
 
     A None is no verdict: the caller then reads cell by cell, and that names what is wrong.
     """
     block = native.matrix_csv(body) if native.available else _by_line(body.strip(b"\r\n"))
-    return block if isinstance(block, np.ndarray) else None
+    if not isinstance(block, np.ndarray):
+        return None
+    return _inferred(block, body) if guess else block
+
+
+FRACTION = re.compile(rb"[.eE]")
+
+
+def _inferred(block: np.ndarray, body: bytes) -> np.ndarray | None:
+    """As read_csv infers it. None where an integer would not come through floats: such cells are read by column."""
+    if MINUS_ZERO.search(body) or not np.nanmax(np.abs(block), initial=0) < EXACT:
+        return None
+    return block if FRACTION.search(body) or np.isnan(block).any() else block.astype(np.int64)
 
 
 def _by_line(body: bytes) -> np.ndarray | None:
@@ -46,7 +62,7 @@ def _read_csv(body: bytes, dtype: Any) -> Any:
     return pd.read_csv(io.BytesIO(body), header=None, dtype=dtype, engine="c", index_col=False, **exact)
 
 
-def _bulk_frame(body: bytes, names: list[str] | None, signature: Signature) -> Any:
+def _bulk_frame(body: bytes, names: Sequence[str] | None, signature: Signature) -> Any:
     """Thousands of lines of numbers and texts, read by pandas; None where the reader of cells has to decide.
 
     That is wherever pandas is more lenient than we are (quotes, short rows) or knows less (a category called NA).
@@ -54,7 +70,8 @@ def _bulk_frame(body: bytes, names: list[str] | None, signature: Signature) -> A
     columns = signature.columns or ()
     order = by_name(names, signature) if names is not None else list(range(len(columns)))
     simple = all(
-        c.kind in ("number", "text") and c.dtype is None and NA_WORDS.isdisjoint(c.categories or ()) for c in columns
+        c.kind in ("number", "text") and c.dtype is None and not c.none and NA_WORDS.isdisjoint(c.categories or ())
+        for c in columns
     )
     if signature.form != "frame" or not simple or None in order or any(None in (c.categories or ()) for c in columns):
         return None

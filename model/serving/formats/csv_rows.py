@@ -10,17 +10,17 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import orjson
 
 from ..errors import BadRequest
-from ..rows.cells import INFINITY, NA_WORDS, NUMBER, TRUTH
 from ..rows.signature import Signature
 from ..rows.table import Table, align, by_name, takes_block, wrong_width
 from .budget import Bounds
+from .csv_header import all_texts, is_header, looks_like_a_value, unasked_header
 from .csv_numbers import _bulk_frame, numeric_block
 from .json_text import _is_missing, _lines, _ready, dumps
 
@@ -30,22 +30,43 @@ csv.field_size_limit(sys.maxsize)  # a cell may be a whole document; the body's 
 def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     """Rows for transformation, or BadRequest."""
     header = parameters.get("header", "")
-    if header != "present" and signature.numeric:
-        block = numeric_block(body)
+    if body[:4].lower() == b"sep=":
+        body = _below_separator(body)
+    if header != "present" and signature.numeric and not (header != "absent" and _names_like_numbers(body, signature)):
+        block = numeric_block(body, guess=signature.columns is None)
         if block is not None:
             return _fitting(block, signature)
     text = body.decode("utf-8")
     first = _first_row(text)
     if header == "present" or (header != "absent" and is_header(first, signature)):
-        names = [name.strip() for name in first or ()]
+        names = signature.spelled(first or ())
         if takes_block(signature, names):
             block = _after_header(body, names)
             if block is not None:
                 return align(Table((), len(block), names, block=block), signature)
         frame = _bulk_frame(_below(body) or b"", names, signature)
         return frame if frame is not None else _cell_by_cell(text, signature, names)
-    frame = _bulk_frame(body, None, signature)
-    return frame if frame is not None else _cell_by_cell(text, signature, None, may_have_header=header != "absent")
+    may_have_header = header != "absent"
+    frame = None if may_have_header and all_texts(first) else _bulk_frame(body, None, signature)
+    return frame if frame is not None else _cell_by_cell(text, signature, None, may_have_header)
+
+
+def _below_separator(body: bytes) -> bytes:
+    """Excel writes and understands a first line that says which separator the file has."""
+    line, _, below = body.partition(b"\n")
+    separator = line.strip(b"\r")[4:].strip(b'"')
+    if separator != b",":
+        name = {b";": "semicolons", b"\t": "tabs"}.get(separator, repr(separator.decode("utf-8", "replace"))[:20])
+        raise BadRequest(f"The first line says that values are separated by {name}; expected are commas.")
+    return below
+
+
+def _names_like_numbers(body: bytes, signature: Signature) -> bool:
+    """Whether the short cut for numbers must be left since the model's names look like numbers, and so do these."""
+    if not signature.position or not all(map(looks_like_a_value, signature.position)):
+        return False
+    body = body.lstrip(b"\r\n")
+    return is_header(_first_row(body[: body.find(b"\n") + 1 or None].decode("utf-8", "replace")), signature)
 
 
 def _fitting(block: np.ndarray, signature: Signature) -> np.ndarray:
@@ -93,31 +114,7 @@ def _first_row(text: str) -> list[str] | None:
         return None
 
 
-def is_header(row: list[str] | None, signature: Signature) -> bool:
-    """A first line is a header if it names a column of the model and none of its cells looks like a value.
-
-    With all the names there, an empty cell is no value: DataFrame.to_csv leaves one above its index.
-    A cell that is one of its own column's categories is a value even if some column has that name.
-    """
-    if not row or not signature.position:
-        return False
-    cells = [cell.strip() for cell in row]
-    complete = signature.position.keys() <= set(cells)
-    if not any(cell in signature.position for cell in cells):
-        return False
-    if any(_looks_like_a_value(cell) for cell in cells if cell or not complete):
-        return False
-    if complete:
-        return True
-    columns = signature.columns or ()
-    return not any(c.categories and cell in c.categories for c, cell in zip(columns, cells, strict=False))
-
-
-def _looks_like_a_value(cell: str) -> bool:
-    return cell in NA_WORDS or cell in TRUTH or bool(NUMBER.fullmatch(cell) or INFINITY.fullmatch(cell))
-
-
-def _cell_by_cell(text: str, signature: Signature, names: list[str] | None, may_have_header: bool = False) -> Any:
+def _cell_by_cell(text: str, signature: Signature, names: Sequence[str] | None, may_have_header: bool = False) -> Any:
     """The way that takes everything and names what it does not take."""
     width = len(names) if names is not None else signature.count
     if names is not None and signature.names is not None:
@@ -138,8 +135,11 @@ def _cell_by_cell(text: str, signature: Signature, names: list[str] | None, may_
             rows.append(row)
     except csv.Error as exc:
         raise BadRequest(f"Row {len(rows) + 1} is not valid CSV: {_reason(exc)}.", row=len(rows) + 1) from None
+    if may_have_header and rows and all_texts(rows[0]) and signature.form != "texts":
+        names = unasked_header(rows, signature)
+        rows = rows[names is not None :]
     columns = list(zip(*rows, strict=True)) if rows else [()] * (width or 0)
-    return align(Table(columns, len(rows), names, null=False, may_have_header=may_have_header), signature)
+    return align(Table(columns, len(rows), names, typed=False, may_have_header=may_have_header), signature)
 
 
 def _reason(error: csv.Error) -> str:

@@ -15,9 +15,11 @@ def numeric_table(body: bytes, signature: Signature) -> Table | None:
     """[[…], …] and {"instances": [[…], …]}, if numbers are all that the model takes."""
     if not takes_block(signature, None) or signature.position.keys() & {"instances", "inputs"}:
         return None
-    block, _ = native.matrix_json(body)
+    block, whole = native.matrix_json(body)
     if not isinstance(block, np.ndarray) or signature.count not in (None, block.shape[1]):
         return None
+    if whole and signature.columns is None:  # JSON said that they are integers
+        block = block.astype(np.int64)
     return Table((), len(block), block=block)
 
 

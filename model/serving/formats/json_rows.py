@@ -7,23 +7,20 @@ json.dumps writes although JSON has none, are taken.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import orjson
 
 from ..errors import BadRequest, PayloadTooLarge
 from ..rows.signature import Signature
-from ..rows.table import Table, align, takes_block
+from ..rows.table import Table, align
 from .budget import Bounds
+from .json_envelopes import are_texts, bare, document
 from .json_numbers import numeric_lines, numeric_table
-
-SHAPES = '[[…], […]] or {"instances": [[…], …]} or [{"name": value, …}, …]'
-
+from .json_tables import MOST_VALUES, SHAPES, as_list, of_lists, of_objects
 
 MOST_LISTS = 2_000_000
-MOST_VALUES = 25_000_000
 """Parsed, an empty list takes thirty times the bytes that it has in the body: the memory of a worker is the limit."""
 
 
@@ -31,7 +28,7 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bou
     _refuse_what_would_swell(body)
     if (numbers := numeric_table(body, signature)) is not None:
         return align(numbers, signature)
-    return align(_table(_document(_parsed(body, "The body"), signature), signature), signature)
+    return _aligned(document(_parsed(body, "The body"), signature), signature)
 
 
 def decode_lines(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
@@ -46,7 +43,7 @@ def decode_lines(body: bytes, parameters: Mapping[str, str], signature: Signatur
             raise orjson.JSONDecodeError("two values on a line", "", 0)
     except orjson.JSONDecodeError:  # once more, to learn which line it is
         rows = [_parsed(line, f"Row {number}", number) for number, line in enumerate(lines, 1)]
-    return align(_table([_line(row, signature) for row in rows], signature), signature)
+    return _aligned([_line(row, signature) for row in rows], signature)
 
 
 def _refuse_what_would_swell(body: bytes) -> None:
@@ -62,7 +59,7 @@ def _refuse_what_would_swell(body: bytes) -> None:
 
 def _line(value: Any, signature: Signature) -> Any:
     """A line that is an envelope of its own holds exactly one row."""
-    if isinstance(value, dict) and not _is_named_row(value, signature):
+    if isinstance(value, dict) and not signature.named_by(value):
         inner = next((value[key] for key in ("instances", "inputs") if key in value), None)
         if isinstance(inner, list) and len(inner) == 1:
             return inner[0]
@@ -82,179 +79,24 @@ def _parsed(text: bytes, what: str, row: int | None = None) -> Any:
     raise BadRequest(f"{what} is not valid JSON: {reason[:200]}.", row=row, expected=SHAPES)
 
 
-def _document(value: Any, signature: Signature) -> Any:
-    """Takes the envelope off: a list of rows, or a Table."""
-    if isinstance(value, list):
-        if not value or isinstance(value[0], list | dict):
-            return value
-        return value if signature.count == 1 else [value]
-    if not isinstance(value, dict):
-        return [value] if signature.count == 1 else _no_rows(value)
-    if not _is_named_row(value, signature):
-        for keys, take_off in ENVELOPES:
-            if all(key in value for key in keys):
-                return take_off(value, signature)
-    _refuse_unknown_envelope(value, signature)
-    if value and all(isinstance(cells, list) for cells in value.values()):
-        return _named_columns(value)
-    return [value]
-
-
-def _is_named_row(value: dict[str, Any], signature: Signature) -> bool:
-    """A feature may be called "data" or "inputs"; then the object is a row if all features are there."""
-    return bool(signature.position) and all(name in value for name in signature.position)
-
-
-def _refuse_unknown_envelope(value: dict[str, Any], signature: Signature) -> None:
-    """Rows under a name that nobody knows would be read as one column, or as one cell."""
-    if signature.count is None or value.keys() & signature.position.keys():
-        return
-    for name, inner in value.items():
-        if not isinstance(inner, list) or not inner:
-            continue
-        if isinstance(inner[0], list | dict) or (len(value) == 1 and signature.count > 1):
-            known = ", ".join(" with ".join(keys) for keys, _ in ENVELOPES if keys != ("data",))
-            raise BadRequest(
-                f"{name[:80]!r} is neither a column of the model nor an envelope around rows. Envelopes are: {known}.",
-                expected=SHAPES,
-            )
-
-
-def _no_rows(value: Any) -> Any:
-    raise BadRequest(f"The body is the JSON value {value!r:.80}, which is not rows.", expected=SHAPES)
-
-
-def _inner(key: str) -> Callable[[dict[str, Any], Signature], Any]:
-    def take_off(value: dict[str, Any], signature: Signature) -> Any:
-        inner = value[key]
-        if isinstance(inner, list | dict) or signature.count == 1:
-            return _document(inner, signature)
-        raise BadRequest(f'"{key}" is {inner!r:.80}; expected a list of rows.', expected=SHAPES)
-
-    return take_off
-
-
-def _split(value: dict[str, Any], signature: Signature) -> Table:
-    names, rows = value["columns"], value["data"]
-    if not isinstance(names, list) or not isinstance(rows, list):
-        raise BadRequest('"columns" and "data" must be lists.', expected='{"columns": […], "data": [[…], …]}')
-    lists = [_as_list(row, number, signature) for number, row in enumerate(rows, 1)]
-    return _of_lists(lists, len(names), signature, [str(name) for name in names])
-
-
-def _dataframe_split(value: dict[str, Any], signature: Signature) -> Table:
-    inner = value["dataframe_split"]
-    if not isinstance(inner, dict) or not {"columns", "data"} <= inner.keys():
-        raise BadRequest('"dataframe_split" must be {"columns": […], "data": [[…], …]}.')
-    return _split(inner, signature)
-
-
-def _one_row(value: dict[str, Any], signature: Signature) -> list[Any]:
-    return [value]
-
-
-def _data(value: dict[str, Any], signature: Signature) -> list[Any]:
-    """{"data": {"features": …}} is a row; {"data": [[…]]} is not."""
-    _refuse_unknown_envelope(value, signature)
-    return [value]
-
-
-def _named_columns(value: dict[str, list[Any]]) -> Table:
-    lengths = {len(cells) for cells in value.values()}
-    if len(lengths) > 1:
-        got = ", ".join(f"{name}: {len(cells)}" for name, cells in list(value.items())[:12])
-        raise BadRequest(f"The columns have different lengths ({got[:400]}).")
-    return Table(list(value.values()), lengths.pop() if lengths else 0, list(value))
-
-
-ENVELOPES: tuple[tuple[tuple[str, ...], Callable[[dict[str, Any], Signature], Any]], ...] = (
-    (("instances",), _inner("instances")),
-    (("inputs",), _inner("inputs")),
-    (("dataframe_split",), _dataframe_split),
-    (("dataframe_records",), _inner("dataframe_records")),
-    (("columns", "data"), _split),
-    (("predictions",), _inner("predictions")),  # what the container before this one in a pipeline has answered
-    (("features",), _one_row),
-    (("data",), _data),
-)
-"""The keys that tell an envelope → the function that takes it off; the first that fits."""
-
-
-def _table(rows: list[Any] | Table, signature: Signature) -> Table:
-    """Rows of one kind (lists or objects) → a table."""
+def _aligned(rows: list[Any] | Table, signature: Signature) -> Any:
+    """Rows of one kind (lists or objects) in the form that transformation gets."""
     if isinstance(rows, Table):
+        return align(rows, signature)
+    if are_texts(rows, signature):
         return rows
-    rows = [_bare(row, signature) for row in rows] if rows and isinstance(rows[0], dict) else rows
+    if signature.form == "objects":
+        return _objects(rows)
+    rows = [bare(row, signature) for row in rows] if rows and isinstance(rows[0], dict) else rows
     if rows and isinstance(rows[0], dict):
-        return _of_objects(rows, signature)
-    lists = [_as_list(row, number, signature) for number, row in enumerate(rows, 1)]
-    return _of_lists(lists, signature.count, signature)
+        return align(of_objects(rows, signature), signature)
+    lists = [as_list(row, number, signature) for number, row in enumerate(rows, 1)]
+    return align(of_lists(lists, signature.count, signature), signature)
 
 
-def _bare(row: Any, signature: Signature) -> Any:
-    """{"features": […]} and {"data": {"features": {"values": […]}}}, as SageMaker's own algorithms take rows."""
-    if not isinstance(row, dict) or _is_named_row(row, signature):
-        return row
-    inner = row.get("data", row)
-    inner = inner.get("features") if isinstance(inner, dict) else None
-    if isinstance(inner, list):
-        return inner
-    if isinstance(inner, dict) and isinstance(inner.get("values"), list):
-        return _dense(inner) if "keys" in inner else inner["values"]
-    return row
-
-
-def _dense(sparse: dict[str, Any]) -> list[Any]:
-    """{"keys": […], "shape": [n], "values": […]}: zeros but for the keys."""
-    keys, shape, values = sparse["keys"], sparse.get("shape"), sparse["values"]
-    fits = isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], int) and 0 < shape[0] <= 100_000
-    if not fits or not isinstance(keys, list) or len(keys) != len(values):
-        raise BadRequest("A sparse row needs keys, values of the same length, and shape [n] with n up to 100000.")
-    dense: list[Any] = [0.0] * shape[0]  # type: ignore[index]
-    for key, value in zip(keys, values, strict=True):
-        if not isinstance(key, int) or not 0 <= key < len(dense):
-            raise BadRequest(f"A sparse row has the key {key!r:.40}, which is not in its shape {shape}.")
-        dense[key] = value
-    return dense
-
-
-def _as_list(row: Any, number: int, signature: Signature) -> list[Any]:
-    if isinstance(row, list):
-        return row
-    if signature.count == 1 and not isinstance(row, dict):
-        return [row]
-    raise BadRequest(
-        f"Row {number} is {row!r:.80}; expected a list of values{' like the rows before it' * (number > 1)}.",
-        row=number, expected=SHAPES,
-    )  # fmt: skip
-
-
-def _of_lists(rows: list[list[Any]], width: int | None, signature: Signature, names: list[str] | None = None) -> Table:
-    """At once, if the model wants numbers and NumPy finds nothing else in equal rows; else by column."""
-    if rows and takes_block(signature, names):
-        try:
-            block = np.array(rows)
-        except (ValueError, OverflowError):  # rows of different lengths, or lists in them
-            return Table.of_rows(rows, width, names)
-        if block.ndim == 2 and block.dtype.kind in "fiu" and width in (None, block.shape[1]):
-            return Table((), len(rows), names, block=block)
-    return Table.of_rows(rows, width, names)
-
-
-def _of_objects(rows: list[Any], signature: Signature) -> Table:
-    """Rows by name. Every row must have every column: a missing value is sent as null, so a misspelt name is seen."""
-    wanted = [n for n, c in zip(signature.names or (), signature.columns or (), strict=False) if c.used]
-    names = (
-        [name for name in signature.names if name in rows[0] or name in wanted] if signature.names else list(rows[0])
-    )
+def _objects(rows: list[Any]) -> list[Any]:
+    """For a model of objects: as they are."""
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise BadRequest(f"Row {number} is {row!r:.80}; expected an object like row 1.", row=number)
-        missing = [name for name in (wanted or names) if name not in row]
-        if missing:
-            got = ", ".join(list(row)[:12])
-            raise BadRequest(
-                f"Row {number} has no {', '.join(map(repr, missing[:12]))}. Send null for a value that is unknown.",
-                row=number, column=missing[0], expected=", ".join(names[:40]), got=got[:200],
-            )  # fmt: skip
-    return Table([[row.get(name) for row in rows] for name in names], len(rows), names)
+            raise BadRequest(f"Row {number} is {row!r:.80}; expected an object.", row=number, expected='{"name": …}')
+    return rows

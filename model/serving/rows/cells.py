@@ -7,8 +7,10 @@ pandas is imported only for what NumPy has not: categories, dates, extension dty
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,7 +77,7 @@ def number(cell: object) -> float:
         return float(TRUTH[cell.strip()]) if cell.strip() in TRUTH else _not_a_number()
     if cell is None:
         return np.nan
-    if isinstance(cell, int | float | np.number | np.bool_):
+    if isinstance(cell, int | float | np.number | np.bool_ | Decimal):
         try:
             return float(cell)
         except OverflowError:  # an integer of more than 308 digits: what read_csv makes of it
@@ -161,17 +163,18 @@ def booleans(cells: Sequence[Any]) -> np.ndarray:
     return np.array(values, dtype=object if missing else bool)
 
 
-def texts(cells: Sequence[Any], categories: Sequence[Any] | None = None) -> np.ndarray:
+def texts(cells: Sequence[Any], categories: Sequence[Any] | None = None, typed: bool = False) -> np.ndarray:
     """An object array of str. A missing value is NaN (None where the model's categories have None).
 
-    A cell that is one of the categories is never missing: a model may know "NA" (Namibia) or "None" as a value.
+    In a typed source only null is missing: there "NA" and "" are texts. Elsewhere a cell that is one of the categories
+    is never missing: a model may know "NA" (Namibia) or "None" as a value.
     """
     known = frozenset(c for c in categories or () if isinstance(c, str))
     missing = None if categories is not None and None in categories else np.nan
     values = np.empty(len(cells), dtype=object)
     for index, cell in enumerate(cells):
         if isinstance(cell, str):
-            values[index] = missing if cell in NA_WORDS and cell not in known else cell
+            values[index] = missing if not typed and cell in NA_WORDS and cell not in known else cell
         elif _is_missing(cell):
             values[index] = missing
         elif isinstance(cell, list | dict):
@@ -181,12 +184,10 @@ def texts(cells: Sequence[Any], categories: Sequence[Any] | None = None) -> np.n
     return values
 
 
-def json_texts(cells: Sequence[Any], categories: Sequence[Any] | None = None) -> np.ndarray:
-    """As `texts`, for sources that have a null of their own: there "NA" and "" are values."""
-    values = texts(cells, categories)
-    for index, cell in enumerate(cells):
-        if isinstance(cell, str):
-            values[index] = cell
+def with_none(array: Any) -> np.ndarray:
+    """Objects in which a missing value is None: what an imputer of None has learned to look for."""
+    values = np.array(array, dtype=object)
+    values[[value is None or value != value for value in values]] = None
     return values
 
 
@@ -194,7 +195,7 @@ def _is_missing(cell: object) -> bool:
     return cell is None or (cell in NA_WORDS if isinstance(cell, str) else cell != cell)
 
 
-def categories(cells: Sequence[Any], column: Column) -> Any:
+def categories(cells: Sequence[Any], column: Column, typed: bool = False) -> Any:
     """A pandas Categorical with the model's categories. A value that is none of them is missing, as pandas has it."""
     import pandas as pd
 
@@ -203,40 +204,46 @@ def categories(cells: Sequence[Any], column: Column) -> Any:
         values: Any = booleans(cells)
     elif known and all(isinstance(c, int | float | np.number) for c in known):
         values = numbers(cells)
+    elif known and all(isinstance(c, datetime.datetime) for c in known):
+        values = datetimes(cells, str(pd.Index(known).dtype))
     else:
-        values = texts(cells, known)
-    return pd.Categorical(values, dtype=pd.CategoricalDtype(known or None, ordered=column.ordered))
+        values = texts(cells, known, typed)
+    if not known:
+        return pd.Categorical(values, ordered=column.ordered)
+    dtype = pd.CategoricalDtype(known, ordered=column.ordered)
+    return pd.Categorical.from_codes(dtype.categories.get_indexer(values), dtype=dtype)
 
 
-def datetimes(cells: Sequence[Any], column: Column) -> Any:
-    """What pandas.to_datetime makes of it, in the dtype that the model was fitted on."""
+DATE = "a date or time such as 2024-05-31 or 2024-05-31T12:00:00"
+OFFSET = re.compile(r".*[T ]\d.*(Z|[+-]\d\d(:?\d\d)?)\s*", re.ASCII | re.DOTALL)
+"""A text that says which time zone it is in."""
+
+
+def datetimes(cells: Sequence[Any], dtype: str | None = None) -> Any:
+    """ISO 8601 texts or times, in the dtype that the model was fitted on. A number is no date: its unit is not known.
+
+    Where the column has no zone, a time with an offset is converted to UTC. Where it has one, a time needs an offset.
+    """
     import pandas as pd
 
-    series = pd.Series([None if _is_missing(cell) else cell for cell in cells], dtype=object)
-    times = pd.to_datetime(series, errors="coerce", format="ISO8601", utc=_has_zone(column.dtype))
+    zoned = dtype is not None and "," in dtype
+    values: list[Any] = [None if _is_missing(cell) else cell for cell in cells]
+    for index, cell in enumerate(values):
+        if cell is not None and not isinstance(cell, str | datetime.date | np.datetime64):
+            raise Unfit(index, cell, DATE)
+        if zoned and cell is not None and not _has_offset(cell):
+            raise Unfit(index, cell, "a time with its offset such as 2024-05-31T12:00:00+02:00 or …Z")
+    series = pd.Series(values, dtype=object)
+    times = pd.to_datetime(series, errors="coerce", format="ISO8601", utc=True)
     bad = np.flatnonzero(times.isna() & series.notna())
     if len(bad):
-        raise Unfit(int(bad[0]), cells[int(bad[0])], "a date or time such as 2024-05-31 or 2024-05-31T12:00:00")
-    return times.astype(column.dtype or "datetime64[ns]").array
-
-
-def _has_zone(dtype: str | None) -> bool:
-    return dtype is not None and "," in dtype
-
-
-def guessed(cells: Sequence[Any]) -> Any:
-    """For a column that the model says nothing about: integers, floats, booleans or texts, as read_csv infers."""
-    if isinstance(cells, np.ndarray) and cells.dtype != object:
-        return cells
-    present = [cell for cell in cells if not _is_missing(cell)]
-    if present and all(isinstance(cell, bool) or (isinstance(cell, str) and cell in TRUTH) for cell in present):
-        return booleans(cells)
+        raise Unfit(int(bad[0]), cells[int(bad[0])], DATE)
     try:
-        return integers(cells)
-    except Unfit:
-        pass
-    if all(isinstance(cell, str) or _is_missing(cell) for cell in cells):
-        return texts(cells)
-    values = np.empty(len(cells), dtype=object)
-    values[:] = cells
-    return values
+        return (times if zoned else times.dt.tz_localize(None)).astype(dtype or "datetime64[ns]").array
+    except (ValueError, OverflowError):  # a year that the dtype does not hold
+        index = next(i for i, value in enumerate(values) if value is not None)
+        raise Unfit(index, cells[index], f"a time that fits into {dtype or 'datetime64[ns]'}") from None
+
+
+def _has_offset(cell: Any) -> bool:
+    return bool(OFFSET.fullmatch(cell)) if isinstance(cell, str) else getattr(cell, "tzinfo", None) is not None

@@ -26,6 +26,8 @@ def raw_rows(signature: Signature, n: int) -> Any:
     sample, columns = signature.sample, signature.columns
     if signature.form == "texts":
         return [str(row[0]) for row in _cycled(sample or (("a sample text",),), n)]
+    if signature.form == "objects":
+        return [row[0] for row in _cycled(sample or (({},),), n)]
     if not columns or (not sample and any(c.kind == "any" and c.used for c in columns)):
         return None
     rows = _cycled(sample or [[_plausible(c, i) for c in columns] for i in range(3)], n)

@@ -1,6 +1,6 @@
 """What the model expects: columns, their order, names and types. Asked from the model, or from a sample file.
 
-Rows reach `transformation` in the form that the model was fitted on: a DataFrame, an array or a list of texts.
+Rows reach `transformation` in the form that the model was fitted on: a DataFrame, an array, a list of texts or dicts.
 A model that says nothing about itself gets what the request holds: an array if all is numbers, else a DataFrame.
 model.sample.json, written by `save_sample` in the notebook, decides over the model: use it when requests carry other
 columns than the model's own (transformation computes those), or for types that a model does not keep.
@@ -8,17 +8,23 @@ columns than the model's own (transformation computes those), or for types that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
+KINDS = ("number", "integer", "boolean", "text", "category", "datetime", "any")
+"""What a column may hold; see table.READERS."""
+
+FORMS = ("frame", "array", "texts", "objects", "unknown")
+
 
 @dataclass(frozen=True)
 class Column:
-    """One column that the model expects. `kind` is a key of KINDS; `dtype` a pandas dtype to end with, if known."""
+    """One column that the model expects. `kind` is one of KINDS; `dtype` a pandas dtype to end with, if known."""
 
     name: Any = None
     kind: str = "any"
@@ -30,16 +36,21 @@ class Column:
     """False: an empty cell makes the model fail."""
     closed: bool = False
     """True: a value that is not one of the categories makes the model fail."""
+    none: bool = False
+    """True: the model looks for None where a value is missing, not for NaN."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """`form` is "frame", "array", "texts" (list of str) or "unknown"; `columns` is None if not even their count is."""
+    """`form` is one of FORMS: "texts" is a list of str, "objects" a list of dicts. `columns` is None if not even their
+    count is known."""
 
     form: str = "unknown"
     columns: tuple[Column, ...] | None = None
     sample: tuple[tuple[Any, ...], ...] = ()
     """Rows of the sample file, as JSON values."""
+    lacking: str = ""
+    """What is missing for the model to say more of itself: a sentence with the remedy."""
 
     @cached_property
     def names(self) -> tuple[str, ...] | None:
@@ -54,14 +65,39 @@ class Signature:
         return {name: index for index, name in enumerate(self.names or ())}
 
     @cached_property
+    def _loosely(self) -> dict[str, str | None]:
+        """Normal form → the one name that has it; None where two have it."""
+        found: dict[str, str | None] = {}
+        for name in self.position:
+            found[normal(name)] = None if normal(name) in found else name
+        return found
+
+    def spelled(self, given: Sequence[str]) -> list[str]:
+        """The given names as the model writes them: exactly, or else by their normal form. Others stay as they are."""
+        if self.position.keys() >= set(given):
+            return list(given)
+        exact = self.position.keys() & set(given)
+        names = []
+        for name in given:
+            known = name if name in exact else self._loosely.get(normal(name))
+            names.append(known if known is not None and (known == name or known not in exact) else name)
+        return names
+
+    def named_by(self, given: Collection[str]) -> bool:
+        """Whether all of the model's names are among these."""
+        if not self.position or len(given) < len(self.position):
+            return False
+        return self.position.keys() <= set(given) or self.position.keys() <= set(self.spelled(list(given)))
+
+    @cached_property
     def count(self) -> int | None:
         return 1 if self.form == "texts" else None if self.columns is None else len(self.columns)
 
     @cached_property
     def numeric(self) -> bool:
         """Every value may travel in one float64 block. True as well when nothing is known: numbers are numbers."""
-        return self.form != "texts" and all(
-            c.kind == "number" and c.dtype in (None, "float64") for c in self.columns or ()
+        return self.form not in ("texts", "objects") and all(
+            c.kind == "number" and c.dtype in (None, "float64") and not c.none for c in self.columns or ()
         )
 
     @cached_property
@@ -92,6 +128,8 @@ class Signature:
         """For the log and for error messages: `4 columns: a, b, c, d`."""
         if self.form == "texts":
             return "1 text"
+        if self.form == "objects":
+            return "objects of names and values"
         if self.columns is None:
             return "anything"
         names = f": {listed(self.names)}" if self.names else ""
@@ -111,3 +149,8 @@ def listed(names: Sequence[object] | None, most: int = 12) -> str:
     names = names or ()
     shown = ", ".join(str(name)[:80] for name in names[:most])
     return shown if len(names) <= most else f"{shown} … ({len(names)} in all)"
+
+
+def normal(name: str) -> str:
+    """How names are compared if they are not equal: NFC, without outer blanks, an underscore for a blank (LightGBM)."""
+    return unicodedata.normalize("NFC", name).strip().replace(" ", "_")

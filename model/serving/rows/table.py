@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import BadRequest
-from . import cells
 from .cells import Unfit
+from .columns import read
 from .decoded import Columns
+from .guessing import EXACT
 from .signature import Column, Signature, listed
 
 MOST_GUESSED = 20_000
@@ -30,8 +31,8 @@ class Table:
     columns: Sequence[Any]
     count: int
     names: Sequence[str] | None = None
-    null: bool = True
-    """The source has a null of its own (JSON, Parquet), so the words NA and "" are texts. False for CSV."""
+    typed: bool = True
+    """The source says what a value is (JSON, Parquet, NumPy): "02139", "NA" and "" are texts. False for CSV."""
     block: np.ndarray | None = None
     """Instead of columns: all of them as one array of numbers. Only where takes_block() says so."""
     may_have_header: bool = False
@@ -71,15 +72,17 @@ def wrong_width(
 def align(table: Table, signature: Signature) -> Any:
     """Rows for transformation: a float64 block of a numeric model, Columns of a frame, an array or texts."""
     if table.count == 0:
-        return [] if signature.form == "texts" else np.empty((0, signature.count or 0))
+        return [] if signature.form in ("texts", "objects") else np.empty((0, signature.count or 0))
     if signature.form == "texts":
         return _texts(table)
+    if signature.form == "objects":
+        return _objects(table)
     chosen = _chosen(table, signature)
     if table.block is not None:
         block = table.block
         if chosen is not None:
             block = np.column_stack([block[:, i] if i is not None else _absent(table) for i in chosen])
-        return _floats(block, "F" if signature.form == "frame" else "C")
+        return block if signature.columns is None else _floats(block, "F" if signature.form == "frame" else "C")
     if table.names is None or signature.names is None:
         expect_width(len(table.columns), signature)
     order = chosen if chosen is not None else range(len(table.columns))
@@ -87,7 +90,9 @@ def align(table: Table, signature: Signature) -> Any:
     expected = signature.columns or (ANY,) * len(columns)
     pairs = zip(columns, expected, strict=True)
     arrays = [_column(values, table, column, i, signature) for i, (values, column) in enumerate(pairs)]
-    if signature.form == "frame" or (signature.form == "unknown" and not _all_numbers(arrays, table)):
+    if signature.form == "unknown" and table.names is None and (numbers := _as_numbers(arrays)) is not None:
+        return numbers
+    if signature.form in ("frame", "unknown"):
         if signature.numeric and signature.columns:
             return np.column_stack(arrays)
         names = signature.given_names if signature.form == "frame" else table.names
@@ -121,10 +126,22 @@ def _texts(table: Table) -> list[str]:
     return [str(cell) for cell in table.columns[0]]
 
 
+def _objects(table: Table) -> list[dict[str, Any]]:
+    if table.names is None:
+        raise BadRequest(
+            "The model takes objects of names and values; these rows have no names.",
+            expected='[{"name": value, …}, …], or text/csv; header=present',
+        )
+    columns = [read(values, ANY, table.typed).tolist() for values in table.columns]
+    return [dict(zip(table.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
 def _chosen(table: Table, signature: Signature) -> list[int | None] | None:
     """Which column of the table each column of the model is; None: the same, in order."""
     if table.names is not None and signature.names is not None:
         return by_name(table.names, signature)
+    if table.names is not None and (twice := repeated(table.names)) is not None:
+        raise BadRequest(f"The column {twice[:80]!r} appears twice.", column=twice[:80])
     width = len(table.columns) if table.block is None else table.block.shape[1]
     if signature.count is not None and width != signature.count:
         raise wrong_width(1, width, signature)
@@ -135,11 +152,19 @@ def _chosen(table: Table, signature: Signature) -> list[int | None] | None:
 
 def by_name(given: Sequence[str], signature: Signature) -> list[int | None]:
     """Positions of the model's columns among the given names; None for one that the model does not use."""
-    places = {name: i for i, name in enumerate(given)}
-    if len(places) != len(given):
-        twice = next(name for i, name in enumerate(given) if places[name] != i)
-        raise BadRequest(f"The column {twice[:80]!r} appears twice.", column=twice[:80])
+    given = signature.spelled(given)
     names, columns = signature.names or (), signature.columns or ()
+    if (same := repeated(names)) is not None:
+        if tuple(given) == names:
+            return list(range(len(names)))
+        raise BadRequest(
+            f"The model has two columns called {same[:80]!r}, so columns cannot be told by their names. "
+            "Send rows without names, in the model's order.",
+            column=same[:80], expected=listed(names), got=listed(given),
+        )  # fmt: skip
+    if (twice := repeated(given)) is not None:
+        raise BadRequest(f"The column {twice[:80]!r} appears twice.", column=twice[:80])
+    places = {name: i for i, name in enumerate(given)}
     missing = [name for name, column in zip(names, columns, strict=True) if column.used and name not in places]
     if missing:
         raise BadRequest(
@@ -149,12 +174,17 @@ def by_name(given: Sequence[str], signature: Signature) -> list[int | None]:
     return [places.get(name) for name in names]
 
 
+def repeated(names: Sequence[str]) -> str | None:
+    """The first name that stands there twice."""
+    if len(set(names)) == len(names):
+        return None
+    seen: set[str] = set()
+    return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+
+
 def _column(values: Any, table: Table, column: Column, position: int, signature: Signature) -> Any:
     try:
-        array = KINDS[column.kind](values, column, table.null)
-        if column.dtype is not None and str(array.dtype) != column.dtype:
-            array = _cast(array, column.dtype)
-        return array
+        return read(values, column, table.typed)
     except Unfit as exc:
         name = column.name if column.name is not None else table.names[position] if table.names else position + 1
         hint = ""
@@ -167,22 +197,24 @@ def _column(values: Any, table: Table, column: Column, position: int, signature:
         ) from None  # fmt: skip
 
 
-def _cast(array: Any, dtype: str) -> Any:
-    """To the dtype of the sample; where the values do not fit (a missing integer), what pandas gives stays."""
-    if dtype.startswith("int") and getattr(array, "dtype", None) == np.float64:
-        return array
-    try:
-        if dtype[:1].isupper():  # Int64, Float64: pandas' own dtypes
-            import pandas as pd
-
-            return pd.array(array, dtype=dtype)
-        return array.astype(dtype)
-    except (ValueError, TypeError):
-        return array
+def _as_numbers(arrays: list[Any]) -> np.ndarray | None:
+    """The columns as one array, if all are numbers or missing, and none loses digits beside floats."""
+    columns = [np.full(len(a), np.nan) if _all_missing(a) else a for a in arrays]
+    if not all(isinstance(a, np.ndarray) and a.dtype.kind in "fiu" for a in columns):
+        return None
+    stacked = np.column_stack(columns)
+    if stacked.dtype.kind == "f" and any(_beyond(a) for a in columns):
+        return None
+    return stacked
 
 
-def _all_numbers(arrays: list[Any], table: Table) -> bool:
-    return table.names is None and all(a.dtype.kind in "fiu" for a in arrays)
+def _all_missing(array: Any) -> bool:
+    return array.dtype == object and all(value is None for value in array)
+
+
+def _beyond(array: np.ndarray) -> bool:
+    """Integers that float64 does not hold."""
+    return array.dtype.kind in "iu" and bool(len(array)) and max(-int(array.min()), int(array.max())) > EXACT
 
 
 def _absent(table: Table) -> np.ndarray:
@@ -197,21 +229,10 @@ def _array(arrays: list[Any], table: Table, expected: Sequence[Column]) -> np.nd
     if kinds <= {"number", "any", "integer", "boolean"} and all(a.dtype.kind in "fiub" for a in arrays):
         if len(dtypes) == 1 and (dtype := dtypes.pop()) is not None:
             return np.column_stack(arrays).astype(dtype)
-        whole = kinds == {"integer"} and all(a.dtype.kind in "iu" for a in arrays)
-        return np.column_stack(arrays) if whole else np.column_stack(arrays).astype(np.float64)
+        as_sent = kinds == {"any"} and all(a.dtype.kind != "b" for a in arrays)
+        whole = kinds <= {"integer", "any"} and all(a.dtype.kind in "iu" for a in arrays)
+        return np.column_stack(arrays) if whole or as_sent else np.column_stack(arrays).astype(np.float64)
     mixed = np.empty((table.count, len(arrays)), dtype=object)
     for position, array in enumerate(arrays):
         mixed[:, position] = array
     return mixed
-
-
-KINDS: dict[str, Any] = {
-    "number": lambda values, column, null: cells.numbers(values),
-    "integer": lambda values, column, null: cells.integers(values, column.dtype),
-    "boolean": lambda values, column, null: cells.booleans(values),
-    "text": lambda values, column, null: (cells.json_texts if null else cells.texts)(values, column.categories),
-    "category": lambda values, column, null: cells.categories(values, column),
-    "datetime": lambda values, column, null: cells.datetimes(values, column),
-    "any": lambda values, column, null: cells.guessed(values),
-}
-"""Kind → (cells, column, the source has a null of its own) → array."""

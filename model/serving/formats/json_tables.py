@@ -1,0 +1,79 @@
+"""Rows of JSON, as lists or as objects → a table. JSON says what a value is, so nothing is converted here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from ..errors import BadRequest, PayloadTooLarge
+from ..rows.signature import Signature, listed
+from ..rows.table import Table, takes_block
+
+SHAPES = '[[…], […]] or {"instances": [[…], …]} or [{"name": value, …}, …]'
+MOST_VALUES = 25_000_000
+
+
+def as_list(row: Any, number: int, signature: Signature) -> list[Any]:
+    """One row of values; 400 with its number if it is something else."""
+    if isinstance(row, list):
+        return row
+    if signature.count == 1 and not isinstance(row, dict):
+        return [row]
+    raise BadRequest(
+        f"Row {number} is {row!r:.80}; expected a list of values{' like the rows before it' * (number > 1)}.",
+        row=number, expected=SHAPES,
+    )  # fmt: skip
+
+
+def of_lists(
+    rows: list[list[Any]], width: int | None, signature: Signature, names: Sequence[str] | None = None
+) -> Table:
+    """At once, if the model wants numbers and NumPy finds nothing else in equal rows; else by column."""
+    if rows and takes_block(signature, names) and (signature.columns is not None or _only_numbers(rows)):
+        try:
+            block = np.array(rows)
+        except (ValueError, OverflowError):  # rows of different lengths, or lists in them
+            return Table.of_rows(rows, width, names)
+        if block.ndim == 2 and block.dtype.kind in "fiu" and width in (None, block.shape[1]):
+            return Table((), len(rows), names, block=block)
+    return Table.of_rows(rows, width, names)
+
+
+def _only_numbers(rows: list[list[Any]]) -> bool:
+    """Floats alone or integers alone: in an array of both, or with truth values, a value would change its type."""
+    types = set(map(type, chain.from_iterable(rows)))
+    return len(types) == 1 and types <= {int, float}
+
+
+def of_objects(rows: list[Any], signature: Signature) -> Table:
+    """Rows by name. A model that knows its columns needs all of them in every row: a missing value is sent as null, so
+    that a misspelt name is seen. For one that says nothing, what any row lacks is missing."""
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise BadRequest(f"Row {number} is {row!r:.80}; expected an object like row 1.", row=number)
+    given = list(dict.fromkeys(chain.from_iterable(rows)))
+    if len(given) * len(rows) > MOST_VALUES:
+        raise PayloadTooLarge(f"The {len(rows)} rows have {len(given)} different names; send fewer rows at once.")
+    names, needed = given, given if signature.columns is not None else []
+    key_of = dict(zip(given, given, strict=True))
+    if signature.names is not None:
+        key_of = dict(zip(signature.spelled(given), given, strict=True))
+        needed = [n for n, c in zip(signature.names, signature.columns or (), strict=True) if c.used]
+        names = [name for name in signature.position if name in key_of]
+        strange = [key for name, key in key_of.items() if name not in signature.position]
+    else:
+        strange = []
+    keys = [key_of.get(name) for name in needed]
+    for number, row in enumerate(rows, 1):
+        missing = [name for name, key in zip(needed, keys, strict=True) if key not in row]
+        if missing:
+            unknown = f" The model does not know: {listed(strange)}." if strange else ""
+            raise BadRequest(
+                f"Row {number} has no {', '.join(map(repr, missing[:12]))}.{unknown} "
+                "Send null for a value that is unknown.",
+                row=number, column=missing[0], expected=", ".join(needed[:40]), got=", ".join(list(row)[:12])[:200],
+            )  # fmt: skip
+    return Table([[row.get(key_of[name]) for row in rows] for name in names], len(rows), names)

@@ -1,0 +1,79 @@
+"""Tensors of the Open Inference Protocol (KServe, Triton, MLServer: "V2") → rows.
+
+{"inputs": [{"name": …, "shape": [rows, columns], "datatype": "FP32", "data": […]}]}: one tensor of rows, or one of a
+value per row for each column, by name. The datatype is kept.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..errors import BadRequest
+from ..rows.signature import Signature
+from ..rows.table import Table, takes_block
+from .json_tables import SHAPES
+
+DATATYPES = {
+    **{f"INT{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
+    **{f"UINT{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
+    **{f"FP{bits}": f"float{bits}" for bits in (16, 32, 64)},
+    "BOOL": "bool",
+    "BYTES": "text",
+}
+
+
+def are_tensors(value: Any) -> bool:
+    keys = {"name", "shape", "datatype", "data"}
+    return isinstance(value, list) and bool(value) and all(isinstance(t, dict) and keys <= t.keys() for t in value)
+
+
+def of_tensors(tensors: list[dict[str, Any]], signature: Signature) -> Table | list[Any]:
+    """A table; for texts (one per row) a list of them."""
+    names = [str(tensor["name"]) for tensor in tensors]
+    columns = [_columns(tensor) for tensor in tensors]
+    if len(columns) == 1 and not signature.named_by(names):
+        return _of_one(columns[0], tensors[0]["shape"], signature)
+    if any(len(found) != 1 for found in columns) or len({len(found[0]) for found in columns}) != 1:
+        raise BadRequest("Several tensors are columns: each has the shape [rows] or [rows, 1].", expected=SHAPES)
+    return Table([found[0] for found in columns], len(columns[0][0]), names)
+
+
+def _of_one(columns: list[Any], shape: list[int], signature: Signature) -> Table | list[Any]:
+    numbers = isinstance(columns[0], np.ndarray)
+    if len(shape) == 1 and signature.count != 1 and (numbers or signature.form != "unknown"):
+        columns = [column[i : i + 1] for column in columns for i in range(len(column))]  # one row
+    elif not numbers and len(shape) == 1:
+        return list(columns[0])
+    if numbers and takes_block(signature, None):
+        return Table((), len(columns[0]), block=np.column_stack(columns))
+    return Table(columns, len(columns[0]))
+
+
+def _columns(tensor: dict[str, Any]) -> list[Any]:
+    """The tensor's columns: arrays of its datatype, or lists of texts."""
+    name, shape, kind = str(tensor["name"])[:80], tensor["shape"], DATATYPES.get(str(tensor["datatype"]))
+    if kind is None:
+        known = ", ".join(DATATYPES)
+        raise BadRequest(f"The tensor {name!r} has the datatype {tensor['datatype']!r:.40}; known: {known}.")
+    sizes = shape if isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape) else []
+    if len(sizes) not in (1, 2):
+        raise BadRequest(f"The tensor {name!r} has the shape {shape!r:.80}; expected [rows] or [rows, columns].")
+    values = tensor["data"]
+    while isinstance(values, list) and values and isinstance(values[0], list):
+        values = [value for row in values for value in (row if isinstance(row, list) else [row])]
+    if not isinstance(values, list) or len(values) != prod(sizes):
+        count = len(values) if isinstance(values, list) else "no"
+        raise BadRequest(f"The tensor {name!r} holds {count} values; its shape {sizes} says {prod(sizes)}.")
+    width = sizes[1] if len(sizes) == 2 else 1
+    if kind == "text":
+        if bad := next((value for value in values if not isinstance(value, str)), None):
+            raise BadRequest(f"The tensor {name!r} holds {bad!r:.80}; BYTES are texts.")
+        return [values[i::width] for i in range(width)]
+    try:
+        array = np.array(values, dtype=kind)
+    except (ValueError, TypeError, OverflowError):
+        raise BadRequest(f"The tensor {name!r} holds a value that is not {tensor['datatype']}.") from None
+    return list(array.reshape(-1, width).T)

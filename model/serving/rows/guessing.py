@@ -1,0 +1,75 @@
+"""A column that the model says nothing about.
+
+CSV is guessed as pandas.read_csv guesses. JSON, Parquet and NumPy say what a value is and are taken at their word: a
+text stays a text, an integer an integer, and a null alone makes no number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from .cells import LONGEST_NUMBER, NA_WORDS, TRUTH, Unfit, booleans, numbers, texts
+
+WHOLE = re.compile(r"[ \t]*[+-]?\d+[ \t]*", re.ASCII)
+EXACT = 2**53
+"""From here on float64 does not hold every integer."""
+
+
+def guessed(cells: Sequence[str]) -> np.ndarray:
+    """Cells of CSV: int64, uint64, float64, bool or texts, as read_csv infers; a missing value is NaN."""
+    if isinstance(cells, np.ndarray):  # a column that nobody sent
+        return cells
+    present = [cell for cell in cells if cell not in NA_WORDS]
+    if not present:
+        return np.full(len(cells), np.nan)
+    if all(len(cell) <= LONGEST_NUMBER and WHOLE.fullmatch(cell) for cell in present):
+        whole = _fitting([int(cell) for cell in present])
+        if whole is not None and len(present) == len(cells):
+            return whole
+        # where neither integers nor floats hold them read_csv keeps the digits
+        return numbers(cells) if whole is not None and whole.dtype == np.int64 else texts(cells)
+    if all(cell in TRUTH for cell in present):
+        return booleans(cells)
+    if not any(cell.strip() in TRUTH for cell in present):
+        try:
+            return numbers(cells)
+        except Unfit:
+            pass
+    return texts(cells)
+
+
+def _fitting(values: Sequence[int]) -> np.ndarray | None:
+    """As int64, else as uint64; None if there is a value that fits neither."""
+    for dtype in (np.int64, np.uint64):
+        try:
+            return np.array(values, dtype=dtype)
+        except OverflowError:
+            continue
+    return None
+
+
+def kept(cells: Sequence[Any]) -> Any:
+    """Values of a source that has types, in the dtype that pandas.DataFrame gives them."""
+    if hasattr(cells, "dtype") and cells.dtype != object:
+        return cells
+    types = {type(cell) for cell in cells}
+    present = types - {type(None)}
+    if present == {bool}:
+        return booleans(cells)
+    if types == {int}:
+        whole = _fitting(cells)
+        return whole if whole is not None else _objects(cells)
+    if present and present <= {int, float, Decimal}:
+        return numbers(cells)
+    return texts(cells, typed=True) if present == {str} else _objects(cells)
+
+
+def _objects(cells: Sequence[Any]) -> np.ndarray:
+    values = np.empty(len(cells), dtype=object)
+    values[:] = list(cells)
+    return values
