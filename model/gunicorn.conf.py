@@ -17,10 +17,19 @@ from gunicorn import glogging  # noqa: E402
 from serving import settings  # noqa: E402
 from serving.http import arbiter, request_log  # noqa: E402
 from serving.models import artifact  # noqa: E402
+from serving.monitoring import logs  # noqa: E402
 
 
-class RequestLog(glogging.Logger):
-    """One JSON line per request, as nginx writes it. `serve` switches it on where there is no nginx."""
+class Log(glogging.Logger):
+    """gunicorn's messages in the form of all others, without those of every start. One JSON line per request, as nginx
+    writes it: `serve` switches it on where there is no nginx."""
+
+    def setup(self, cfg):
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(logs.Formatter("%(levelname)s gunicorn: %(message)s"))
+        if cfg.loglevel != "debug":
+            self.error_log.setLevel(max(self.error_log.level, logging.WARNING))
 
     def access(self, resp, req, environ, request_time):
         """What gunicorn's own workers call; a request that was refused may lack anything."""
@@ -39,7 +48,7 @@ class RequestLog(glogging.Logger):
 
 
 chosen = settings.load()
-logging.basicConfig(level=chosen.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", force=True)
+logs.configure(chosen.log_level)
 
 wsgi_app = "wsgi:app"
 worker_class = "serving.http.worker.LoopWorker" if chosen.worker_class == "loop" else "gevent"
@@ -47,12 +56,12 @@ workers = chosen.workers
 shy = artifact.shy_of_fork(artifact.find(chosen)) if chosen.preload == "auto" else None
 preload_app = chosen.preload != "off" and shy is None
 umask = 0o077  # the socket is for nginx's workers, which run as the same user
-timeout = chosen.timeout + 5  # a worker whose hub is blocked; the engine and nginx answer before that
+timeout = chosen.timeout + 2  # a worker whose loop is blocked; the engine answers before that
 worker_connections = 4096
 graceful_timeout = 20  # SageMaker kills 30 s after SIGTERM; the supervisor stops waiting after 25
 keepalive = 90  # longer than nginx keeps a connection, so that it never sends into one that is being closed
 loglevel = chosen.log_level
-logger_class = RequestLog
+logger_class = Log
 control_socket_disable = True  # it would be made in $HOME, which may be read-only
 limit_request_line = 8190
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from .. import settings
 from ..errors import ModelNotUsable, SettingError
 from ..models import artifact, loading
+from ..monitoring import logs
 
 
 def main() -> int:
-    logging.basicConfig(level="INFO", format="check: %(message)s")
+    logs.configure("info", "check: %(message)s")
     try:
         config = settings.load()
         model = loading.load(artifact.find(config), config.predict_method, compiled=config.fast_paths == "on")

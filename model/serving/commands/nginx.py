@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import limits
 from ..http import own_socket, protocol
-from ..monitoring import exposition
+from ..monitoring import exposition, health
 from ..settings import Settings
 
 NGINX_ERRORS = {
@@ -45,6 +45,7 @@ STARTING = ("not_ready", "The model is being loaded, or no worker answers; the l
 RETRIED = {502, 503, 504, 529}
 """Those that a caller should send again. While the server stops, they say so."""
 
+FROZEN_SECONDS = 3600
 MOST_PROCESSES = 4
 MOST_CONNECTIONS = 4096
 """Of one nginx process: each costs memory (400 bytes) from the start."""
@@ -57,7 +58,7 @@ class _Template(string.Template):
 
 
 def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str:
-    """nginx.conf with the settings filled in. nginx waits a little longer than a request may take."""
+    """nginx.conf with the settings filled in."""
     processes = min(limits.cpus()[0], MOST_PROCESSES)
     connections = _connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     return _Template(template).substitute(
@@ -75,7 +76,8 @@ def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str
         head_buffers=f"{protocol.MAX_HEAD // protocol.MAX_LINE} {protocol.MAX_LINE}",
         port=config.port,
         max_body_mb=config.max_body_mb,
-        proxy_timeout=config.timeout + 2,
+        # workers end what takes too long; nginx would count time in which the container was frozen
+        proxy_timeout=config.timeout + FROZEN_SECONDS,
         # nginx warns of each body and reply that it keeps in a file, as it is meant to
         error_level="info" if config.log_level == "debug" else "error",
         # a write of up to 4 KB into a pipe is whole: no line of another process gets into it
@@ -107,15 +109,18 @@ def _location(status: int, config: Settings, runtime_dir: Path) -> str:
     body = _body(code, message % config.max_body_mb if "%d" in message else message)
     sent = SENT.get(status, status)
     again = "add_header Retry-After 1 always; " if sent == 503 else ""
-    stops = (
-        f"if (-f {runtime_dir}/stopping) {{ set $own_error stopping; return 503 '{_body(*STOPPING)}'; }} "
-        if status in RETRIED
-        else ""
-    )
+    instead = _if_there(runtime_dir / "stopping", 503, *STOPPING) if status in RETRIED else ""
+    if status == 502:
+        instead += _if_there(runtime_dir / health.LATE, 504, *NGINX_ERRORS[504])
     return (
-        f"    location = /.errors/{status} {{ internal; default_type application/json; {again}{stops}"
+        f"    location = /.errors/{status} {{ internal; default_type application/json; {again}{instead}"
         f"set $own_error {code}; return {sent} '{body}'; }}"
     )
+
+
+def _if_there(flag: Path, status: int, code: str, message: str) -> str:
+    """Another answer while the file is there."""
+    return f"if (-f {flag}) {{ set $own_error {code}; return {status} '{_body(code, message)}'; }} "
 
 
 def _body(code: str, message: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class Arbiter(arbiter.Arbiter):  # type: ignore[misc]
 
     def __init__(self, app: Any) -> None:
         self._clock, self._silence = AwakeClock(), Silence()
+        self._late: float | None = None
         super().__init__(app)
         self._runtime_dir = Path(self.cfg.worker_tmp_dir)
         self._restarts = Restarts(self.num_workers, settings.load().patience)
@@ -75,6 +77,10 @@ class Arbiter(arbiter.Arbiter):  # type: ignore[misc]
         """Ends workers that are silent for longer than a prediction may take; looks whether there is hope at all."""
         now = self._clock.time()
         self._silence.keep(self.WORKERS)
+        if self._late is not None and now - self._late > 1:
+            self._late = None
+            with suppress(OSError):
+                (self._runtime_dir / health.LATE).unlink(missing_ok=True)
         serving = set(health.living(self._runtime_dir))  # to load the model may take longer
         for pid, worker in [(pid, worker) for pid, worker in self.WORKERS.items() if pid in serving]:
             try:
@@ -83,6 +89,9 @@ class Arbiter(arbiter.Arbiter):  # type: ignore[misc]
                 continue
             if self._silence.of(pid, beaten, now) > self.timeout:
                 self.log.error("worker %s does not answer for %s s and is ended", pid, self.timeout)
+                self._late = now
+                with suppress(OSError):
+                    (self._runtime_dir / health.LATE).touch()
                 self.kill_worker(pid, signal.SIGKILL if worker.aborted else signal.SIGABRT)
                 worker.aborted = True
         ready = health.is_ready(self._runtime_dir)

@@ -18,6 +18,8 @@ from .shared_files import is_alive
 
 BEAT_SECONDS = 0.5
 READY = "ready"
+LATE = "late"
+"""There while a worker is ended that does not answer: nginx tells who was in it that it took too long."""
 WORKERS = "workers"
 
 
