@@ -49,11 +49,11 @@ def load_packages() -> None:
 if config.multi_model:
     load_packages()
     models = Models(config)
-    readiness, routes = Readiness(models.engines), Routes(None, models, config.default_accept)
+    readiness, routes = Readiness(models.engines), Routes(None, models, config.default_accept, config.local_only)
 else:
     models = None
     engine = load()
-    readiness, routes = Readiness([engine]), Routes(engine.submit, None, config.default_accept)
+    readiness, routes = Readiness([engine]), Routes(engine.submit, None, config.default_accept, config.local_only)
 
 app = create_app(
     routes,

@@ -106,6 +106,16 @@ class ExpectationFailed(ServingError):
     code = "expectation_failed"
 
 
+class MisdirectedRequest(ServingError):
+    """A server that listens on this machine alone was asked by another name."""
+
+    status = 421
+    code = "misdirected_request"
+
+    def __init__(self) -> None:
+        super().__init__("This server answers on this machine alone: ask localhost or 127.0.0.1 (MODEL_SERVER_HOST).")
+
+
 class HeadersTooLarge(ServingError):
     status = 431
     code = "headers_too_large"

@@ -6,6 +6,7 @@ A wrong value stops the start with its name, its value and the form expected. do
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
 import pwd
@@ -20,6 +21,8 @@ from .errors import SettingError
 
 PROGRAM_DIR = Path(__file__).resolve().parent.parent
 """Where predictor.py lives: /opt/program in the image, model/ in a checkout."""
+
+IN_THE_IMAGE = Path("/opt/program") == PROGRAM_DIR
 
 UNPRIVILEGED_USER = "model-server"
 """The image has this user; a laptop has not, and there nothing runs as root anyway."""
@@ -91,6 +94,13 @@ def _method(text: str) -> str:
     return text.strip()
 
 
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        raise ValueError("an IP address, such as 127.0.0.1 (this machine alone) or 0.0.0.0 (all)") from None
+
+
 def _directory(text: str) -> Path:
     if not Path(text).is_absolute():
         raise ValueError("an absolute path")
@@ -145,6 +155,11 @@ class Settings:
     port: int = _setting(
         "SAGEMAKER_BIND_TO_PORT", 8080, _integer(1, 65535),
         "port to listen on; SageMaker sets it in inference pipelines",
+    )  # fmt: skip
+    host: str = _setting(
+        "MODEL_SERVER_HOST", lambda: "0.0.0.0" if IN_THE_IMAGE else "127.0.0.1", _address,
+        "address to listen on; on 127.0.0.1 requests whose Host is another machine's name are refused",
+        "0.0.0.0 in the image, else 127.0.0.1",
     )  # fmt: skip
     base_dir: Path = _setting(
         "SAGEMAKER_BASE_DIR", Path("/opt/ml"), _directory,
@@ -257,6 +272,16 @@ class Settings:
         if self.rows_mb is not None:
             return self.rows_mb * 2**20
         return max(SMALLEST_SHARE, limits.memory() // (4 * self.workers))
+
+    @property
+    def local_only(self) -> bool:
+        """Whether only this machine can ask."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+    @property
+    def listening(self) -> str:
+        """host:port, as nginx and gunicorn take it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def model_dir(self) -> Path:

@@ -9,7 +9,7 @@ import resource
 import string
 from pathlib import Path
 
-from .. import limits
+from .. import errors, limits
 from ..http import own_socket, protocol
 from ..monitoring import exposition, health
 from ..settings import Settings
@@ -25,6 +25,7 @@ NGINX_ERRORS = {
     413: ("payload_too_large", "The body is larger than %d MB. Send fewer rows, or raise MODEL_SERVER_MAX_BODY_MB."),
     414: ("uri_too_long", "The address is too long."),
     416: ("range_not_satisfiable", "Ranges are not answered here."),
+    421: ("misdirected_request", str(errors.MisdirectedRequest())),
     494: ("headers_too_large", "The request's headers are too large."),
     500: ("internal_error", "An error inside the server; its log tells more."),
     501: ("not_implemented", "The server does not know this Transfer-Encoding. Send chunked, or a Content-Length."),
@@ -45,6 +46,7 @@ STARTING = ("not_ready", "The model is being loaded, or no worker answers; the l
 RETRIED = {502, 503, 504, 529}
 """Those that a caller should send again. While the server stops, they say so."""
 
+LOCAL_HOSTS = r'"~*^(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?$"'
 FROZEN_SECONDS = 3600
 MOST_PROCESSES = 4
 MOST_CONNECTIONS = 4096
@@ -74,7 +76,8 @@ def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str
         # each takes two connections, to the caller and to a worker
         requests_inside=max(1, processes * connections * 2 // 5),
         head_buffers=f"{protocol.MAX_HEAD // protocol.MAX_LINE} {protocol.MAX_LINE}",
-        port=config.port,
+        listening=config.listening,
+        known_hosts=LOCAL_HOSTS if config.local_only else "~.",
         max_body_mb=config.max_body_mb,
         # workers end what takes too long; nginx would count time in which the container was frozen
         proxy_timeout=config.timeout + FROZEN_SECONDS,

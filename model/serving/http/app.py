@@ -46,6 +46,10 @@ def create_app(
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # Flask would redirect, with a page
 
+    @app.before_request
+    def check_host() -> None:
+        where.check_host(request.headers.get("Host"))
+
     @app.route("/ping", methods=["GET", "POST"])
     def ping() -> Response:
         reason = not_ready()

@@ -7,6 +7,7 @@ POST /models/NAME/invoke   the same, of one of several models; the name is quote
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +24,7 @@ Submit = Callable[[Request, Done], None]
 """Takes a request, and something to call with its reply."""
 Header = Callable[[str], str | None]
 """A header's value by its name in lower case."""
+LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)
 STREAMS_ASK_FOR = "x-amzn-sagemaker-accept"
 
 SEVERAL = (
@@ -34,8 +36,12 @@ SEVERAL = (
 class Routes:
     """`submit` predicts by the one model; or `models` holds several."""
 
-    def __init__(self, submit: Submit | None, models: Models | None = None, default_accept: str = "") -> None:
-        """`default_accept` holds for requests that leave the choice to the server."""
+    def __init__(
+        self, submit: Submit | None, models: Models | None = None, default_accept: str = "", local_only: bool = False
+    ) -> None:
+        """`default_accept` holds for requests that leave the choice to the server. With `local_only` only those are
+        answered whose Host is this machine's own name."""
+        self.local_only = local_only
         self.submit = submit or _name_a_model
         self.models, self.default_accept = models, default_accept
 
@@ -48,6 +54,11 @@ class Routes:
                 case ["", "models", name, "invoke"] if name:
                     return partial(self.models.submit, unquote(name))
         return None
+
+    def check_host(self, host: str | None) -> None:
+        """Raises MisdirectedRequest. A page in a browser may ask this machine by a name of its own (DNS rebinding)."""
+        if self.local_only and host is not None and not LOCAL_HOST.fullmatch(host):
+            raise errors.MisdirectedRequest
 
     def read(self, header: Header, body: bytes) -> Request:
         """nginx numbers the requests; without it we do."""

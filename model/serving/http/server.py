@@ -146,6 +146,7 @@ class Server:
         connection.began = self.now()
         if not request.fields.get("x-request-id"):
             request.fields["x-request-id"] = routes.new_id()
+        self.routes.check_host(request.fields.get("host"))
         submit = self.routes.predicting(request.target.partition("?")[0]) if request.method == "POST" else None
         if submit is None:
             self._soon(partial(self._run_app, connection, request))
