@@ -11,9 +11,10 @@ from pathlib import Path
 
 from serving import limits, settings
 from serving.batching.engine import Engine
+from serving.compiler import native
 from serving.errors import ModelNotUsable
 from serving.http.app import MEGABYTE, create_app
-from serving.http.gevent_loop import GeventLoop
+from serving.http.gevent_loop import GeventLoop, in_threads
 from serving.http.readiness import Readiness
 from serving.http.routes import Routes
 from serving.http.server import Server
@@ -72,6 +73,7 @@ def retire(worker) -> None:
 def start(worker) -> None:
     """Called by gunicorn.conf.py in each worker, after the fork."""
     runtime_dir = Path(worker.cfg.worker_tmp_dir)
+    native.spread = in_threads(limits.cpus()[0])
     loop = GeventLoop()
     reader = loop.thread()
     readiness.start(runtime_dir, loop, reader, retire=lambda: retire(worker))

@@ -123,7 +123,7 @@ def test_trees_are_walked_as_told(seed: int) -> None:
     native_trees.compare(trees, forest, native_trees.rows_for(chance, features))
 
 
-def test_parts_in_threads_give_the_same_sums() -> None:
+def test_parts_in_threads_give_the_same_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many rows there are, and whoever runs the parts."""
     chance = random.Random(3)
     forest = native.forest(native_trees.made(chance, 4), 4)
@@ -132,7 +132,8 @@ def test_parts_in_threads_give_the_same_sums() -> None:
     alone, together = np.zeros((2, len(rows), native_trees.OUTPUTS))
     forest.add(rows, alone)
     with ThreadPoolExecutor(3) as pool:
-        forest.add(rows, together, pool.map)
+        monkeypatch.setattr(native, "spread", pool.map)
+        forest.add(rows, together)
     assert alone.any()
     assert alone.tobytes() == together.tobytes()
 

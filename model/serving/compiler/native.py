@@ -21,7 +21,9 @@ from .build import LIBRARY, source_hash
 
 Array = npt.NDArray[Any]
 Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""What runs a function on each of several parts: the built-in map, or an executor's for threads."""
+"""What runs a function on each of several parts."""
+spread: Each = map
+"""What runs the parts of many rows. A server sets one that uses the CPUs that it has; the parts need no lock."""
 
 DIGITS = re.compile(rb"[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?")
 DEFERRED = 0xFFF8 << 48
@@ -188,18 +190,18 @@ class Forest:
         if not library.trees_are_sound(ctypes.byref(self._forest)):
             raise ValueError("the arrays of the trees lead outside of them")
 
-    def add(self, rows: Array, out: Array, each: Each = map) -> None:
+    def add(self, rows: Array, out: Array) -> None:
         """Adds the trees' values, tree by tree, to out (n, outputs) of float64 or float32; both arrays in C order.
 
-        `rows` (n, features) are float64 or float32, as they are compared. Many rows are parted for `each`.
+        `rows` (n, features) are float64 or float32, as they are compared. Many rows are parted for `spread`.
         """
         if rows.shape[1:] != (self.features,) or out.shape != (len(rows), self.outputs):
             raise ValueError(f"rows {rows.shape}, sums {out.shape}; {self.features} features, {self.outputs} outputs")
         single, kind = _is_single(rows), _is_single(out)
-        if each is map or len(rows) <= ROWS_AT_ONCE:
+        if spread is map or len(rows) <= ROWS_AT_ONCE:
             return self._walk(rows, single, out, kind)
         parts = [slice(first, first + ROWS_AT_ONCE) for first in range(0, len(rows), ROWS_AT_ONCE)]
-        for _ in each(lambda part: self._walk(rows[part], single, out[part], kind), parts):
+        for _ in spread(lambda part: self._walk(rows[part], single, out[part], kind), parts):
             pass
         return None
 
