@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from conftest import lacking
 from running import KIT
-from serving.compiler import build, native
+from serving.compiler import build, evaluate, native, operations
 
 HERE = Path(__file__).parent
 
@@ -121,6 +121,33 @@ def test_trees_are_walked_as_told(seed: int) -> None:
     forest = native.forest(trees, features)
     assert forest is not None
     native_trees.compare(trees, forest, native_trees.rows_for(chance, features))
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_numpy_walks_the_same_trees_the_same_way(seed: int) -> None:
+    """What stands in for native.c takes every kind of node as it does."""
+    chance = random.Random(seed)
+    features = chance.randint(1, 4)
+    trees = native_trees.made(chance, features)
+    rows = native_trees.rows_for(chance, features)
+    leaves = [[native_trees.leaf_of(trees, int(root), row) for root in trees.roots] for row in rows]
+    sums = chance.choice(["float32", "float64"])
+    trees.start = trees.start.astype(sums)
+    operation = operations.Trees(**vars(trees), precision=rows.dtype.name, order=chance.choice("CF"))
+    width = trees.values.shape[1]
+    if width not in (1, native_trees.OUTPUTS):
+        with pytest.raises(operations.Unsound, match="leaves"):
+            operation.width(features)
+        return
+    assert operation.width(features) == native_trees.OUTPUTS
+    expected = np.zeros((len(rows), native_trees.OUTPUTS), sums)
+    for row, places in enumerate(leaves):
+        for column, leaf in zip(trees.columns, places, strict=True):
+            expected[row, column : column + width] += trees.values[leaf].astype(sums)
+    for of in (evaluate.trees, evaluate.native_trees):
+        got = of(operation)(rows)
+        assert got.dtype == expected.dtype
+        assert np.array_equal(got, expected)
 
 
 def test_parts_in_threads_give_the_same_sums(monkeypatch: pytest.MonkeyPatch) -> None:

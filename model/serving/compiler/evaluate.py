@@ -215,8 +215,9 @@ def native_trees(o: op.Trees) -> Function:
 
 def _running(values: Array, start: float) -> Array:
     """The sum of each row from `start` on, from left to right, as `total += value` makes it."""
-    if values.shape[1]:
-        values[:, 0] += start
+    if not values.shape[1]:
+        return np.full(len(values), start)
+    values[:, 0] += start
     return np.add.accumulate(values, axis=1)[:, -1]
 
 
@@ -244,6 +245,7 @@ def _special_walk(o: op.Trees) -> Callable[[Array], Array]:
     other_right, zero_missing = (o.feature & op.OTHER_RIGHT) != 0, (o.feature & op.ZERO_MISSING) != 0
     categorical, towards_zero = (o.feature & op.CATEGORICAL) != 0, (o.feature & op.TOWARDS_ZERO) != 0
     number = np.where(categorical, o.threshold, 0).astype(np.intp)
+    sets = o.sets if len(o.sets) else np.zeros(1, np.uint32)
     any_zero, any_category = zero_missing.any(), categorical.any()
     levels = _levels(o)
 
@@ -251,9 +253,10 @@ def _special_walk(o: op.Trees) -> Callable[[Array], Array]:
         """Whether categories go right."""
         first = o.boundaries.take(number.take(at))
         size = 32 * (o.boundaries.take(number.take(at) + 1) - first)
-        beyond = ~(cells < size) | (cells <= -1) | ((cells < 0) & ~towards_zero.take(at))
+        cells = np.where((cells > -1) & (cells < 0) & towards_zero.take(at), 0, cells)
+        beyond = ~((cells >= 0) & (cells < size))
         codes = np.where(beyond, 0, cells).astype(np.intp)
-        words = o.sets.take(np.where(beyond, 0, first + (codes >> 5)))
+        words = sets.take(np.where(beyond, 0, first + (codes >> 5)))
         outside = (words >> (codes & 31).astype(np.uint32)) & np.uint32(1) == 0
         return np.asarray(np.where(beyond, other_right.take(at), outside))
 

@@ -194,7 +194,8 @@ class Trees(Operation):
         must(len(self.roots) == len(self.columns) > 0 and self.roots.min() >= 0, "roots")
         must(self.roots.max() < nodes, "a root that is not there")
         must(self.columns.min() >= 0 and self.columns.max() <= len(self.start) - self.values.shape[1], "outputs")
-        must(self.values.shape[1] > 0 and (self.feature & FEATURE).max() < count, "a feature that is not there")
+        must(self.values.shape[1] in (1, len(self.start)), "leaves of other than one value or all")
+        must((self.feature & FEATURE).max() < count, "a feature that is not there")
         own = np.arange(nodes)
         leaf = self.left == own
         must(bool(np.all(self.threshold[leaf] == np.inf) and np.all(self.feature[leaf] <= FEATURE)), "a leaf")

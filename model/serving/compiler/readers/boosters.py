@@ -36,8 +36,10 @@ def _xgboost(model: Any, rows: Node) -> tuple[Node, str]:
     """The margins, and the objective."""
     booster = model.get_booster()
     learner = json.loads(booster.save_raw("json"))["learner"]
-    if learner["gradient_booster"]["name"] != "gbtree" or "c" in (booster.feature_types or ()):
-        raise Declined("a booster other than of plain trees of numbers")
+    if learner["gradient_booster"]["name"] != "gbtree":
+        raise Declined("a booster other than of plain trees")
+    if learner["gradient_booster"]["model"].get("cats", {}).get("enc"):
+        raise Declined("categorical columns of a DataFrame")
     if not (isinstance(model.missing, float) and math.isnan(model.missing)):
         raise Declined("a missing value other than NaN")
     forest = learner["gradient_booster"]["model"]
@@ -53,9 +55,15 @@ def _xgboost(model: Any, rows: Node) -> tuple[Node, str]:
     groups = np.asarray(forest["tree_info"][chosen], np.int32)
     if len(start) != groups.max() + 1:
         start = np.repeat(start, groups.max() + 1)
-    woods = [_xgboost_tree(tree) for tree in forest["trees"][chosen]]
+    sets: list[Array] = []
+    woods = [_xgboost_tree(tree, sets) for tree in forest["trees"][chosen]]
     rows = checked(model, rows, dtype="float32")
-    return rows.then(planted(woods, start=start.astype(np.float32), columns=groups)), objective
+    return rows.then(planted(woods, start=start.astype(np.float32), columns=groups, **_joined(sets))), objective
+
+
+def _joined(sets: list[Array]) -> dict[str, Array]:
+    boundaries = np.cumsum([0, *map(len, sets)], dtype=np.int64)
+    return {"sets": np.concatenate([np.zeros(0, np.uint32), *sets]), "boundaries": boundaries}
 
 
 def _logarithm(values: Array) -> Array:
@@ -65,7 +73,7 @@ def _logarithm(values: Array) -> Array:
     return np.array(list(map(function, values.tolist())), np.float32)
 
 
-def _xgboost_tree(tree: dict[str, Any]) -> Wood:
+def _xgboost_tree(tree: dict[str, Any], sets: list[Array]) -> Wood:
     if int(tree["tree_param"]["size_leaf_vector"]) > 1:
         raise Declined("trees with several values a leaf")
     left, right = (np.asarray(tree[f"{side}_children"], np.intp) for side in ("left", "right"))
@@ -73,7 +81,19 @@ def _xgboost_tree(tree: dict[str, Any]) -> Wood:
     flags = np.where(np.asarray(tree["default_left"]), 0, MISSING_RIGHT)
     # left is below the condition there, not above the threshold here
     threshold = np.nextafter(condition, np.float32(-np.inf)).astype(np.float64)
+    for node, first, size in zip(*(tree[f"categories_{what}"] for what in ("nodes", "segments", "sizes")), strict=True):
+        flags[node] |= CATEGORICAL  # its categories go right, all others left
+        threshold[node] = len(sets)
+        sets.append(~_bits(tree["categories"][first : first + size]))
     return Wood(left, right, np.asarray(tree["split_indices"], np.int64), threshold, condition[:, None], flags)
+
+
+def _bits(categories: list[int]) -> Array:
+    """A set as words of 32 categories."""
+    words = np.zeros(max(categories) // 32 + 1, np.uint32)
+    for category in categories:
+        words[category // 32] |= np.uint32(1 << category % 32)
+    return words
 
 
 XGBOOST_LINKS = {
@@ -106,6 +126,15 @@ def xgboost_classifier(model: Any, rows: Node, reading: Reading) -> Methods:
 
 # ---- lightgbm --------------------------------------------------------------------------------------------------------
 
+TINY = float(np.float32(1e-35))
+
+
+def names_of(model: Any) -> Any:
+    """The columns of the DataFrame that it was fitted on, or None; lightgbm invents names for those of an array."""
+    if type(model).__module__.startswith("lightgbm.") and model._Booster.pandas_categorical is None:
+        return None
+    return getattr(model, "feature_names_in_", None)
+
 
 def _lightgbm(model: Any, rows: Node) -> tuple[Node, list[str]]:
     """The raw scores, and the words of the objective."""
@@ -127,8 +156,7 @@ def _lightgbm(model: Any, rows: Node) -> tuple[Node, list[str]]:
             start=np.zeros(outputs),
             columns=np.tile(np.arange(outputs, dtype=np.int32), len(trees) // outputs),
             precision="float64",
-            sets=np.concatenate([np.zeros(0, np.uint32), *sets]),
-            boundaries=np.cumsum([0, *map(len, sets)]).astype(np.int64),
+            **_joined(sets),
         )
     )
     if "average_output" in head.splitlines():
@@ -157,7 +185,11 @@ def _lightgbm_tree(tree: dict[str, str], sets: list[Array]) -> Wood:
     nan_left = np.where(missing == 0, threshold >= 0, default_left)
     flags = np.where(nan_left, 0, MISSING_RIGHT) | np.where(missing == 1, ZERO_MISSING, 0)
     flags[categorical] = CATEGORICAL | MISSING_RIGHT | OTHER_RIGHT | TOWARDS_ZERO
-    for node, words in zip(np.flatnonzero(categorical), _words(tree, threshold[categorical]), strict=True):
+    words_of = _words(tree, threshold[categorical])
+    # lightgbm takes for zero what is as small as that
+    threshold = np.where((threshold >= 0) & (threshold < TINY), TINY, threshold)
+    threshold = np.where((threshold < 0) & (threshold >= -TINY), np.nextafter(-TINY, -np.inf), threshold)
+    for node, words in zip(np.flatnonzero(categorical), words_of, strict=True):
         threshold[node] = len(sets)
         sets.append(words)
 

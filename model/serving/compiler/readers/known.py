@@ -50,7 +50,7 @@ def program_of(model: Any, report: Report = lambda line: None) -> Program:
     try:
         if kind_of(model) not in PREDICTORS:
             raise Declined(f"{'.'.join(kind_of(model))} is not a family that can be compiled")
-        names = getattr(model, "feature_names_in_", None)
+        names = boosters.names_of(model)
         rows = Node(Rows(int(model.n_features_in_)))
         program = Program(None if names is None else tuple(map(str, names)), _Known(report).methods(model, rows))
         if not program.methods:
