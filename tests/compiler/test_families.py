@@ -12,9 +12,12 @@ import pytest
 import scipy.sparse
 from sklearn import datasets, ensemble, linear_model, svm, tree
 from sklearn.base import clone
-from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -173,6 +176,57 @@ def test_regressors_of_several_targets():
     both = np.column_stack([target, -target])
     for kind in ("forest", "tree", "linear", "ridge"):
         assert_equals_own(clone(REGRESSORS[kind]).fit(rows, both), batches_of(rows))
+
+
+def scaled(model):
+    return make_pipeline(StandardScaler(), model)
+
+
+LOGISTIC, FOREST = CLASSIFIERS["scaled logistic"], ensemble.RandomForestClassifier(5, random_state=0)
+RIDGE, GROVE = scaled(linear_model.Ridge()), ensemble.RandomForestRegressor(5, random_state=0)
+HIST = ensemble.HistGradientBoostingClassifier(max_iter=3)
+TWO = [("logistic", LOGISTIC), ("forest", FOREST)]
+THREE = [*TWO, ("ridge", linear_model.RidgeClassifier())]
+COMPOSED = {
+    "search": GridSearchCV(LOGISTIC, {"logisticregression__C": [1, 2]}, cv=2),
+    "vote": ensemble.VotingClassifier(THREE),
+    "vote, weighted": ensemble.VotingClassifier(THREE, weights=[0.2, 0.7, 0.1]),
+    "vote, soft": ensemble.VotingClassifier(TWO, voting="soft"),
+    "vote, soft, weighted": ensemble.VotingClassifier(TWO, voting="soft", weights=[1, 3]),
+    "stack": ensemble.StackingClassifier(TWO, cv=2),
+    "stack, rows passed through": ensemble.StackingClassifier(TWO, FOREST, cv=2, passthrough=True),
+    "stack of others": ensemble.StackingClassifier([*TWO, ("hist", HIST)], CLASSIFIERS["boosting"], cv=2),
+    "calibrated": CalibratedClassifierCV(svm.LinearSVC(), cv=2),
+    "calibrated forest": CalibratedClassifierCV(FOREST, cv=2),
+    "calibrated by steps": CalibratedClassifierCV(LOGISTIC, cv=2, method="isotonic"),
+    "isolation forest": ensemble.IsolationForest(n_estimators=20, random_state=0),
+    "isolation forest, some features": ensemble.IsolationForest(n_estimators=9, max_features=0.5, random_state=0),
+}
+COMPOSED_REGRESSORS = {
+    "vote": ensemble.VotingRegressor([("ridge", RIDGE), ("forest", GROVE)]),
+    "vote, weighted": ensemble.VotingRegressor([("ridge", RIDGE), ("forest", GROVE)], weights=[1, 2]),
+    "stack": ensemble.StackingRegressor([("ridge", RIDGE), ("forest", GROVE)], cv=2),
+    "logarithm of the target": TransformedTargetRegressor(RIDGE, func=np.log1p, inverse_func=np.expm1),
+    "scaled target": TransformedTargetRegressor(GROVE, transformer=StandardScaler()),
+    "several targets": MultiOutputRegressor(ensemble.GradientBoostingRegressor(n_estimators=4)),
+}
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "wine"])
+@pytest.mark.parametrize("model", COMPOSED.values(), ids=COMPOSED)
+def test_composed_classifiers_answer_as_their_own_methods_do(model, name):
+    rows, labels = data(name)
+    labels = np.array(["no", "perhaps", "yes"], dtype=object if name == "wine" else None)[labels]
+    holes = rows[:5].copy()
+    holes[2, 1] = np.nan
+    assert_equals_own(clone(model).fit(rows, labels), batches_of(rows, (1, 2, 7, 64)), [holes, rows[:4].tolist()])
+
+
+@pytest.mark.parametrize("model", COMPOSED_REGRESSORS.values(), ids=COMPOSED_REGRESSORS)
+def test_composed_regressors_answer_as_their_own_methods_do(model):
+    rows, target = data("diabetes")
+    target = np.column_stack([target, -target]) if isinstance(model, MultiOutputRegressor) else target
+    assert_equals_own(clone(model).fit(rows, target), batches_of(rows, (1, 2, 7, 64)))
 
 
 # -- mixed columns -------------------------------------------------------------------------------------------------

@@ -102,6 +102,8 @@ def lookup(o: op.Lookup) -> Function:
 
 def join(o: op.Join) -> Function:
     order: Any = "F" if o.order == "F" else "C"
+    if o.order == "stacked":
+        return lambda *parts: np.hstack(parts)
 
     def function(*parts: Array) -> Array:
         out = np.empty((len(parts[0]), sum(part.shape[1] for part in parts)), order=order)
@@ -328,7 +330,13 @@ def two_columns(positive: Array) -> Array:
 
 
 def normalized(values: Array) -> Array:
-    return values / np.sum(values, axis=1)[:, None]  # type: ignore[no-any-return]
+    total = np.sum(values, axis=1)[:, None]
+    return np.asarray(np.divide(values, total, out=np.full_like(values, 1 / values.shape[1]), where=total != 0))
+
+
+def at_most_one(proba: Array) -> Array:
+    proba[(proba > 1.0) & (proba <= 1.0 + 1e-5)] = 1.0
+    return proba
 
 
 def softmax_double(scores: Array) -> Array:
@@ -374,6 +382,8 @@ NAMED: dict[str, Function] = {
     "softmax": softmax,
     "two_columns": two_columns,
     "normalized": normalized,
+    "at_most_one": at_most_one,
+    "outlier_score": lambda depths: -(2 ** (-depths)),
     "ravel": lambda scores: scores.ravel(),
     "expit_single": expit_single,
     "exp_single": exp_single,
@@ -392,7 +402,25 @@ def columns(o: op.Columns) -> Function:
 
 def average(o: op.Average) -> Function:
     weights = o.weights if len(o.weights) else None
-    return lambda *parts: np.average(np.asarray(parts), axis=0, weights=weights)
+
+    def function(*parts: Array) -> Array:
+        if parts[0].ndim == 1:
+            return np.asarray(np.average(np.asarray(parts).T, axis=1, weights=weights))
+        return np.asarray(np.average(np.asarray(parts), axis=0, weights=weights))
+
+    return function
+
+
+def votes(o: op.Votes) -> Function:
+    weights = o.weights.tolist() if len(o.weights) else None
+
+    def function(*codes: Array) -> Array:
+        out = np.zeros((len(codes[0]), o.classes))
+        for one, weight in zip(codes, weights or [1.0] * len(codes), strict=True):
+            out[np.arange(len(one)), one] += weight
+        return out
+
+    return function
 
 
 CHOICES: dict[str, Function] = {
@@ -425,6 +453,8 @@ FUNCTIONS: dict[type[op.Operation], Callable[[Any], Function]] = {
     op.Function: lambda o: NAMED[o.name],
     op.Columns: columns,
     op.Average: average,
+    op.Votes: votes,
+    op.Interpolation: lambda o: lambda values: np.interp(np.clip(values, o.x[0], o.x[-1]), o.x, o.y),
     op.Labels: labels,
 }
 

@@ -87,13 +87,14 @@ class Lookup(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Join(Operation):
-    """Matrices side by side. `order` is the layout in memory, "C" or "F", for sums round by it; "sparse" where the
-    estimators have a sparse matrix: it is a dense one here, and a linear map adds as a sparse one does."""
+    """Matrices side by side. `order` is the layout in memory, for sums round by it: "C", "F", or "stacked", as
+    np.hstack leaves them; "sparse" where the estimators have a sparse matrix: it is a dense one here, and a linear map
+    adds as a sparse one does."""
 
     order: str
 
     def width(self, *inputs: int) -> int:
-        must(inputs and min(inputs) >= 0 and self.order in ("C", "F", "sparse"), "what is joined")
+        must(inputs and min(inputs) >= 0 and self.order in ("C", "F", "stacked", "sparse"), "what is joined")
         return sum(inputs)
 
 
@@ -227,6 +228,7 @@ class Linear(Operation):
 
 FUNCTIONS = (
     *("expit", "half_logit", "exp", "exp1", "square", "softmax", "two_columns", "normalized", "ravel", "as_column"),
+    *("at_most_one", "outlier_score"),
     *("expit_single", "exp_single", "softmax_single", "exp_double", "softmax_double"),
 )
 
@@ -271,6 +273,32 @@ class Average(Operation):
     def width(self, *inputs: int) -> int:
         must(len(set(inputs)) == 1 and self.weights.shape in ((0,), (len(inputs),)), "what is averaged")
         return inputs[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Interpolation(Operation):
+    """Between points, one value a row; beyond the outermost points their own value."""
+
+    x: Array
+    y: Array
+
+    def width(self, *inputs: int) -> int:
+        must(inputs == (VECTOR,) and _plain(self.x, "f", 1) and _plain(self.y, "f", 1), "points")
+        must(0 < len(self.x) == len(self.y), "points")
+        return VECTOR
+
+
+@dataclass(frozen=True, eq=False)
+class Votes(Operation):
+    """For each of `classes` classes how many of the codes name it, or the sum of their weights."""
+
+    classes: int
+    weights: Array
+
+    def width(self, *inputs: int) -> int:
+        must(set(inputs) == {VECTOR} and self.weights.shape in ((0,), (len(inputs),)), "votes")
+        must(0 < self.classes < 2**20, "classes")
+        return self.classes
 
 
 RULES = ("argmax", "positive", "not_negative", "half")

@@ -73,6 +73,14 @@ class Program:
                 yield node.operation
 
 
+def width_of(node: Node) -> int:
+    """Columns of its value; VECTOR for one value a row."""
+    widths: dict[int, int] = {}
+    for one in in_order([node]):
+        widths[id(one)] = one.operation.width(*(widths[id(before)] for before in one.inputs))
+    return widths[id(node)]
+
+
 def in_order(ends: Any) -> list[Node]:
     """All nodes that lead to some, each once, after those whose values it takes."""
     order: dict[int, Node] = {}

@@ -19,6 +19,7 @@ from ..operations import (
     Arithmetic,
     Array,
     Function,
+    Labels,
     Trees,
 )
 from ..program import Node
@@ -146,6 +147,36 @@ def tree_regressor(model: Any, rows: Node, reading: Reading) -> Methods:
     return {"predict": value.then(Function("ravel")) if model.n_outputs_ == 1 else value}
 
 
+def isolation_forest(model: Any, rows: Node, reading: Reading) -> Methods:
+    woods = []
+    places = zip(
+        model.estimators_, model.estimators_features_, model._decision_path_lengths,
+        model._average_path_length_per_tree, strict=True,
+    )  # fmt: skip
+    for estimator, features, lengths, more in places:
+        wood = of_sklearn(estimator.tree_, 1)
+        wood.values = (np.asarray(lengths) + np.asarray(more) - 1.0)[:, None]
+        wood.feature = np.asarray(features)[wood.feature]
+        woods.append(wood)
+    rows = checked(model, rows, dtype="float32")
+    if rows.operation.nan == "":  # type: ignore[attr-defined]
+        _mark_missing(woods, [estimator.tree_ for estimator in model.estimators_])
+    depths = rows.then(planted(woods, start=np.zeros(1))).then(Function("ravel"))
+    most = float(np.ravel(_average_path_length(model._max_samples))[0]) * len(model.estimators_)
+    if most == 0:
+        raise Declined("an isolation forest of single samples")
+    scores = depths.then(Arithmetic("divide", np.array(most))).then(Function("outlier_score"))
+    decision = scores.then(Arithmetic("subtract", np.array(float(model.offset_))))
+    inlier = Labels(np.array([-1, 1]), "not_negative", "")
+    return {"predict": decision.then(inlier), "decision_function": decision, "score_samples": scores}
+
+
+def _average_path_length(samples: int) -> Any:
+    from sklearn.ensemble._iforest import _average_path_length as own
+
+    return own([samples])
+
+
 # ---- boosting --------------------------------------------------------------------------------------------------------
 
 PROBABILITIES = {
@@ -229,6 +260,7 @@ def _histogram(tree: Any, known: Array, feature_map: Array, sets: list[Array]) -
 
 
 PREDICTORS = {
+    ("sklearn.ensemble._iforest", "IsolationForest"): isolation_forest,
     **dict.fromkeys(
         [("sklearn.ensemble._forest", f"{name}Classifier") for name in ("RandomForest", "ExtraTrees")],
         forest_classifier,
