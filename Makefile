@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 TESTS = .venv-test/bin
 LINTERS = .venv-check/bin
+SHARED = -n 2 --dist loadgroup
+ROOMS = $(filter-out tests/served tests/aws tests/conformance,$(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))) $(wildcard tests/test_*.py)
 SCRIPTS = build_and_push.sh push/*.sh local-test/*.sh .ci/run .ci/prepare
 
 help: ## show this list
@@ -14,7 +16,10 @@ predict: ## send local-test/payload.csv to the server
 	@./local-test/predict.sh
 
 test: .venv-test ## run all tests; those that need Docker or nginx are skipped if it is missing
-	@$(TESTS)/python -m pytest $(ARGS)
+	@$(TESTS)/python -m pytest $(SHARED) $(ARGS)
+
+quick: .venv-quick ## run the tests that need no server and no Docker, in a minute
+	@.venv-quick/bin/python -m pytest $(SHARED) -m "not slow" $(ROOMS) $(ARGS)
 
 fuzz: .venv-test ## hostile bodies and trees for the C code, under the sanitizers, for five minutes
 	@$(TESTS)/python tests/compiler/fuzz_native.py --seconds 300 $(ARGS)
@@ -50,7 +55,10 @@ bench: ## load all servers with all models, in 22 minutes; run it once with ARGS
 .venv-check:
 	@./local-test/environment-for.sh .venv-check tests/requirements-check.lock
 
+.venv-quick:
+	@./local-test/environment-for.sh .venv-quick --model tests/requirements-quick.lock
+
 .venv-test:
 	@./local-test/environment-for.sh .venv-test --model tests/requirements.lock
 
-.PHONY: help serve predict test fuzz check image model lock lock-tests bench-quick bench .venv .venv-check .venv-test
+.PHONY: help serve predict test fuzz check image model lock lock-tests bench-quick bench .venv .venv-check .venv-quick .venv-test

@@ -40,7 +40,8 @@ pin_tests() {
   local name
   make_scratch
   sed -n 's/ \\$//p' "$KIT/model/requirements.lock" | grep '==' | grep -v ^python-dateutil >"$SCRATCH/constraints"
-  for name in model/serving/installer tests/conformance/requirements tests/requirements-check tests/requirements; do
+  for name in model/serving/installer tests/conformance/requirements tests/requirements-check tests/requirements-quick \
+    tests/requirements; do
     attend "" "pinning $name" "$UV" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
       --no-annotate --constraint "$SCRATCH/constraints" --output-file "$SCRATCH/lock" "$KIT/$name.txt"
     mv "$SCRATCH/lock" "$KIT/$name.lock"

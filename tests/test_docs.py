@@ -173,7 +173,7 @@ def test_the_monitoring_page_lists_every_metric() -> None:
     assert {one for one in table if one.startswith("model_server_")} <= names
 
 
-@pytest.mark.parametrize(("page", "paths"), trees(), ids=str)
+@pytest.mark.parametrize(("page", "paths"), trees(), ids=["README.md", "docs/design.md"])
 def test_trees_show_the_repository(page: str, paths: set[str]) -> None:
     """Every name in a drawing exists. Every folder at the top is drawn, on the design page every file as well."""
     for path in paths:
