@@ -17,9 +17,15 @@ from running import KIT
 from serving.errors import BadRequest, ModelFailed, NotAcceptable, PayloadTooLarge, ServingError, UnsupportedMediaType
 from serving.formats import content_types, recordio
 from serving.formats.budget import Bounds
-from serving.formats.content_types import decode, encode, negotiate
+from serving.formats.content_types import decode, negotiate
 from serving.rows.cells import NA_WORDS
 from serving.rows.signature import Column, Signature
+
+
+def encode(predictions, count, accept, media_type):
+    """The answer to a request with this Accept and Content-Type."""
+    return content_types.encode(predictions, count, content_types.negotiate(accept, media_type))
+
 
 LIMIT = Bounds(10_000_000, 20_000_000)
 NUMBERS = Signature("array", tuple(Column(kind="number") for _ in range(3)))
@@ -931,13 +937,13 @@ NO_PANDAS = """
 import sys
 sys.modules["pandas"] = sys.modules["pyarrow"] = None
 sys.path.insert(0, "model")
-from serving.formats.content_types import decode, encode
+from serving.formats.content_types import decode, encode, negotiate
 from serving.rows.signature import Column, Signature
 import numpy as np
 numbers = Signature("array", (Column(kind="number"),) * 2)
 for body in (b"1,2\\n", b"1,2\\n" * 60_000, b"+1,2\\n\\n", b"NA,2\\n", b'{"instances": [[1, 2]]}', b"1,\\n" * 60_000):
     decoded = decode(body, None, None, numbers, 10**8)
-    encode(decoded.rows[:, 0], decoded.count, None, decoded.media_type)
+    encode(decoded.rows[:, 0], decoded.count, negotiate(None, decoded.media_type))
 assert decode(b"a\\n", "text/plain", None, Signature("texts"), 10**8).rows == ["a"]
 mixed = Signature("array", (Column(kind="number"), Column(kind="text")))
 assert decode(b"1,007\\n", "text/csv", None, mixed, 10**8).rows.tolist() == [[1.0, "007"]]
