@@ -4,6 +4,9 @@ import contextlib
 import gzip
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -196,3 +199,13 @@ def test_large_and_odd(what, content_type):
     """Long numbers, deep nesting, endless quotes and commas are served or refused."""
     for signature in SIGNATURES:
         rows_or_refusal(MUCH[what], content_type, None, signature)
+
+
+def test_a_short_fuzz_of_the_decoders_finds_nothing() -> None:
+    """Mutations of the corpus are rows or a 4xx, in time and memory that fit; `make fuzz` goes on for longer."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).parent / "fuzz_decoders.py"), "--runs", "30000"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "30000 bodies" in done.stdout
