@@ -21,8 +21,9 @@ test: .venv-test ## run all tests; those that need Docker or nginx are skipped i
 quick: .venv-quick ## run the tests that need no server and no Docker, in a minute
 	@.venv-quick/bin/python -m pytest $(SHARED) -m "not slow" $(ROOMS) $(ARGS)
 
-fuzz: .venv-test ## hostile bodies and trees for the C code, under the sanitizers, for five minutes
+fuzz: .venv-test ## hostile bodies and trees for the C code (under the sanitizers) and the decoders, ten minutes
 	@$(TESTS)/python tests/compiler/fuzz_native.py --seconds 300 $(ARGS)
+	@$(TESTS)/python tests/formats/fuzz_decoders.py --seconds 300 $(ARGS)
 
 check: .venv-check ## check formatting, types, shell scripts and the Dockerfile
 	@$(LINTERS)/ruff check . && $(LINTERS)/ruff format --check .
