@@ -1,14 +1,15 @@
-"""http/protocol.py: bytes → requests, replies → bytes. No test needs a socket."""
+"""http/protocol.py and writing.py: bytes → requests, replies → bytes. No test needs a socket."""
 
 from __future__ import annotations
 
+import io
 import random
 import tracemalloc
 
 import pytest
 
 from serving.errors import ServingError
-from serving.http import protocol
+from serving.http import protocol, writing
 from serving.http.protocol import Parser
 
 POST = b"POST /invocations HTTP/1.1\r\nHost: a\r\n"
@@ -203,6 +204,33 @@ def test_chunks_of_a_byte_cost_a_byte() -> None:
     assert peak < 20 * len(body)
 
 
+def test_a_long_body_waits_in_a_file_while_it_arrives() -> None:
+    """Not in memory; whole, it is the same as ever. A short one, or one that comes at once, needs no file."""
+    files: list[io.BytesIO] = []
+
+    def spool() -> io.BytesIO:
+        files.append(io.BytesIO())
+        return files[-1]
+
+    body = random.Random(7).randbytes(3 * protocol.MOST_IN_MEMORY)
+    chunks = b"".join(b"%x\r\n%b\r\n" % (50_000, body[start : start + 50_000]) for start in range(0, 3_000_000, 50_000))
+    for framed, expected in (
+        (b"Content-Length: %d\r\n\r\n" % len(body) + body, body),
+        (b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n", body[:3_000_000]),
+    ):
+        parser = Parser(len(body), spool)
+        data = POST + framed
+        for start in range(0, len(data), 65_536):
+            parser.feed(data[start : start + 65_536])
+            request = parser.take()
+        assert request is not None
+        assert request.body == expected
+        assert files[-1].closed
+    parser.feed(POST + b"Content-Length: 3\r\n\r\n1,2")
+    assert parser.take().body == b"1,2"
+    assert len(files) == 2
+
+
 @pytest.mark.parametrize(
     ("version", "connection", "kept"),
     [
@@ -277,24 +305,24 @@ def test_random_bytes_are_refused_or_wait() -> None:
 
 def test_a_reply_has_its_head_in_one_piece() -> None:
     """Status, date and headers; what the version needs to keep or close the connection."""
-    date = protocol.http_date(1_700_000_000)
+    date = writing.http_date(1_700_000_000)
     assert date == "Tue, 14 Nov 2023 22:13:20 GMT"
     headers = [("Content-Type", "text/csv"), ("Content-Length", "2")]
-    assert protocol.head(200, headers, date, "1.1", True) == (
+    assert writing.head(200, headers, date, "1.1", True) == (
         b"HTTP/1.1 200 OK\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\nContent-Type: text/csv\r\nContent-Length: 2\r\n\r\n"
     )
-    assert b"\r\nConnection: close\r\n" in protocol.head(404, [], date, "1.1", False)
-    assert b"\r\nConnection: keep-alive\r\n" in protocol.head(200, [], date, "1.0", True)
+    assert b"\r\nConnection: close\r\n" in writing.head(404, [], date, "1.1", False)
+    assert b"\r\nConnection: keep-alive\r\n" in writing.head(200, [], date, "1.0", True)
 
 
 @pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\0b", "\u20ac"])
 def test_a_header_cannot_break_its_line(value: str) -> None:
     """Whatever the model's code says it is called."""
     with pytest.raises(ValueError, match="X-Name"):
-        protocol.head(200, [("X-Name", value)], "", "1.1", True)
+        writing.head(200, [("X-Name", value)], "", "1.1", True)
 
 
 def test_a_piece_of_a_stream_is_a_chunk() -> None:
     """An empty piece would be the end."""
-    assert protocol.chunk(b"0123456789abcdef") == b"10\r\n0123456789abcdef\r\n"
-    assert protocol.chunk(b"") == b""
+    assert writing.chunk(b"0123456789abcdef") == b"10\r\n0123456789abcdef\r\n"
+    assert writing.chunk(b"") == b""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A request for predictions, free of HTTP: the body and what describes it."""
 

@@ -7,12 +7,13 @@ the caller's own socket. A caller that is slow to send, or to take its reply, ha
 from __future__ import annotations
 
 import socket
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from gevent.event import Event
 
 from ..errors import RequestTimeout, ServingError
-from . import protocol
+from . import writing
 from .protocol import HttpRequest, Parser
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Connection:
 
     def __init__(self, server: Server, sock: socket.socket, peer: str) -> None:
         self.server, self._socket, self.peer = server, sock, peer
-        self.parser = Parser(server.max_body)
+        self.parser = Parser(server.max_body, TemporaryFile)
         self.busy = False
         """A request is being answered."""
         self.streaming = False
@@ -108,7 +109,7 @@ class Connection:
             self.request = request
             self.server.arrived(self)
         elif self.parser.wants_continue():
-            self.send(protocol.CONTINUE)
+            self.send(writing.CONTINUE)
 
     def _refuse(self, exc: ServingError) -> None:
         self.busy = True

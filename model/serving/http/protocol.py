@@ -1,4 +1,4 @@
-"""HTTP/1.1 without a socket and without a clock: bytes → HttpRequest, status and headers → bytes.
+"""HTTP/1.1 without a socket and without a clock: bytes → HttpRequest. (writing.py has the way out.)
 
 The grammar is that of RFC 9112 and nothing more lenient: two servers that read the same bytes differently are what
 request smuggling is made of. Whatever is not in it raises a ServingError; nothing that follows on that connection can
@@ -8,9 +8,8 @@ be understood, so it must be closed. Head, body and what a chunked body spends b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
-from http import HTTPStatus
+from collections.abc import Callable
+from typing import IO
 
 from ..errors import (
     BadRequest,
@@ -28,10 +27,9 @@ MAX_LINE = 16 * 1024
 MAX_HEAD = 64 * 1024
 """Bytes of the request line and all headers, as nginx has it; of trailers, too."""
 MAX_CHUNK_LINE = 1024
+MOST_IN_MEMORY = 2**20
+"""Bytes of a body that is still arriving; nginx keeps as many."""
 MAX_DIGITS = 16
-
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-LAST_CHUNK = b"0\r\n\r\n"
 
 
 class HttpRequest:
@@ -54,14 +52,17 @@ class HttpRequest:
 class Parser:
     """The requests of one connection: `feed` what has been read, then `take` until it gives None."""
 
-    def __init__(self, max_body: int) -> None:
-        """`max_body` in bytes."""
-        self.max_body = max_body
+    def __init__(self, max_body: int, spool: Callable[[], IO[bytes]] | None = None) -> None:
+        """`max_body` in bytes. `spool` gives a file for the part that has come of a body, when that is long."""
+        self.max_body, self._spool = max_body, spool
         self.head: HttpRequest | None = None
         """The request of which the body is arriving."""
         self._buffer = b""
         self._checked = 0
         self._body = bytearray()
+        self._file: IO[bytes] | None = None
+        self._size = 0
+        """Bytes of the body that are here."""
         self._left = 0
         """Bytes still to come of the body or of its present chunk."""
         self._chunked = self._after_chunk = self._trailer = self._expects = False
@@ -73,7 +74,7 @@ class Parser:
 
     def wants_continue(self) -> bool:
         """Whether the caller waits for CONTINUE before it sends the body. True once a request."""
-        wants = self._expects and self.head is not None and not self._body
+        wants = self._expects and self.head is not None and not self._size
         self._expects = False
         return wants
 
@@ -183,16 +184,30 @@ class Parser:
 
     def _take_body(self) -> bytes | None:
         left, buffer = self._left, self._buffer
-        if len(buffer) >= left and not self._body:  # it has come in one piece, as most do
+        if len(buffer) >= left and not self._size:  # it has come in one piece, as most do
             self._left, self._buffer = 0, buffer[left:]
             return buffer[:left]
         piece, self._buffer = buffer[:left], buffer[left:]
-        self._body += piece
-        self._left = left - len(piece)
+        self._keep(piece)
         return None if self._left else self._whole()
 
+    def _keep(self, piece: bytes) -> None:
+        """Many uploads that stall must not fill the memory."""
+        self._body += piece
+        self._size += len(piece)
+        self._left -= len(piece)
+        if self._spool is not None and len(self._body) > MOST_IN_MEMORY:
+            self._file = self._file or self._spool()
+            self._file.write(self._body)
+            self._body = bytearray()
+
     def _whole(self) -> bytes:
-        body, self._body = bytes(self._body), bytearray()
+        body, self._body, self._size = bytes(self._body), bytearray(), 0
+        if self._file is not None:
+            self._file.seek(0)
+            body = self._file.read() + body
+            self._file.close()
+            self._file = None
         return body
 
     def _take_chunks(self) -> bytes | None:
@@ -201,9 +216,8 @@ class Parser:
             while not self._trailer:
                 if self._left:
                     piece = buffer[place : place + self._left]
-                    self._body += piece
-                    self._left -= len(piece)
                     place += len(piece)
+                    self._keep(piece)
                     if self._left:
                         return None
                     self._after_chunk = True
@@ -219,7 +233,7 @@ class Parser:
                 if size is None:
                     return None
                 place, self._left = size
-                if len(self._body) + self._left > self.max_body:
+                if self._size + self._left > self.max_body:
                     raise self._too_large()
                 self._trailer = self._left == 0
             end = grammar.TRAILER.match(buffer, place)
@@ -243,44 +257,3 @@ class Parser:
         if len(digits) > MAX_DIGITS:
             raise self._too_large()
         return match.end(), int(digits or b"0", 16)
-
-
-# ---- the way out -----------------------------------------------------------------------------------------------------
-
-PHRASES = {status.value: status.phrase for status in HTTPStatus}
-UNSAFE = re.compile(r"[^\t -~\x80-\xff]")
-
-
-def head(status: int, headers: Iterable[tuple[str, str]], date: str, version: str, keep_alive: bool) -> bytes:
-    """The head of a reply to a request of this version; `date` as `http_date` gives it. Raises ValueError for a header
-    that would not be one line of Latin-1."""
-    lines = [_opening(status, version, keep_alive), date]
-    for name, value in headers:
-        if UNSAFE.search(value):
-            raise ValueError(f"the header {name} has characters that HTTP does not allow")
-        lines += ("\r\n", name, ": ", value)
-    lines.append("\r\n\r\n")
-    return "".join(lines).encode("latin-1")
-
-
-@lru_cache(maxsize=256)
-def _opening(status: int, version: str, keep_alive: bool) -> str:
-    connection = ""
-    if not keep_alive:
-        connection = "Connection: close\r\n"
-    elif version == "1.0":
-        connection = "Connection: keep-alive\r\n"
-    return f"HTTP/1.1 {status} {PHRASES.get(status, 'Unknown')}\r\n{connection}Date: "
-
-
-@lru_cache(maxsize=4)
-def http_date(second: int) -> str:
-    """`Thu, 26 Nov 2026 01:02:03 GMT`, of seconds since 1970."""
-    from email.utils import formatdate
-
-    return formatdate(second, usegmt=True)
-
-
-def chunk(piece: bytes) -> bytes:
-    """A piece of a body whose length is not known before its end. An empty piece would end it, so it is left out."""
-    return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""

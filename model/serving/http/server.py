@@ -12,6 +12,7 @@ import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from gevent.monkey import get_original
 from ..batching import answering
 from ..batching.messages import Reply
 from ..errors import NotReady, ServingError
-from . import protocol, routes, wsgi
+from . import routes, writing, wsgi
 from .connection import READ, Connection
 from .gevent_loop import GeventLoop
 from .protocol import HttpRequest
@@ -67,6 +68,15 @@ class Server:
         watcher.start(self._accept, raw)
         self._listeners.append((watcher, raw))
 
+    def refuse_connections(self) -> None:
+        """The whole server ends: whoever has connected by now is answered, whoever comes later is refused at once."""
+        for _, raw in self._listeners:
+            if raw.family != socket.AF_UNIX:
+                while self._accept(raw):
+                    pass
+                with suppress(OSError):  # another worker was first
+                    raw.shutdown(socket.SHUT_RDWR)
+
     def stop_listening(self) -> None:
         for watcher, raw in self._listeners:
             watcher.stop()
@@ -74,16 +84,17 @@ class Server:
             raw.detach()  # it is whose it was
         self._listeners = []
 
-    def _accept(self, listening: Any) -> None:
+    def _accept(self, listening: Any) -> bool:
+        """False: nobody is waiting any more."""
         for _ in range(ACCEPTED_AT_ONCE):
             try:
                 fd, address = listening._accept()
             except BlockingIOError:
-                return
+                return False
             except OSError as exc:
                 if exc.errno in (errno.EMFILE, errno.ENFILE):
                     self._make_room()
-                return
+                return False
             sock = RawSocket(listening.family, socket.SOCK_STREAM, fileno=fd)
             sock.setblocking(False)
             if listening.family != socket.AF_UNIX:
@@ -91,6 +102,7 @@ class Server:
             self.connections.add(Connection(self, sock, address[0] if address else ""))
         if len(self.connections) > self._most:
             self._make_room()
+        return True
 
     def _make_room(self) -> None:
         """Drops the tenth of the connections that have been idle or half a request for longest."""
@@ -207,7 +219,7 @@ class Server:
             connection.send(self._head(request, status, headers + coding, keep))
             for piece in pieces:
                 sent += len(piece)
-                if not connection.send_piece(protocol.chunk(piece) if chunked else piece):
+                if not connection.send_piece(writing.chunk(piece) if chunked else piece):
                     return
         except Exception:
             log.exception("a streamed answer broke off")
@@ -219,7 +231,7 @@ class Server:
             if close is not None:
                 close()
             self._log(connection, request, status, headers, sent)
-        connection.finish(protocol.LAST_CHUNK if chunked else b"", keep)
+        connection.finish(writing.LAST_CHUNK if chunked else b"", keep)
 
     def _is_kept(self, connection: Connection) -> bool:
         return connection.request.keep_alive and not self.draining and not connection.closing
@@ -227,7 +239,7 @@ class Server:
     def _head(self, request: HttpRequest, status: int, headers: list[tuple[str, str]], keep: bool) -> bytes:
         if self._write_log is not None:  # what nginx would take out
             headers = [header for header in headers if header[0] not in (HEADER, "X-Accel-Buffering")]
-        return protocol.head(status, headers, protocol.http_date(int(time.time())), request.version, keep)
+        return writing.head(status, headers, writing.http_date(int(time.time())), request.version, keep)
 
     def _log(
         self, connection: Connection, request: HttpRequest, status: int, headers: list[tuple[str, str]], size: int

@@ -30,6 +30,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
     def __init__(self, *arguments: object, **named: object) -> None:
         super().__init__(*arguments, **named)
         self._sleeping = Event()
+        self._told_to_stop = False
 
     def run(self) -> None:
         for listening in self.sockets:
@@ -46,10 +47,17 @@ class LoopWorker(Worker):  # type: ignore[misc]
             self._sleeping.wait(LOOK_SECONDS)
             self._sleeping.clear()
         wake.stop()
+        if self._told_to_stop:
+            self.server.refuse_connections()
         self.server.stop_listening()
         if own is not None:
             own.close()
         self._stop(self.cfg.graceful_timeout - CLOSING_SECONDS)
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """SIGTERM: all workers end. One that is only replaced gets no signal."""
+        self._told_to_stop = True
+        super().handle_exit(sig, frame)
 
     def _own_socket(self) -> OwnSocket | None:
         """Behind nginx, which finds it there. The one that all workers share stays for when there is no other."""
