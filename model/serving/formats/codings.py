@@ -51,7 +51,7 @@ def _gunzipped(body: bytes, max_bytes: int) -> bytes:
 
 def _utf8(body: bytes, parameters: Mapping[str, str]) -> bytes:
     """Without a byte order mark. Text that is not what its charset says is a 400 with the place."""
-    charset = parameters.get("charset", "utf-8")
+    charset = parameters.get("charset") or _marked(body)
     if charset in ("utf-8", "utf8"):
         body = body.removeprefix(codecs.BOM_UTF8)
         if body.isascii():
@@ -72,3 +72,8 @@ def _utf8(body: bytes, parameters: Mapping[str, str]) -> bytes:
             expected=name,
         ) from None  # fmt: skip
     return body if name == "utf-8" else text.removeprefix("\ufeff").encode("utf-8", "replace")
+
+
+def _marked(body: bytes) -> str:
+    """What a byte order mark says of a text that comes without a charset. Excel's "Unicode text" is UTF-16."""
+    return "utf-16" if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"

@@ -22,7 +22,7 @@ from ..rows.signature import Signature
 from . import csv_rows, json_rows, json_text, npy, parquet, plain_text, recordio
 from .budget import Bounds
 from .codings import _utf8, inflated
-from .media_types import BY_LINE, parse, type_of
+from .media_types import BY_LINE, parse, refuse_what_is_not_text, type_of
 
 # ---- the way in ------------------------------------------------------------------------------------------------------
 
@@ -59,7 +59,10 @@ def _opened(
         raise BadRequest("The request has no body. Send one row per prediction.", expected=signature.describe())
     media_type, parameters = type_of(content_type, body)
     _reader(media_type)
-    return media_type, parameters, _utf8(body, parameters) if CONTENT_TYPES[media_type].text else body
+    if not CONTENT_TYPES[media_type].text:
+        return media_type, parameters, body
+    refuse_what_is_not_text(body, media_type)
+    return media_type, parameters, _utf8(body, parameters)
 
 
 def _reader(media_type: str) -> Callable[[bytes, Mapping[str, str], Signature, Bounds], Any]:

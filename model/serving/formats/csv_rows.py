@@ -71,7 +71,7 @@ def _names_like_numbers(body: bytes, signature: Signature) -> bool:
 
 def _fitting(block: np.ndarray, signature: Signature) -> np.ndarray:
     if signature.count is not None and block.shape[1] != signature.count:
-        raise wrong_width(1, block.shape[1], signature)
+        raise wrong_width(1, block.shape[1], signature, alone=len(block) == 1)
     return block
 
 
@@ -131,7 +131,8 @@ def _cell_by_cell(text: str, signature: Signature, names: Sequence[str] | None, 
             if width is None:
                 width = len(row)
             if len(row) != width:
-                raise wrong_width(len(rows) + 1, len(row), signature, width, row)
+                alone = "\n" not in text.strip("\r\n")
+                raise wrong_width(len(rows) + 1, len(row), signature, width, row, alone)
             rows.append(row)
     except csv.Error as exc:
         raise BadRequest(f"Row {len(rows) + 1} is not valid CSV: {_reason(exc)}.", row=len(rows) + 1) from None

@@ -7,6 +7,7 @@ json.dumps writes although JSON has none, are taken.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,7 +77,9 @@ def _parsed(text: bytes, what: str, row: int | None = None) -> Any:
             return json.loads(text)
         except (ValueError, RecursionError):
             pass
-    raise BadRequest(f"{what} is not valid JSON: {reason[:200]}.", row=row, expected=SHAPES)
+    several = row is not None and re.search(rb"[}\]]\s*[{\[]", text)
+    remedy = " Were there several lines? curl -d removes their ends: use --data-binary." if several else ""
+    raise BadRequest(f"{what} is not valid JSON: {reason[:200]}.{remedy}", row=row, expected=SHAPES)
 
 
 def _aligned(rows: list[Any] | Table, signature: Signature) -> Any:

@@ -37,7 +37,8 @@ def of_lists(
             block = np.array(rows)
         except (ValueError, OverflowError):  # rows of different lengths, or lists in them
             return Table.of_rows(rows, width, names)
-        if block.ndim == 2 and block.dtype.kind in "fiu" and width in (None, block.shape[1]):
+        lossy = block.dtype.kind == "f" and signature.columns is None and type(rows[0][0]) is int
+        if block.ndim == 2 and block.dtype.kind in "fiu" and not lossy and width in (None, block.shape[1]):
             return Table((), len(rows), names, block=block)
     return Table.of_rows(rows, width, names)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
+from ..errors import BadRequest
 from . import recordio
 
 UNSPECIFIC = frozenset(("", "application/octet-stream", "*/*", "binary/octet-stream"))
@@ -44,6 +45,24 @@ MAGICS = (
     (b"PAR1", "application/x-parquet"),
     (recordio.MAGIC.to_bytes(4, "little"), "application/x-recordio-protobuf"),
 )
+
+
+NOT_TEXT = {
+    b"PK\x03\x04": "a zip file. An .xlsx workbook is one: save the sheet as CSV. An npz file is application/x-npz",
+    b"\xd0\xcf\x11\xe0": "an .xls workbook: save the sheet as CSV",
+    b"\x93NUMPY": "an npy file: send application/x-npy",
+    b"PAR1": "a Parquet file: send application/x-parquet",
+    b"\x1f\x8b": "compressed with gzip: send Content-Encoding: gzip",
+    b"%PDF": "a PDF file",
+}
+"""What a body that is said to be text begins with if it is something else → what it is."""
+
+
+def refuse_what_is_not_text(body: bytes, media_type: str) -> None:
+    """Raises BadRequest for a file of another type, which would be read as one strange cell."""
+    for magic, what in NOT_TEXT.items():
+        if body.startswith(magic):
+            raise BadRequest(f"The body is not {media_type} but {what}.", expected=media_type)
 
 
 BY_LINE = ("text/csv", "application/jsonlines", "application/x-ndjson", "application/jsonl")

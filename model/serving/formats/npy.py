@@ -25,17 +25,17 @@ def decode_npy(body: bytes, parameters: Mapping[str, str], signature: Signature,
     """One array: 2-D, or 1-D for one row (for a model of one column: one value per row), or structured with names."""
     array = _array(body, "The body")
     bounds.afford(_needed(array.dtype, array.size))
-    return align(_table_of(array, signature), signature)
+    return _rows(array, signature)
 
 
 def decode_npz(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     """One array of any name, a sparse matrix of scipy.sparse.save_npz, or one 1-D array per feature, by name."""
     arrays = {name: _array(member, name) for name, member in _members(body, bounds).items()}
     if {"format", "shape", "data"} <= arrays.keys():
-        return align(_table_of(_dense(arrays, bounds), signature), signature)
+        return _rows(_dense(arrays, bounds), signature)
     bounds.afford(sum(_needed(array.dtype, array.size) for array in arrays.values()))
     if len(arrays) == 1:
-        return align(_table_of(next(iter(arrays.values())), signature), signature)
+        return _rows(next(iter(arrays.values())), signature)
     lengths = {array.shape for array in arrays.values()}
     if len(lengths) != 1 or len(next(iter(lengths))) != 1:
         raise BadRequest("An npz file holds one array, a sparse matrix, or 1-D arrays of one length named as features.")
@@ -96,6 +96,8 @@ def _members(body: bytes, bounds: Bounds) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             infos = archive.infolist()
+            if any(info.filename.startswith("xl/") for info in infos):
+                raise BadRequest("The body is an .xlsx workbook. Save the sheet as CSV and send that as text/csv.")
             if any(info.compress_type not in METHODS for info in infos):
                 raise BadRequest("The npz file is compressed in a way that NumPy does not use; expected: deflate.")
             if (size := sum(info.file_size for info in infos)) > bounds.inflated:
@@ -125,6 +127,12 @@ def _dense(arrays: dict[str, np.ndarray], bounds: Bounds) -> np.ndarray:
         return np.asarray(matrix.toarray())
     except (ValueError, KeyError, TypeError, IndexError, OverflowError) as exc:
         raise BadRequest("The npz file is not a sparse matrix in CSR or CSC format.", got=str(exc)[:200]) from exc
+
+
+def _rows(array: np.ndarray, signature: Signature) -> Any:
+    if array.ndim == 1 and array.dtype.kind in "US" and signature.form == "unknown":
+        return _cells(array)  # a text a row, as in JSON
+    return align(_table_of(array, signature), signature)
 
 
 def _table_of(array: np.ndarray, signature: Signature) -> Table:

@@ -81,23 +81,33 @@ def _inflated_size(part: Any) -> int:
     return int(np.nansum(lengths[part.indices.drop_null().to_numpy()], dtype=np.float64)) + len(part) * NUMBER_BYTES
 
 
-def _arrow_cells(parts: list[Any]) -> np.ndarray | list[Any]:
-    """Numbers without missing values as an array; everything else as Python values, each word made once."""
+def _arrow_cells(parts: list[Any]) -> Any:
+    """Numbers without missing values and times as an array; else Python values, each word made once."""
     if not parts:
         return []
     if all(_is_plain(part) for part in parts):
         return np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts])
+    if str(parts[0].type).startswith(("timestamp", "duration")):
+        import pyarrow as pa
+
+        return pa.chunked_array(parts).to_pandas().array
     cells: list[Any] = []
     for part in parts:
         if hasattr(part, "dictionary"):
-            words = [*part.dictionary.to_pylist(), None]
+            words = [*map(_text, part.dictionary.to_pylist()), None]
             cells += [words[i] for i in part.indices.fill_null(len(words) - 1).to_pylist()]
         else:
-            cells += part.to_pylist()
+            cells += map(_text, part.to_pylist())
     return cells
+
+
+def _text(value: Any) -> Any:
+    """Some writers leave texts as bytes."""
+    return value.decode("utf-8") if isinstance(value, bytes) else value
 
 
 def _is_plain(part: Any) -> bool:
     name = str(part.type)
-    numeric = name in ("float", "double", "bool") or name.startswith(("int", "uint"))
-    return numeric and (part.null_count == 0 or name in ("float", "double"))
+    floats = ("float", "double", "halffloat")
+    numeric = name == "bool" or name in floats or name.startswith(("int", "uint"))
+    return numeric and (part.null_count == 0 or name in floats)

@@ -28,11 +28,7 @@ def guessed(cells: Sequence[str]) -> np.ndarray:
     if not present:
         return np.full(len(cells), np.nan)
     if all(len(cell) <= LONGEST_NUMBER and WHOLE.fullmatch(cell) for cell in present):
-        whole = _fitting([int(cell) for cell in present])
-        if whole is not None and len(present) == len(cells):
-            return whole
-        # where neither integers nor floats hold them read_csv keeps the digits
-        return numbers(cells) if whole is not None and whole.dtype == np.int64 else texts(cells)
+        return _whole([None if cell in NA_WORDS else int(cell) for cell in cells], cells)
     if all(cell in TRUTH for cell in present):
         return booleans(cells)
     if not any(cell.strip() in TRUTH for cell in present):
@@ -41,6 +37,19 @@ def guessed(cells: Sequence[str]) -> np.ndarray:
         except Unfit:
             pass
     return texts(cells)
+
+
+def _whole(values: list[int | None], cells: Sequence[str]) -> np.ndarray:
+    """Beyond 64 bits read_csv has integers of Python; texts where one needs a sign and another all 64 bits."""
+    present = [value for value in values if value is not None]
+    fitting = _fitting(present)
+    if fitting is not None and len(present) == len(values):
+        return fitting
+    if fitting is not None and fitting.dtype == np.int64:
+        return numbers(cells)
+    if min(present) < 0 and max(present) < 2**64:
+        return texts(cells)
+    return _objects([np.nan if value is None else value for value in values])
 
 
 def _fitting(values: Sequence[int]) -> np.ndarray | None:

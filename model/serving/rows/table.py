@@ -54,14 +54,17 @@ def takes_block(signature: Signature, names: Sequence[str] | None) -> bool:
 
 
 def wrong_width(
-    row: int, got: int, signature: Signature, width: int | None = None, cells: Sequence[str] = ()
+    row: int, got: int, signature: Signature, width: int | None = None, cells: Sequence[str] = (), alone: bool = False
 ) -> BadRequest:
-    """The row has `got` values instead of `width`, or instead of what the model expects. `cells` are those of CSV."""
+    """The row has `got` values instead of `width`, or instead of what the model expects. `cells` are those of CSV,
+    `alone` says that the body is one line."""
     expected = width if width is not None else signature.count or 0
     names = signature.names if expected == signature.count else None
     remedy = " Is the label still among them?" if got == expected + 1 else ""
     if got < expected and any(mark in cell for mark in ";\t" for cell in cells):
         remedy = " Values are separated by commas, not by semicolons or tabs."
+    if alone and got > expected > 1 and (got - 1) % (expected - 1) == 0:
+        remedy += " Were there several lines? curl -d removes their ends: use --data-binary."
     if signature.form == "texts":
         remedy = " Quote a text that contains commas, or send one text per line as text/plain."
     values = f"{got} value{'s' * (got != 1)}"
@@ -82,7 +85,8 @@ def align(table: Table, signature: Signature) -> Any:
         block = table.block
         if chosen is not None:
             block = np.column_stack([block[:, i] if i is not None else _absent(table) for i in chosen])
-        return block if signature.columns is None else _floats(block, "F" if signature.form == "frame" else "C")
+        dtype = block.dtype.newbyteorder("=") if signature.columns is None else np.dtype(np.float64)
+        return _own(block, dtype, "F" if signature.form == "frame" else "C")
     if table.names is None or signature.names is None:
         expect_width(len(table.columns), signature)
     order = chosen if chosen is not None else range(len(table.columns))
@@ -100,10 +104,10 @@ def align(table: Table, signature: Signature) -> Any:
     return _array(arrays, table, expected)
 
 
-def _floats(block: np.ndarray, order: Literal["C", "F"]) -> np.ndarray:
+def _own(block: np.ndarray, dtype: np.dtype[Any], order: Literal["C", "F"]) -> np.ndarray:
     """In the order that the rows will have, and writable, with one copy at most."""
-    floats = np.asarray(block, dtype=np.float64, order=order)
-    return floats if floats.flags.writeable else floats.copy(order)
+    rows = np.asarray(block, dtype=dtype, order=order)
+    return rows if rows.flags.writeable else rows.copy(order)
 
 
 def expect_width(width: int, signature: Signature) -> None:
