@@ -12,7 +12,7 @@ from pathlib import Path
 from serving import limits, settings
 from serving.batching.engine import Engine
 from serving.compiler import native
-from serving.errors import ModelNotUsable
+from serving.errors import ModelNotUsable, ServingError
 from serving.http.app import MEGABYTE, create_app
 from serving.http.gevent_loop import GeventLoop, in_threads
 from serving.http.readiness import Readiness
@@ -24,6 +24,7 @@ from serving.monitoring.restarts import UNUSABLE
 from serving.multi_model.api import Models
 
 config = settings.load()
+ServingError.echoes_values = config.echo_values == "on"
 log = logging.getLogger("serving")
 
 

@@ -10,6 +10,8 @@ from 1. No traceback, ever.
 from __future__ import annotations
 
 import json
+import re
+from typing import ClassVar
 
 
 class ServingError(Exception):
@@ -17,6 +19,8 @@ class ServingError(Exception):
 
     status = 500
     code = "internal_error"
+    echoes_values: ClassVar[bool] = True
+    """Whether callers are told values of their own requests; MODEL_SERVER_ECHO_VALUES sets it."""
 
     def __init__(
         self,
@@ -35,7 +39,23 @@ class ServingError(Exception):
         """The JSON body, UTF-8, one line."""
         ids = {"request_id": request_id, "inference_id": inference_id}
         fields = {"code": self.code, "message": self.message, **self.details, **ids}
+        if not self.echoes_values:
+            fields |= {"message": without_values(self.message), "got": None}
         return json.dumps({"error": {k: v for k, v in fields.items() if v is not None}}, default=str).encode()
+
+
+QUOTED = re.compile(r"""(?<!\w)b?(?:'(?:[^'\\]|\\.)*+(?:'|$)|"(?:[^"\\]|\\.)*+(?:"|$))""", re.DOTALL)
+NUMBER = re.compile(
+    r"(?<![\w.])(?<!Row )(?<!row )(?<!Record )(?<!line )(?<!byte )(?<!column )(?<!most )(?<!than )(?<!first )"
+    r"[+-]?\d(?:[\d.,]*\d)?(?:[eE][+-]?\d+)?(?!\w)(?! (?:values?|columns?|rows?|bytes|lists|arrays|MB|s)\b)"
+)
+
+
+def without_values(message: str) -> str:
+    """The message as a log may have it: what is quoted, and numbers that do not count anything, are left out. One line
+    of ASCII."""
+    text = NUMBER.sub("#", QUOTED.sub("'...'", message))
+    return re.sub(r"[^ -~]", "?", text)[:300]
 
 
 class BadRequest(ServingError):

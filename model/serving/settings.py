@@ -191,6 +191,10 @@ class Settings:
         "MODEL_SERVER_LOG_LEVEL", "info", _choice("debug", "info", "warning", "error"),
         "least severe message that is logged; `warning` and `error` also switch off the request log",
     )  # fmt: skip
+    echo_values: str = _setting(
+        "MODEL_SERVER_ECHO_VALUES", "on", _choice("on", "off"),
+        "tell the caller which value of the request was refused; off: for data that may not appear in an answer",
+    )  # fmt: skip
     predict_method: str = _setting(
         "MODEL_SERVER_PREDICT_METHOD", "", _method,
         "method of the model that is called instead of `transformation`, such as predict_proba", "`transformation`",

@@ -15,8 +15,8 @@ from running import Native, make_program, wait_until
 Serve = Callable[..., Native]
 ROW = b"5.1,3.4,1.5,0.2\n"
 FIELDS = [
-    "time", "request_id", "inference_id", "method", "path", "status", "error", "rows", "batch_rows", "queue_seconds",
-    "model_seconds", "seconds", "bytes_in", "bytes_out",
+    "time", "request_id", "inference_id", "method", "path", "status", "error", "reason", "rows", "batch_rows",
+    "queue_seconds", "model_seconds", "seconds", "bytes_in", "bytes_out",
 ]  # fmt: skip
 both = pytest.mark.parametrize("nginx_in_front", [True, False], ids=["behind nginx", "without nginx"])
 
@@ -38,7 +38,7 @@ def test_each_request_is_one_json_line(nginx: None, serve: Serve, nginx_in_front
     running.stop()
     first, second, third = entries(running)
     assert list(first) == FIELDS
-    shown = {k: first[k] for k in ("inference_id", "method", "path", "status", "error", "rows", "batch_rows")}
+    shown = {k: first[k] for k in ("inference_id", "method", "path", "status", "error", "reason", "rows", "batch_rows")}
     assert shown == {
         "inference_id": "order-7", "method": "POST", "path": "/invocations", "status": 200, "error": "",
         "rows": 3, "batch_rows": 3,
@@ -49,6 +49,8 @@ def test_each_request_is_one_json_line(nginx: None, serve: Serve, nginx_in_front
     assert first["bytes_in"] >= len(ROW * 3)
     assert first["bytes_out"] == len(good.content)
     assert (second["status"], second["error"]) == (400, "bad_request")
+    assert second["reason"].startswith("Row 1 has 2 values; expected 4 columns")
+    assert first["reason"] == ""
     assert second["request_id"] == bad.json()["error"]["request_id"]
     assert second["rows"] is second["batch_rows"] is second["queue_seconds"] is second["model_seconds"] is None
     assert (third["method"], third["path"], third["status"]) == ("GET", "/no-such-path?a=b", 404)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
-from ..errors import ModelFailed, Overloaded, ServingError
+from ..errors import ModelFailed, Overloaded, ServingError, without_values
 from ..formats import content_types
 from ..formats.budget import Bounds
 from ..models import diagnosis
@@ -110,12 +110,21 @@ def _explained(model: LoadedModel, job: Job, error: BaseException) -> BaseExcept
     return failed
 
 
+def _for_the_log(exc: BaseException) -> BaseException:
+    """The exception; without its text, which may quote the request, where values may not be shown."""
+    if ServingError.echoes_values:
+        return exc
+    return RuntimeError(f"{type(exc).__name__}, its text left out").with_traceback(exc.__traceback__)
+
+
 def refuse(exc: BaseException, request: Request) -> Reply:
     """The reply that tells of an error. What is the server's fault is logged with its traceback."""
     if not isinstance(exc, ServingError):
-        log.error("%s failed", request.name, exc_info=exc)
+        log.error("%s failed", request.name, exc_info=_for_the_log(exc))
         exc = ServingError("An error inside the server; its log has the traceback under this request id.")
     elif exc.status == 500:
-        log.error("%s: %s", request.name, exc.message, exc_info=exc.__cause__)
+        message = exc.message if exc.echoes_values else without_values(exc.message)
+        log.error("%s: %s", request.name, message, exc_info=exc.__cause__ and _for_the_log(exc.__cause__))
     headers = (("Retry-After", str(exc.retry_after)),) if isinstance(exc, Overloaded) else ()
-    return Reply(exc.status, exc.body(request.request_id, request.inference_id), headers=headers, code=exc.code)
+    body = exc.body(request.request_id, request.inference_id)
+    return Reply(exc.status, body, headers=headers, code=exc.code, reason=without_values(exc.message))

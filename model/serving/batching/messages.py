@@ -36,5 +36,7 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = ()
     code: str = ""
     """An error's code."""
+    reason: str = ""
+    """An error's message without values, for the log."""
     measured: str = ""
     """What the request log tells of it besides, as `name=number` pairs."""

@@ -1,6 +1,7 @@
 """The request log where nginx does not write it: the same line, one JSON object per request (nginx.conf has the other).
 
-The worker tells rows and times in a header of the reply, as `error=code rows=1 batch=3 queue=0.0001 model=0.0002`.
+The worker tells rows and times in a header of the reply, as `rows=1 batch=3 queue=0.0001 model=0.0002`, or why it has
+refused, as `error=code why=in words without the values of the request`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,12 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 HEADER = "X-Model-Server-Log"
+
+
+def told(code: str, reason: str, measured: str) -> str:
+    """The header's value; empty when there is nothing to tell."""
+    facts = [f"error={code}"] * bool(code) + [measured] * bool(measured) + [f"why={reason}"] * bool(reason)
+    return " ".join(facts)
 
 
 def line(
@@ -23,8 +30,9 @@ def line(
 ) -> str:
     """`header` gives one of the request's by its name in lower case, `headers` are the reply's. Whatever a caller has
     sent, the line is JSON in ASCII."""
-    told = next((value for name, value in headers if name.lower() == HEADER.lower()), "")
-    facts = dict(pair.split("=", 1) for pair in told.split())
+    value = next((value for name, value in headers if name.lower() == HEADER.lower()), "")
+    pairs, _, reason = value.partition("why=")
+    facts = dict(pair.split("=", 1) for pair in pairs.split())
     length = header("content-length") or ""
 
     def number(name: str) -> float | None:
@@ -39,6 +47,7 @@ def line(
             "path": target,
             "status": status,
             "error": facts.get("error", ""),
+            "reason": reason,
             "rows": number("rows"),
             "batch_rows": number("batch"),
             "queue_seconds": number("queue"),

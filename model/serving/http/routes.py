@@ -89,8 +89,8 @@ def headers(reply: Reply) -> list[tuple[str, str]]:
     """All but what says how long the body is. A stream must not be gathered by nginx: each piece is the caller's as
     soon as it is there."""
     found = [("Content-Type", reply.content_type), *reply.headers]
-    if reply.code or reply.measured:
-        found.append((request_log.HEADER, f"error={reply.code} {reply.measured}" if reply.code else reply.measured))
+    if told := request_log.told(reply.code, reply.reason, reply.measured):
+        found.append((request_log.HEADER, told))
     if not isinstance(reply.body, bytes):
         found.append(("X-Accel-Buffering", "no"))
     return found
