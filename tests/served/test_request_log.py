@@ -40,7 +40,7 @@ def test_each_request_is_one_json_line(nginx: None, serve: Serve, nginx_in_front
     assert list(first) == FIELDS
     shown = {k: first[k] for k in ("inference_id", "method", "path", "status", "error", "reason", "rows", "batch_rows")}
     assert shown == {
-        "inference_id": "order-7", "method": "POST", "path": "/invocations", "status": 200, "error": "",
+        "inference_id": "order-7", "method": "POST", "path": "/invocations", "status": 200, "error": "", "reason": "",
         "rows": 3, "batch_rows": 3,
     }  # fmt: skip
     assert len(first["request_id"]) == 32
@@ -130,4 +130,3 @@ def test_a_log_that_is_a_file_keeps_every_line(nginx: None, serve: Serve) -> Non
     assert len(entries(running)) == 3
     assert running.log.startswith("serve: ")
     assert "serve: SIGTERM: draining" in running.log
-    assert "Shutting down: Master" in running.log
