@@ -1,9 +1,14 @@
-"""What deploy_model.ipynb calls, so that its cells stay short: look before you leap, wait, explain, find again, delete.
+"""From a plan (deployment.toml, or the notebook's parameters) to an endpoint, and back to nothing.
 
-boto3 only, one room per concern; nothing here is copied into the image. Every function takes the boto3 session it
-talks through, returns plain values, prints what a person waits for, and raises Stop with the remedy.
+plan: what is wanted · state: what is there · steps: what will be done, as data · run: doing it · cleanup: ending it ·
+money: what it costs. `python -m deploy` and deploy_model.ipynb both go through deployment.Deployment. boto3 only;
+nothing here is copied into the image. What must be fixed by a person is a Stop, which names cause and remedy.
 """
 
 
 class Stop(Exception):
     """Something must be fixed first: the message says what was seen and what to do."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Jupyter shows this instead of a traceback: the message is all that helps."""
+        return [f"Stop: {self}"]

@@ -1,107 +1,255 @@
-"""Find what this notebook made, by its tag, and delete it. What carries no tag of ours is never deleted."""
+"""Ends what costs money and deletes what was made, whatever state it is in and whatever else fails.
+
+What is under way is waited for, or stopped where it can be. One refusal does not keep the rest alive. What costs by
+the hour goes first. Ctrl-C is heard at the second time only. What could not be ended comes back as Left, with its
+price and the command that ends it. Only what carries the deployment's tag, or what this very run made, is touched.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date
-from typing import Any
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from . import endpoint, names, prices
+from . import Stop, expiry, names, scaling, trouble
+from .account import Account, Files
 
-KINDS = (
-    # kind, its list call, key of the list, key of the name and of the ARN. The order is the order of deletion.
-    ("endpoint", "list_endpoints", "Endpoints", "EndpointName", "EndpointArn"),
-    ("endpoint config", "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName", "EndpointConfigArn"),
-    ("model", "list_models", "Models", "ModelName", "ModelArn"),
-    ("training job", "list_training_jobs", "TrainingJobSummaries", "TrainingJobName", "TrainingJobArn"),
-)
+PATIENCE = 3600
+"""Seconds that something may stay busy before it is left, and named."""
+TRIES = 4
+LOCK = "lock.json"
+"""The file that holds the deployment for a run; it goes with the run."""
 
 
-def find(session: Any, name: str) -> list[tuple[str, str]]:
-    """(kind, name) of everything in this region that carries the deployment's tag."""
-    sagemaker = session.client("sagemaker")
-    found = []
-    for kind, call, listed, key, arn in KINDS:
-        for page in sagemaker.get_paginator(call).paginate(NameContains=name):
-            for row in page[listed]:
-                if row[key].startswith(name) and names.of(sagemaker, row[arn]).get(names.DEPLOYMENT) == name:
-                    found.append((kind, row[key]))
+@dataclass(frozen=True)
+class Thing:
+    """Something that is there, or may be there because no answer came."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Left:
+    thing: Thing
+    why: str
+
+    @property
+    def costs(self) -> bool:
+        return self.thing.kind in COSTLY
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How SageMaker is asked about one kind of thing."""
+
+    key: str
+    describe: str
+    status: str
+    busy: frozenset[str]
+    delete: str = ""
+    stop: str = ""
+
+
+def _busy(*words: str) -> frozenset[str]:
+    return frozenset(words)
+
+
+JOB = _busy("InProgress", "Stopping", "Deleting")
+KINDS = {
+    # The order is the order of deletion: what costs by the hour comes first.
+    "inference component": Kind("InferenceComponentName", "describe_inference_component", "InferenceComponentStatus",
+                                _busy("Creating", "Updating", "Deleting"), "delete_inference_component"),
+    "endpoint": Kind("EndpointName", "describe_endpoint", "EndpointStatus",
+                     _busy("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"), "delete_endpoint"),
+    "training job": Kind("TrainingJobName", "describe_training_job", "TrainingJobStatus", JOB,
+                         "delete_training_job", "stop_training_job"),
+    "transform job": Kind("TransformJobName", "describe_transform_job", "TransformJobStatus", JOB,
+                          stop="stop_transform_job"),
+    "endpoint config": Kind("EndpointConfigName", "describe_endpoint_config", "", _busy(), "delete_endpoint_config"),
+    "model": Kind("ModelName", "describe_model", "", _busy(), "delete_model"),
+}  # fmt: skip
+COSTLY = ("inference component", "endpoint", "training job", "transform job")
+ORDER = [*COSTLY, "scaling", "schedule", "alarm", "endpoint config", "model", "files", "role"]
+
+
+class Cleaner:
+    """`poll` seconds pass between two looks; `rest` is called at each, to keep a lock."""
+
+    def __init__(self, account: Account, files: Files, say: Callable[[str], None], poll: float = 15,
+                 rest: Callable[[], None] = lambda: None) -> None:  # fmt: skip
+        self.account, self.files, self.say, self.poll, self.rest = account, files, say, poll, rest
+        self.interrupts = 0
+
+    def end(self, things: Iterable[Thing]) -> list[Left]:
+        """Ends and deletes all of them; returns what is left."""
+        todo = sorted(dict.fromkeys(things), key=lambda thing: ORDER.index(thing.kind))
+        left: list[Left] = []
+        while todo:
+            try:
+                if todo[0].kind in ("endpoint config", "model") and any(each.costs for each in left):
+                    # SageMaker forbids to delete what a living endpoint uses; it costs nothing.
+                    left.append(Left(todo.pop(0), "what could not be deleted may use it; it costs nothing"))
+                    continue
+                self._end(todo[0])
+                todo.pop(0)
+            except KeyboardInterrupt:
+                self.interrupts += 1
+                if self.interrupts > 1:
+                    return left + [Left(thing, "interrupted") for thing in todo]
+                self.say("  still deleting, so that nothing goes on costing money (Ctrl-C again: leave it)")
+            except (ClientError, BotoCoreError, Stop) as exc:
+                if trouble.expired(exc):
+                    return left + [Left(thing, trouble.explained(exc)) for thing in todo]
+                left.append(Left(todo.pop(0), str(exc) if isinstance(exc, Stop) else trouble.explained(exc)))
+        return left
+
+    def _end(self, thing: Thing) -> None:
+        for attempt in range(1, TRIES + 1):
+            try:
+                if self._ended(thing):
+                    self.say(f"  deleted {thing.kind} {thing.name}")
+                return
+            except (ClientError, BotoCoreError) as exc:
+                if attempt == TRIES or not (trouble.throttled(exc) or trouble.lost(exc)):
+                    raise
+                time.sleep(self.poll * attempt)
+
+    def _ended(self, thing: Thing) -> bool:
+        """Ends one; false when it was not there (any more)."""
+        match thing.kind:
+            case "scaling":
+                endpoint, _, component = thing.name.partition("/")
+                scaling.stop(self.account, component or endpoint, scaling.COPIES if component else scaling.INSTANCES)
+            case "alarm":
+                self.account.client("cloudwatch").delete_alarms(AlarmNames=[thing.name])
+            case "schedule":
+                return expiry.delete_schedule(self.account, thing.name)
+            case "role":
+                return expiry.delete_role(self.account, thing.name)
+            case "files":
+                return bool(self.files.delete(thing.name, but=thing.name + LOCK))
+            case _:
+                return self._delete(KINDS[thing.kind], thing.name)
+        return True
+
+    def _delete(self, kind: Kind, name: str) -> bool:
+        sagemaker, key = self.account.client("sagemaker"), {kind.key: name}
+        end, there, stopped = time.monotonic() + PATIENCE, False, False
+        while True:
+            try:
+                told = getattr(sagemaker, kind.describe)(**key)
+                status = told[kind.status] if kind.status else ""
+                there = True
+                if kind.stop and status == "InProgress" and not stopped:
+                    getattr(sagemaker, kind.stop)(**key)
+                    stopped = True
+                    self.say(f"  stopping {name}")
+                elif status not in kind.busy:
+                    if not kind.delete:
+                        return stopped  # a transform job that has ended costs nothing and cannot be deleted
+                    getattr(sagemaker, kind.delete)(**key)
+                    if not kind.status:
+                        return True
+                    continue  # until it is really gone: what it uses can be deleted only then
+            except ClientError as exc:
+                if trouble.missing(exc):
+                    return there
+                if not trouble.busy(exc):
+                    raise
+            if time.monotonic() > end:
+                raise Stop(f"it is still busy after {PATIENCE // 60} minutes")
+            self.rest()
+            time.sleep(self.poll)
+
+
+def find(
+    account: Account, name: str, files: Files, prefix: str, endpoints: list[str]
+) -> tuple[list[Thing], list[Left]]:
+    """Everything in this region that carries the deployment's tag; and what could not be looked for."""
+    things, unknown = [], []
+    for kind, listed in LISTS.items():
+        try:
+            things += [Thing(kind, each) for each in _tagged(account, name, *listed)]
+        except (ClientError, BotoCoreError) as exc:
+            unknown += [Left(Thing(kind, f"{name}…"), f"it could not be looked for: {trouble.explained(exc)}")]
+    others: dict[str, Callable[[], list[str]]] = {
+        "scaling": lambda: _scaled(account, endpoints),
+        "alarm": lambda: _alarms(account, endpoints),
+        "schedule": lambda: expiry.found(account, name),
+        "files": lambda: [prefix] if files.there() and _objects(files, prefix) else [],
+    }
+    for kind, looked_for in others.items():
+        try:
+            things += [Thing(kind, each) for each in looked_for()]
+        except (ClientError, BotoCoreError, Stop) as exc:
+            # They cost nothing: where nobody may look for them there are none, as far as can be known.
+            unknown += [Left(Thing(kind, name), str(exc))] if trouble.expired(exc) else []
+    if any(thing.kind == "schedule" for thing in things):
+        things.append(Thing("role", expiry.role_name(name, account.region)))
+    return things, unknown
+
+
+LISTS = {
+    # kind: its list call, key of the list, key of the name and of the ARN
+    "inference component": ("list_inference_components", "InferenceComponents", "InferenceComponentName",
+                            "InferenceComponentArn"),
+    "endpoint": ("list_endpoints", "Endpoints", "EndpointName", "EndpointArn"),
+    "training job": ("list_training_jobs", "TrainingJobSummaries", "TrainingJobName", "TrainingJobArn"),
+    "transform job": ("list_transform_jobs", "TransformJobSummaries", "TransformJobName", "TransformJobArn"),
+    "endpoint config": ("list_endpoint_configs", "EndpointConfigs", "EndpointConfigName", "EndpointConfigArn"),
+    "model": ("list_models", "Models", "ModelName", "ModelArn"),
+}  # fmt: skip
+
+
+def _tagged(account: Account, name: str, call: str, listed: str, key: str, arn: str) -> list[str]:
+    sagemaker, found = account.client("sagemaker"), []
+    running = {"StatusEquals": "InProgress"} if call == "list_transform_jobs" else {}
+    for page in sagemaker.get_paginator(call).paginate(NameContains=name, **running):
+        for row in page[listed]:
+            if row[key].startswith(name) and names.of(sagemaker, row[arn]).get(names.DEPLOYMENT) == name:
+                found.append(row[key])
     return found
 
 
-def delete(session: Any, found: list[tuple[str, str]]) -> None:
-    """Deletes what `find` found, endpoints first, and says so line by line."""
-    sagemaker = session.client("sagemaker")
-    for kind, name in found:
-        match kind:
-            case "endpoint":
-                endpoint.delete(session, name)
-            case "endpoint config":
-                sagemaker.delete_endpoint_config(EndpointConfigName=name)
-            case "model":
-                sagemaker.delete_model(ModelName=name)
-            case "training job":
-                sagemaker.delete_training_job(TrainingJobName=name)
-        print(f"  deleted {kind} {name}", flush=True)
+def _scaled(account: Account, endpoints: list[str]) -> list[str]:
+    found = []
+    for each in endpoints:
+        for dimension, shown in ((scaling.INSTANCES, each), (scaling.COPIES, f"{each}/{each}")):
+            if scaling.read(account, each, dimension)["targets"]:
+                found.append(shown)
+    return found
 
 
-def delete_superseded(session: Any, name: str) -> None:
-    """Deletes the configs and models of earlier deployments, but for what an endpoint of this deployment still uses."""
-    sagemaker = session.client("sagemaker")
-    found = find(session, name)
+def _alarms(account: Account, endpoints: list[str]) -> list[str]:
+    mine = [made for each in endpoints for made in (f"{each}-errors", scaling.first_alarm(each))]
+    told = account.client("cloudwatch").describe_alarms(AlarmNames=mine)
+    return [row["AlarmName"] for row in told["MetricAlarms"]]
+
+
+def _objects(files: Files, prefix: str) -> bool:
+    rows = files.s3.list_objects_v2(**files.owner, Prefix=prefix, MaxKeys=2).get("Contents", [])
+    return any(row["Key"] != prefix + LOCK for row in rows)
+
+
+def superseded(account: Account, name: str, but: str = "") -> list[Thing]:
+    """The configs and models of earlier versions: those of this deployment that none of its endpoints uses, where the
+    endpoint `but` does not count, as it is about to change."""
+    sagemaker = account.client("sagemaker")
     used: set[str] = set()
-    for kind, each in found:
-        if kind == "endpoint":
-            config = sagemaker.describe_endpoint(EndpointName=each)["EndpointConfigName"]
-            variants = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-            used |= {config, *(variant["ModelName"] for variant in variants)}
-    delete(session, [(kind, each) for kind, each in found if kind in ("endpoint config", "model") and each not in used])
-
-
-def delete_alarm(session: Any, alarm_name: str) -> None:
-    session.client("cloudwatch").delete_alarms(AlarmNames=[alarm_name])
-    print(f"  deleted alarm {alarm_name}")
-
-
-def delete_objects(session: Any, bucket: str, prefix: str) -> None:
-    """Deletes the objects under `prefix`, which ends with a slash and is the deployment's own."""
-    s3, count = session.client("s3"), 0
-    try:
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            keys = [{"Key": row["Key"]} for row in page.get("Contents", [])]
-            if keys:
-                s3.delete_objects(Bucket=bucket, Delete={"Objects": keys})
-                count += len(keys)
-    except ClientError as exc:
-        if exc.response["Error"]["Code"] != "NoSuchBucket":
-            raise
-    print(f"  deleted {count} objects under s3://{bucket}/{prefix}")
-
-
-def costs(session: Any) -> Iterator[dict[str, Any]]:
-    """Every endpoint of this account and region that costs money by the hour, whoever made it."""
-    sagemaker = session.client("sagemaker")
-    for page in sagemaker.get_paginator("list_endpoints").paginate():
-        for row in page["Endpoints"]:
-            description = sagemaker.describe_endpoint(EndpointName=row["EndpointName"])
-            config = sagemaker.describe_endpoint_config(EndpointConfigName=description["EndpointConfigName"])
-            tags = names.of(sagemaker, row["EndpointArn"])
-            variants = description.get("ProductionVariants", [])  # none while the first ones are being made
-            running = {variant["VariantName"]: variant.get("CurrentInstanceCount", 0) for variant in variants}
-            for variant in config["ProductionVariants"]:
-                if "InstanceType" not in variant:
-                    continue  # serverless costs by the request
-                use = "async" if config.get("AsyncInferenceConfig") else "endpoint"
-                price = prices.hourly(session, variant["InstanceType"], use)
-                count = running.get(variant["VariantName"], 0)
-                expires = tags.get(names.EXPIRES, "")
-                yield {
-                    "endpoint": row["EndpointName"],
-                    "status": row["EndpointStatus"],
-                    "instances": f"{count} x {variant['InstanceType']}",
-                    "$/hour": None if price is None else price * count,
-                    "owner": tags.get(names.OWNER, ""),
-                    "expires": f"{expires} EXPIRED" if expires and expires < date.today().isoformat() else expires,
-                }
+    for each in _tagged(account, name, *LISTS["endpoint"]):
+        if each == but:
+            continue
+        told = sagemaker.describe_endpoint(EndpointName=each)
+        configs = {told.get("EndpointConfigName"), told.get("PendingDeploymentSummary", {}).get("EndpointConfigName")}
+        for config in configs - {None}:
+            wanted = sagemaker.describe_endpoint_config(EndpointConfigName=config)
+            variants = [*wanted["ProductionVariants"], *wanted.get("ShadowProductionVariants", [])]
+            used |= {config, *(variant.get("ModelName", "") for variant in variants)}
+    for each in _tagged(account, name, *LISTS["inference component"]):
+        told = sagemaker.describe_inference_component(InferenceComponentName=each)
+        used.add(told.get("Specification", {}).get("ModelName", ""))
+    kinds = ("endpoint config", "model")
+    return [Thing(kind, each) for kind in kinds for each in _tagged(account, name, *LISTS[kind]) if each not in used]

@@ -14,6 +14,7 @@ from typing import Any
 from . import Stop
 
 DEPLOYMENT, OWNER, EXPIRES = "model-server:deployment", "model-server:owner", "model-server:expires"
+CAPACITY, ARTIFACT = "model-server:invocations-per-minute", "model-server:artifact"
 LONGEST = 40
 """Characters of a deployment's name: SageMaker allows 63, and our suffixes need the rest."""
 
@@ -22,7 +23,7 @@ def deployment(wanted: str) -> str:
     """The name as SageMaker takes it: letters, digits and hyphens. `team/churn_model` becomes `team-churn-model`."""
     name = re.sub(r"[^a-zA-Z0-9]+", "-", wanted).strip("-")
     if not 1 <= len(name) <= LONGEST:
-        raise Stop(f"ENDPOINT_NAME {wanted!r}: expected 1 to {LONGEST} letters, digits and hyphens.")
+        raise Stop(f"endpoint_name {wanted!r}: expected 1 to {LONGEST} letters, digits and hyphens.")
     return name
 
 
@@ -31,10 +32,11 @@ def version(name: str, definition: Any) -> str:
     return f"{name}-{hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:10]}"
 
 
-def tags(name: str, owner: str, days: int) -> list[dict[str, str]]:
-    """Tags for everything that is made. Nothing is deleted by itself: an expiry is what section 7 warns of."""
+def tags(name: str, owner: str, days: int, extra: dict[str, str] | None = None) -> list[dict[str, str]]:
+    """Tags for everything that is made; the expiry is what `costs` warns of and what a scheduled deletion keeps to."""
     expires = (date.today() + timedelta(days=days)).isoformat()
-    return [{"Key": DEPLOYMENT, "Value": name}, {"Key": OWNER, "Value": owner}, {"Key": EXPIRES, "Value": expires}]
+    ours = {DEPLOYMENT: name, OWNER: owner, EXPIRES: expires}
+    return [{"Key": key, "Value": value} for key, value in {**(extra or {}), **ours}.items()]
 
 
 def of(sagemaker: Any, arn: str) -> dict[str, str]:

@@ -1,19 +1,24 @@
 """Would the deployment fail for a reason that can be seen now? Nothing here creates or changes anything.
 
-Each check returns what it found or raises Stop with the remedy. A check that the caller may not make is printed as
-"not checked", with the permission it needs: it must not stop who may deploy all the same.
+Each check returns what it found or raises Stop with the remedy. A check that the caller may not make, or that gets no
+answer, is said to be unknown, with the permission it needs: it must not stop who may deploy all the same.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from . import Stop
+from . import Stop, permissions, trouble
+from .account import HOW_TO_MAKE_A_ROLE, TRUST_POLICY, Account
+from .plan import Plan, is_arm
+from .wanted import Image
 
 SCHEMA_2 = "application/vnd.docker.distribution.manifest.v2+json"
 INDEXES = (
@@ -21,81 +26,92 @@ INDEXES = (
     "application/vnd.oci.image.index.v1+json",
 )
 MANIFESTS = [SCHEMA_2, "application/vnd.oci.image.manifest.v1+json", *INDEXES]
-DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
-
-TRUST_POLICY = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
-}
-HOW_TO_MAKE_A_ROLE = (
-    "In IAM make a role with the policy AmazonSageMakerFullAccess and this trust policy, and set ROLE_ARN (or "
-    f"SAGEMAKER_ROLE_ARN) to its ARN:\n{json.dumps(TRUST_POLICY, indent=2)}"
-)
+ARM_REMEDY = "Push one for {}: ./build_and_push.sh {} --platform linux/{}. Or set instance_type to the other kind."
+Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Identity:
-    account: str
-    region: str
-    partition: str
-    owner: str
-    """Who runs this, as in the caller's ARN: `user/ana`, `assumed-role/DataScience/ana@example.com`."""
-
-
-@dataclass(frozen=True)
-class Image:
-    uri: str
-    """By digest: what was checked is what will run, wherever the tag moves."""
-    digest: str
-    megabytes: int
-
-
-def identity(session: Any) -> Identity:
-    try:
-        if not session.region_name:
-            raise NoRegionError
-        caller = session.client("sts").get_caller_identity()
-    except NoRegionError:
-        raise Stop("No AWS region. Set REGION above, or AWS_DEFAULT_REGION, or run `aws configure`.") from None
-    except NoCredentialsError:
-        raise Stop("No AWS credentials. Run `aws configure` or `aws sso login`, or set AWS_PROFILE.") from None
-    except (ClientError, BotoCoreError) as exc:
-        raise Stop(f"AWS does not accept these credentials: {exc}. Sign in again (`aws sso login`).") from exc
-    partition, owner = caller["Arn"].split(":")[1], caller["Arn"].split(":", 5)[5]
-    return Identity(caller["Account"], session.region_name, partition, re.sub(r"/botocore-session-\d+$", "", owner))
-
-
-def role(session: Any, arn: str, repository_arn: str, bucket_arn: str) -> str:
-    """The execution role's ARN, if SageMaker may assume it and it may pull the image, use the bucket and write logs."""
+def role(account: Account, plan: Plan, arn: str, bucket: str, say: Say) -> str:
+    """The execution role's ARN, if SageMaker may assume it and it may do what the endpoint and the jobs need."""
     if not re.fullmatch(r"arn:aws[\w-]*:iam::\d{12}:role/.+", arn):
         raise Stop(f"{arn!r} is not a role's ARN. Expected: arn:aws:iam::<account>:role/<name>. {HOW_TO_MAKE_A_ROLE}")
-    name, iam = arn.rpartition("/")[2], session.client("iam")
+    name, iam = arn.rpartition("/")[2], account.client("iam")
     try:
         trust = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
-    except ClientError as exc:
-        if exc.response["Error"]["Code"] == "NoSuchEntity":
-            raise Stop(f"There is no role {name} in this account. {HOW_TO_MAKE_A_ROLE}") from exc
-        _not_checked("the role's trust policy", "iam:GetRole", exc)
+    except (ClientError, BotoCoreError) as exc:
+        if trouble.missing(exc):
+            raise Stop(f"There is no role {name} in this account. {HOW_TO_MAKE_A_ROLE}") from None
+        _unknown(say, "the role's trust policy", "iam:GetRole", exc)
+        if trouble.lost(exc):
+            return arn  # IAM cannot be reached from here: nothing more is asked of it
     else:
         if not _trusts_sagemaker(trust):
             raise Stop(f"SageMaker may not assume {arn}. Give the role this trust policy:\n{_pretty(TRUST_POLICY)}")
-    _refuse_missing_permissions(iam, arn, repository_arn, bucket_arn)
+    names = {"BUCKET": bucket, "IMAGE_NAME": plan.image_name, "NAME": plan.name, "ROLE": arn}
+    document = permissions.filled(account, "execution-role", names, keys=[plan.kms_key, plan.volume_key],
+                                  network=bool(plan.subnets))  # fmt: skip
+    missing = _missing(iam, arn, document, say, "the role's permissions")
+    if missing:
+        policy = {"Version": "2012-10-17", "Statement": missing}
+        raise Stop(f"The role {arn} lacks permissions. Attach this policy to it:\n{_pretty(policy)}")
     return arn
 
 
-def image(session: Any, name: str, tag: str) -> Image:
+def caller(account: Account, plan: Plan, role_arn: str, bucket: str, say: Say) -> list[str]:
+    """What IAM says that you may not do, of all that a deployment does. It does not know every rule of a company."""
+    me = account.me.arn
+    if assumed := re.match(r"(arn:[\w-]+):sts::(\d+):assumed-role/([^/]+)/", me):
+        me = f"{assumed[1]}:iam::{assumed[2]}:role/{assumed[3]}"
+        if assumed[3] == role_arn.rpartition("/")[2]:
+            me = role_arn  # with its path
+    names = {"BUCKET": bucket, "IMAGE_NAME": plan.image_name, "NAME": plan.name, "ROLE": role_arn}
+    document = permissions.filled(account, "deployer", names)
+    if not plan.delete_when_expired:
+        document["Statement"] = [row for row in document["Statement"] if not row["Sid"].startswith("Expire")]
+    found = _missing(account.client("iam"), me, document, say, "your own permissions")
+    return sorted({action for row in found for action in row["Action"]})
+
+
+def _missing(iam: Any, arn: str, document: dict[str, Any], say: Say, what: str) -> list[dict[str, Any]]:
+    """The statements of `document` that IAM denies to `arn`, cut down to what is denied."""
+    missing = []
+    for row in document["Statement"]:
+        actions, resources = permissions.listed(row["Action"]), permissions.listed(row["Resource"])
+        passed = [
+            {"ContextKeyName": key, "ContextKeyValues": permissions.listed(value), "ContextKeyType": "string"}
+            for test in row.get("Condition", {}).values()
+            for key, value in test.items()
+        ]
+        # One concrete resource stands for a pattern.
+        resources = [each.replace("/*", "/any") if each != "*" else each for each in resources[:1]]
+        try:
+            results = iam.simulate_principal_policy(
+                PolicySourceArn=arn,
+                ActionNames=actions,
+                ResourceArns=resources,
+                **({"ContextEntries": passed} if passed else {}),
+            )["EvaluationResults"]
+        except (ClientError, BotoCoreError) as exc:
+            _unknown(say, what, "iam:SimulatePrincipalPolicy", exc)
+            return []
+        denied = [result["EvalActionName"] for result in results if result["EvalDecision"] != "allowed"]
+        if denied:
+            kept = {key: value for key, value in row.items() if key not in ("Sid", "Action")}
+            missing.append({"Effect": "Allow", "Action": denied, **kept})
+    return missing
+
+
+def image(account: Account, name: str, tag: str) -> Image:
     """The image in ECR, if SageMaker takes its manifest: hosting refuses OCI manifests and multi-platform indexes."""
-    ecr = session.client("ecr")
-    push = f"Run ./build_and_push.sh {name} first (region {session.region_name})."
+    ecr = account.client("ecr")
+    push = f"Run ./build_and_push.sh {name} first (region {account.region})."
+    which = {"imageDigest": tag} if tag.startswith("sha256:") else {"imageTag": tag}
     try:
         repository = ecr.describe_repositories(repositoryNames=[name])["repositories"][0]
-        found = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageTag": tag}], acceptedMediaTypes=MANIFESTS)[
-            "images"
-        ]
-    except ClientError as exc:
-        if exc.response["Error"]["Code"] == "RepositoryNotFoundException":
-            raise Stop(f"ECR has no repository {name} in this account and region. {push}") from exc
-        raise Stop(f"{exc}. You need ecr:DescribeRepositories and ecr:BatchGetImage for {name}.") from exc
+        found = ecr.batch_get_image(repositoryName=name, imageIds=[which], acceptedMediaTypes=MANIFESTS)["images"]
+    except (ClientError, BotoCoreError) as exc:
+        if trouble.code(exc) == "RepositoryNotFoundException":
+            raise Stop(f"ECR has no repository {name} in this account and region. {push}") from None
+        raise Stop(trouble.explained(exc, f"Looking for the image {name}:{tag}")) from None
     if not found:
         raise Stop(f"The ECR repository {name} has no image tagged {tag}. {push}")
     manifest = json.loads(found[0]["imageManifest"])
@@ -105,57 +121,63 @@ def image(session: Any, name: str, tag: str) -> Image:
         raise Stop(f"{name}:{tag} is {seen} ({media_type}), which SageMaker hosting refuses. {push}")
     digest = found[0]["imageId"]["imageDigest"]
     megabytes = sum(layer.get("size", 0) for layer in manifest.get("layers", [])) // 2**20
-    return Image(f"{repository['repositoryUri']}@{digest}", digest, megabytes)
+    architecture = _architecture(ecr, name, manifest.get("config", {}).get("digest", ""))
+    return Image(f"{repository['repositoryUri']}@{digest}", digest, megabytes, architecture)
 
 
-def quota(session: Any, instance_type: str, use: str, needed: int, better: int = 0) -> str:
-    """One line on the quota for `use` ("endpoint usage", "training job usage", "transform job usage").
-
-    Raises Stop when the account's quota is below `needed`. Other endpoints may use part of it: that is not counted.
-    """
-    wanted = f"{instance_type} for {use}"
+def _architecture(ecr: Any, repository: str, digest: str) -> str:
+    """amd64 or arm64, as the image's configuration says; nothing where it cannot be read."""
     try:
-        pages = session.client("service-quotas").get_paginator("list_service_quotas")
+        url = ecr.get_download_url_for_layer(repositoryName=repository, layerDigest=digest)["downloadUrl"]
+        with urlopen(url, timeout=5) as reply:
+            return str(json.load(reply).get("architecture", ""))
+    except (ClientError, BotoCoreError, URLError, OSError, ValueError, KeyError):
+        return ""
+
+
+def architecture(plan: Plan, image: Image) -> str:
+    """One line. Raises Stop when the image cannot run on the instances that the plan names."""
+    if not image.architecture:
+        return "architecture of the image: unknown"
+    wanted = "arm64" if is_arm(plan.instance_type) else "amd64"
+    if image.architecture != wanted and set(plan.modes) & {"realtime", "async", "multi-model", "components"}:
+        remedy = ARM_REMEDY.format(wanted, plan.image_name, wanted)
+        raise Stop(f"The image is for {image.architecture}, and {plan.instance_type} is {wanted}. {remedy}")
+    if image.architecture == "arm64" and (plan.needs_job or "batch" in plan.modes):
+        raise Stop("The image is for arm64, which no training or transform job runs. Set train = false, without batch.")
+    if image.architecture == "arm64" and "serverless" in plan.modes:
+        raise Stop("The image is for arm64, and serverless endpoints run amd64. Take serverless out of modes.")
+    return f"architecture of the image: {image.architecture}"
+
+
+def quotas(account: Account, needs: list[tuple[str, str, int, int]]) -> list[str]:
+    """A line for each (instance type, use, needed, better): use is "endpoint usage", "training job usage" and so on.
+
+    Raises Stop when the account's quota is below what is needed. Other endpoints may use part of it: that is not
+    counted.
+    """
+    wanted = {f"{kind} for {use}": (needed, better) for kind, use, needed, better in needs}
+    lines = []
+    try:
+        pages = account.client("service-quotas").get_paginator("list_service_quotas")
         for page in pages.paginate(ServiceCode="sagemaker", PaginationConfig={"PageSize": 100}):
             for row in page["Quotas"]:
-                if row["QuotaName"] == wanted:
-                    return _judged(row, wanted, needed, better)
+                if row["QuotaName"] in wanted:
+                    lines.append(_judged(row, *wanted.pop(row["QuotaName"])))
     except (ClientError, BotoCoreError) as exc:
-        return f"not checked (needs servicequotas:ListServiceQuotas): {exc}"
-    return f"the account lists no quota named {wanted!r}"
+        return [*lines, f"quotas: unknown (needs servicequotas:ListServiceQuotas): {exc}"]
+    return lines + [f"the account lists no quota named {name!r}" for name in wanted]
 
 
-def _judged(row: dict[str, Any], wanted: str, needed: int, better: int) -> str:
+def _judged(row: dict[str, Any], needed: int, better: int) -> str:
+    name = row["QuotaName"]
     if row["Value"] < needed:
         raise Stop(
-            f"The quota {wanted!r} is {row['Value']:g} and {needed} is needed. Choose another instance type, or ask "
-            f"for more: Service Quotas, Amazon SageMaker, {row.get('QuotaCode', wanted)} (takes hours to days)."
+            f"The quota {name!r} is {row['Value']:g} and {needed} is needed. Choose another instance type, or ask "
+            f"for more: Service Quotas, Amazon SageMaker, {row.get('QuotaCode', name)} (takes hours to days)."
         )
     more = f" ({better} for an update at full size: old and new side by side)" if row["Value"] < better else ""
-    return f"{wanted}: {row['Value']:g} allowed, {needed} needed{more}"
-
-
-def _refuse_missing_permissions(iam: Any, arn: str, repository_arn: str, bucket_arn: str) -> None:
-    needs = {
-        repository_arn: ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
-        f"{bucket_arn}/*": ["s3:GetObject", "s3:PutObject"],
-        "*": ["ecr:GetAuthorizationToken", "logs:CreateLogStream", "logs:PutLogEvents", "cloudwatch:PutMetricData"],
-    }
-    missing = []
-    for resource, actions in needs.items():
-        try:
-            results = iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=actions, ResourceArns=[resource])[
-                "EvaluationResults"
-            ]
-        except (ClientError, BotoCoreError) as exc:
-            return _not_checked("the role's permissions", "iam:SimulatePrincipalPolicy", exc)
-        denied = [result["EvalActionName"] for result in results if result["EvalDecision"] != "allowed"]
-        if denied:
-            missing.append({"Effect": "Allow", "Action": denied, "Resource": resource})
-    if missing:
-        policy = {"Version": "2012-10-17", "Statement": missing}
-        raise Stop(f"The role {arn} lacks permissions. Attach this policy to it:\n{_pretty(policy)}")
-    return None
+    return f"{name}: {row['Value']:g} allowed, {needed} needed{more}"
 
 
 def _trusts_sagemaker(trust: Any) -> bool:
@@ -166,9 +188,8 @@ def _trusts_sagemaker(trust: Any) -> bool:
     )
 
 
-def _not_checked(what: str, permission: str, exc: Exception) -> None:
-    denied = isinstance(exc, ClientError) and exc.response["Error"]["Code"] in DENIED
-    print(f"  not checked: {what} ({f'you lack {permission}' if denied else exc})")
+def _unknown(say: Say, what: str, permission: str, exc: Exception) -> None:
+    say(f"  unknown: {what} ({f'you lack {permission}' if trouble.denied(exc) else exc})")
 
 
 def _pretty(document: dict[str, Any]) -> str:

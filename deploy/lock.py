@@ -1,0 +1,92 @@
+"""One run at a time for a deployment: a small file beside its files in S3, written only where there is none.
+
+It holds for twenty minutes and is written anew while the run goes on. A run that died leaves it behind; it is then
+taken over when its time has passed. Where the bucket may not be written, a run goes on without it and says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from . import Stop, trouble
+from .account import Files
+from .cleanup import LOCK
+
+MINUTES = 20
+
+
+class Lock:
+    """`kept` is false where no lock could be taken: the run then deletes nothing that another may have made."""
+
+    def __init__(self, files: Files, key: str, owner: str) -> None:
+        self.files, self.key, self.owner = files, key, owner
+        self.kept, self.written = False, 0.0
+
+    def take(self) -> None:
+        holder = json.loads(self.files.get(self.key) or b"{}")
+        if holder and datetime.fromisoformat(holder["until"]) > datetime.now(UTC):
+            raise Stop(
+                f"Another run works on this deployment: {holder['owner']} on {holder['machine']}, since "
+                f"{holder['since']}. Wait for it. If it has died, its lock ends at {holder['until']}."
+            )
+        if holder and (etag := self.files.etag(self.key)):
+            self._write(IfMatch=etag)
+        else:
+            self._write(IfNoneMatch="*")
+        self.kept = True
+
+    def renew(self) -> None:
+        """To be called while something is waited for."""
+        if self.kept and time.monotonic() - self.written > 300:
+            self._write()
+
+    def release(self) -> None:
+        if self.kept:
+            self.files.s3.delete_object(**self.files.owner, Key=self.key)
+            self.kept = False
+
+    def _write(self, **condition: str) -> None:
+        now = datetime.now(UTC).replace(microsecond=0)
+        mine = {
+            "owner": self.owner,
+            "machine": f"{socket.gethostname()}, process {os.getpid()}",
+            "since": now.isoformat(),
+            "until": (now + timedelta(minutes=MINUTES)).isoformat(),
+        }
+        try:
+            self.files.put(self.key, json.dumps(mine).encode(), **condition)
+        except ClientError as exc:
+            if trouble.code(exc) in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
+                raise Stop("Another run has just begun to work on this deployment. Wait for it.") from None
+            raise
+        self.written = time.monotonic()
+
+
+@contextmanager
+def held(
+    files: Files, prefix: str, owner: str, say: Callable[[str], None], prepare: Callable[[], None] = lambda: None
+) -> Iterator[Lock]:
+    """The deployment's lock for the time of a run; `prepare` sees to it that the bucket is there."""
+    lock = Lock(files, prefix + LOCK, owner)
+    try:
+        try:
+            prepare()
+            lock.take()
+        except (ClientError, BotoCoreError) as exc:
+            if trouble.expired(exc):
+                raise
+            say(f"  not locked against a second run: {trouble.explained(exc)}")
+        yield lock
+    finally:
+        try:
+            lock.release()
+        except (ClientError, BotoCoreError, KeyboardInterrupt):
+            say(f"  the lock stays for {MINUTES} minutes at most: s3://{files.bucket}/{prefix}{LOCK}")

@@ -1,0 +1,122 @@
+"""What it costs, from AWS's own Price List. A price that cannot be read is said to be unknown, never guessed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from . import names, trouble
+from .account import Account
+
+HOURS_A_MONTH = 730
+PAGE = "https://aws.amazon.com/sagemaker/ai/pricing/"
+USES = {"endpoint": "Host:", "async": "AsyncInf:", "training": "Train:", "transform": "Tsform:"}
+"""How each use is spelled in a usage type: `USE1-Host:ml.m5.large`; in us-east-1 the region may be left out."""
+
+
+class Prices:
+    """US dollars an hour on demand in the account's region, each asked once; None where it could not be read."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.known: dict[tuple[str, str], float | None] = {}
+        self.reachable = True
+
+    def hourly(self, instance_type: str, use: str = "endpoint") -> float | None:
+        if (instance_type, use) not in self.known:
+            self.known[instance_type, use] = self._asked(instance_type, use) if self.reachable else None
+        return self.known[instance_type, use]
+
+    def _asked(self, instance_type: str, use: str) -> float | None:
+        filters = {"regionCode": self.account.region, "instanceName": instance_type}
+        try:
+            pages = self.account.client("pricing").get_paginator("get_products").paginate(
+                ServiceCode="AmazonSageMaker",
+                Filters=[{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in filters.items()],
+            )  # fmt: skip
+            products = [json.loads(product) for page in pages for product in page["PriceList"]]
+        except (ClientError, BotoCoreError):
+            self.reachable = False  # a network that leads nowhere is not tried again and again
+            return None
+        usage_type = re.compile(rf"(?:[A-Z0-9]+-)?{re.escape(USES[use] + instance_type)}")
+        found = {_dollars(p) for p in products if usage_type.fullmatch(p["product"]["attributes"].get("usagetype", ""))}
+        found.discard(None)
+        return found.pop() if len(found) == 1 else None
+
+
+def line(dollars: float | None, count: float, what: str, always: bool = True) -> str:
+    """`what`'s price for people: per hour and, when it runs all the time, per month."""
+    if dollars is None:
+        return f"{what}: price unknown (no answer from the Price List API; needs pricing:GetProducts), see {PAGE}"
+    month = f", ${dollars * count * HOURS_A_MONTH:,.2f} a month" if always else ""
+    return f"{what}: ${dollars * count:.4g} an hour{month}"
+
+
+def costs(account: Account, prices: Prices) -> Iterator[dict[str, Any]]:
+    """Every endpoint and running job of this account and region that costs money by the hour, whoever made it.
+
+    Another's endpoint that may not be looked into is listed all the same, as far as it is known.
+    """
+    sagemaker = account.client("sagemaker")
+    for page in sagemaker.get_paginator("list_endpoints").paginate():
+        for row in page["Endpoints"]:
+            yield from _of_endpoint(account, prices, row)
+    for call, key, name, use in (
+        ("list_training_jobs", "TrainingJobSummaries", "TrainingJobName", "training"),
+        ("list_transform_jobs", "TransformJobSummaries", "TransformJobName", "transform"),
+    ):
+        try:
+            for page in sagemaker.get_paginator(call).paginate(StatusEquals="InProgress"):
+                for row in page[key]:
+                    yield {"name": row[name], "kind": f"{use} job", "status": "InProgress", "instances": "?",
+                           "$/hour": None, "owner": "", "expires": ""}  # fmt: skip
+        except (ClientError, BotoCoreError) as exc:
+            yield {"name": f"{use} jobs", "kind": f"{use} job", "status": trouble.explained(exc), "instances": "?",
+                   "$/hour": None, "owner": "", "expires": ""}  # fmt: skip
+
+
+def _of_endpoint(account: Account, prices: Prices, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    sagemaker, name = account.client("sagemaker"), row["EndpointName"]
+    shown = {"name": name, "kind": "endpoint", "status": row["EndpointStatus"], "instances": "?", "$/hour": None,
+             "owner": "", "expires": ""}  # fmt: skip
+    try:
+        tags = names.of(sagemaker, row["EndpointArn"])
+        expires = tags.get(names.EXPIRES, "")
+        late = bool(expires) and expires < date.today().isoformat()
+        shown |= {"owner": tags.get(names.OWNER, ""), "expires": f"{expires} EXPIRED" if late else expires}
+        told = sagemaker.describe_endpoint(EndpointName=name)
+        config = told.get("EndpointConfigName") or told.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
+        wanted = sagemaker.describe_endpoint_config(EndpointConfigName=config)
+    except (ClientError, BotoCoreError) as exc:
+        yield shown | {"status": f"{row['EndpointStatus']}, not looked into ({trouble.code(exc) or exc})"}
+        return
+    use = "async" if wanted.get("AsyncInferenceConfig") else "endpoint"
+    there = {each["VariantName"]: each for each in _variants(told)}
+    for variant in _variants(wanted):
+        types = [variant["InstanceType"]] if "InstanceType" in variant else []
+        types = types or [pool["InstanceType"] for pool in variant.get("InstancePools", [])]
+        if not types:
+            continue  # serverless costs by the request
+        # While the first instances are being made there is no count yet: they are what the config asks for.
+        running = there.get(variant["VariantName"], {}).get("CurrentInstanceCount")
+        count = variant.get("InitialInstanceCount", 1) if running is None else running
+        price = prices.hourly(types[0], use)
+        yield shown | {"instances": f"{count} x {types[0]}", "$/hour": None if price is None else price * count}
+
+
+def _variants(told: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*told.get("ProductionVariants", []), *told.get("ShadowProductionVariants", [])]
+
+
+def _dollars(product: dict[str, Any]) -> float | None:
+    for term in product["terms"].get("OnDemand", {}).values():
+        for dimension in term["priceDimensions"].values():
+            price = dimension["pricePerUnit"].get("USD")
+            if price and dimension.get("unit", "Hrs").lower() in ("hrs", "hours", "hour"):
+                return float(price)
+    return None
