@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None, session: Any = None) -> int:
         print(f"deploy: {stop}", file=sys.stderr)
         if deployment is None:
             return 2
-        return COSTS if deployment.left else 1
+        return COSTS if deployment.bill.open else 1
     except KeyboardInterrupt:
         print("deploy: interrupted before anything was made", file=sys.stderr)
         return 130

@@ -93,6 +93,9 @@ class Cleaner:
                     # SageMaker forbids to delete what a living endpoint uses; it costs nothing.
                     left.append(Left(todo.pop(0), "what could not be deleted may use it; it costs nothing"))
                     continue
+                if todo[0].kind == "endpoint" and any(each.thing.name == todo[0].name for each in left):
+                    left.append(Left(todo.pop(0), "its inference component could not be deleted"))
+                    continue
                 self._end(todo[0])
                 todo.pop(0)
             except KeyboardInterrupt:
@@ -179,6 +182,7 @@ def find(
         "scaling": lambda: _scaled(account, endpoints),
         "alarm": lambda: _alarms(account, endpoints),
         "schedule": lambda: expiry.found(account, name),
+        "role": lambda: expiry.found_role(account, name),
         "files": lambda: [prefix] if files.there() and _objects(files, prefix) else [],
     }
     for kind, looked_for in others.items():
@@ -187,8 +191,6 @@ def find(
         except (ClientError, BotoCoreError, Stop) as exc:
             # They cost nothing: where nobody may look for them there are none, as far as can be known.
             unknown += [Left(Thing(kind, name), str(exc))] if trouble.expired(exc) else []
-    if any(thing.kind == "schedule" for thing in things):
-        things.append(Thing("role", expiry.role_name(name, account.region)))
     return things, unknown
 
 

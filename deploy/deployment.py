@@ -7,7 +7,7 @@ traceback. `say` gets the lines that a person reads while it works.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -16,16 +16,16 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import (  # fmt: skip
+from . import (
     Stop,
+    asking,
     capacity,
     cleanup,
-    local,
     lock,
     money,
     names,
+    overview,
     preflight,
-    run,
     scaling,
     state,
     steps,
@@ -34,10 +34,14 @@ from . import (  # fmt: skip
     ways,
 )
 from .account import Account, Files
+from .bill import Bill
 from .cleanup import Left, Thing
 from .plan import MODES, Plan
+from .run import Run, superseded
 from .steps import Step
 from .wanted import Facts
+
+COMMAND = "python -m deploy down deployment.toml"
 
 
 class Deployment:
@@ -45,7 +49,6 @@ class Deployment:
 
     def __init__(self, plan: Plan, session: Any = None, say: Callable[[str], None] = print, command: str = "") -> None:
         self.plan, self.say = plan, say
-        self.command = command or "python -m deploy down deployment.toml"
         self.account = Account(plan.region, session)
         self.prices = money.Prices(self.account)
         me = self.account.me
@@ -53,10 +56,12 @@ class Deployment:
         self.bucket = plan.bucket or f"sagemaker-{me.region}-{me.account}"
         self.files = Files(self.account, self.bucket, plan.kms_key)
         self.prefix = wanted.prefix(plan)
-        self.left: list[Left] = []
+        self.bill = Bill(self.account, plan, self.prices, command or COMMAND)
+        self.report: capacity.Report | None = None
         self.there: set[Thing] = set()
-        self.run: run.Run | None = None
+        self.run: Run | None = None
         self.facts: Facts | None = None
+        self.cleaned = False
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
@@ -100,7 +105,7 @@ class Deployment:
         self.state = state.read(self.account, self.plan, self.facts, self.files)
         self.state.job = job
         if "realtime" in self.plan.modes:
-            self.state.superseded = run.superseded(self.account, self.plan, self._wished())
+            self.state.superseded = superseded(self.account, self.plan, self._wished())
         self.there = {Thing("endpoint", name) for name in self.state.endpoints}
 
     def _wished(self) -> set[str]:
@@ -123,55 +128,13 @@ class Deployment:
         assert self.facts is not None
         return steps.of(self.plan, self.facts, self.state)
 
-    def costs_of_plan(self) -> list[tuple[str, float | None, float, bool]]:
-        """(what, dollars an hour of one, how many, whether it runs all the time)."""
-        plan, hourly, kind = self.plan, self.prices.hourly, self.plan.instance_type
-        rows: list[tuple[str, float | None, float, bool]] = []
-        if "realtime" in plan.modes:
-            most, least, shadow = plan.max_instances, plan.min_instances, 2 if plan.shadow_tag else 1
-            rows.append((f"{least * shadow} x {kind}, at least", hourly(kind), least * shadow, True))
-            rows.append((f"{most * shadow} x {kind}, at most", hourly(kind), most * shadow, True))
-        if plan.needs_job:
-            rows.append(("training job (minutes)", hourly(plan.job_instance_type, "training"), 1, False))
-        if "batch" in plan.modes:
-            rows.append(("batch transform (minutes)", hourly(plan.job_instance_type, "transform"), 1, False))
-        for mode, use in (("async", "async"), ("multi-model", "endpoint"), ("components", "endpoint")):
-            if mode in plan.modes:
-                zero = plan.keep and mode != "multi-model"
-                how = "none while nobody asks" if zero else "all the time" if plan.keep else "minutes"
-                rows.append((f"{mode} endpoint ({how})", hourly(kind, use), 1, plan.keep and not zero))
-        return rows
-
     def text(self) -> str:
         """The plan for people: what is there, what will be done, what it costs."""
-        planned = self.steps()
-        lines = [f"Deployment {self.plan.name}: what will be done"]
-        lines += [step.line() for step in planned]
-        if not any(step.changes for step in planned):
-            lines.append("Nothing: everything is as it is wanted.")
-        lines.append("What it will cost (on demand, without storage, traffic and logs):")
-        lines += [f"  {money.line(price, count, what, always)}" for what, price, count, always in self.costs_of_plan()]
-        if "serverless" in self.plan.modes:
-            lines.append(f"  serverless: by the request and how long it takes, see {money.PAGE}")
-        return "\n".join(lines)
+        return overview.text(self.plan, self.steps(), self.prices)
 
     def data(self) -> dict[str, Any]:
         """The plan for other tools."""
-        planned = self.steps()
-        costs = [
-            {"what": what, "dollars_an_hour": None if price is None else price * count,
-             "dollars_a_month": None if price is None or not always else price * count * money.HOURS_A_MONTH}
-            for what, price, count, always in self.costs_of_plan()
-        ]  # fmt: skip
-        return {
-            "deployment": self.plan.name,
-            "account": self.account.me.account,
-            "region": self.account.region,
-            "settings": self.plan.data(),
-            "steps": [step.data() for step in planned],
-            "changes": sum(step.changes for step in planned),
-            "costs": costs,
-        }
+        return overview.data(self.plan, self.steps(), self.prices, self.account)
 
     # -- doing ------------------------------------------------------------------------------------------------------
 
@@ -182,8 +145,11 @@ class Deployment:
         with self.guarded("Deploying"), lock.held(self.files, self.prefix, self.owner, self.say, self._bucket) as held:
             self.read()
             assert self.facts is not None
-            self.run = run.Run(self.account, self.plan, self.facts, self.files, self.say, held)
+            self.cleaned = False
+            self.run = Run(self.account, self.plan, self.facts, self.files, self.say, held)
             todo = [step for step in self.steps() if not sections or step.section in sections]
+            if not todo:
+                self.say(f"Nothing to do: the plan has no {' and no '.join(sections)}.")
             for section in dict.fromkeys(step.section for step in todo):
                 self._section(self.run, section, [step for step in todo if step.section == section])
             self.run.made.clear()
@@ -195,7 +161,7 @@ class Deployment:
             self.say(f"  making the bucket {self.bucket}")
             self.files.make()
 
-    def _section(self, running: run.Run, section: str, todo: list[Step]) -> None:
+    def _section(self, running: Run, section: str, todo: list[Step]) -> None:
         if section in MODES and section != "realtime":
             if any(step.changes or step.temporary for step in todo):
                 lines = ways.carry_out(running, section, todo, self.payload)
@@ -206,11 +172,11 @@ class Deployment:
                 self.say(step.line())
             self._step(running, step)
         if section == "realtime":
-            for thing in run.superseded(self.account, self.plan, self._wished()):
+            for thing in superseded(self.account, self.plan, self._wished()):
                 running.delete(Step(section, "delete", thing.kind, thing.name))
             self.say(f"The endpoint {self.plan.name} is in service ({running.outcome}).")
 
-    def _step(self, running: run.Run, step: Step) -> None:
+    def _step(self, running: Run, step: Step) -> None:
         match step.kind:
             case "endpoint":
                 running.outcome = running.endpoint(step)
@@ -240,7 +206,7 @@ class Deployment:
     def measure(self, step: Step | None = None) -> capacity.Report | None:
         """How much an instance carries; the target is kept with the endpoint, in a tag. Never fatal."""
         try:
-            report = capacity.measure(self.account, self.plan, self.payload, self.say)
+            self.report = report = capacity.measure(self.account, self.plan, self.payload, self.say)
             told = self.account.client("sagemaker").describe_endpoint(EndpointName=self.plan.name)
             running = told["ProductionVariants"][0].get("CurrentInstanceCount") or 1
             target = report.target(self.plan.latency_ms, running)
@@ -258,45 +224,28 @@ class Deployment:
             return None
         return report
 
-    def predict(self) -> list[str]:
-        with self.guarded("Asking for predictions"):
-            return ways.predict(self._asking(), self.plan.name, self.payload)
+    # -- asking -----------------------------------------------------------------------------------------------------
 
-    def _asking(self) -> run.Run:
+    def test(self) -> bool:
+        """Whether the endpoints that are kept answer as the model in model/ does."""
         if self.facts is None:
             self.look()
         assert self.facts is not None
-        return run.Run(self.account, self.plan, self.facts, self.files, self.say)
-
-    def test(self) -> bool:
-        """Whether the endpoint answers as the model in model/ does. Unknown, which is said, counts as true."""
-        answered = self.predict()
-        self.say(f"endpoint: {answered}")
-        try:
-            expected = local.predictions(self.payload, Path("model"), self.plan.environment)
-        except local.CannotPredict as problem:
-            self.say(f"Not compared: {problem}")
-            return True
-        self.say(f"model:    {expected}")
-        same = local.same(answered, expected)
-        if not same:
-            other = " (model_data names another model)" if self.plan.model_data else ""
-            self.say(f"The endpoint does not answer as the model in model/ does{other}.")
-        return same or bool(self.plan.model_data)
+        with self.guarded("Asking for predictions"):
+            asks = Run(self.account, self.plan, self.facts, self.files, self.say)
+            return asking.test(asks, self.payload)
 
     def refusal(self, body: bytes = b"1,2,oops\n") -> str:
         """What the endpoint says to a request that does not fit the model."""
-        runtime = self.account.client("sagemaker-runtime")
         with self.guarded("Asking for predictions"):
-            try:
-                reply = runtime.invoke_endpoint(EndpointName=self.plan.name, ContentType="text/csv", Body=body)
-            except ClientError as exc:
-                if trouble.code(exc) != "ModelError":
-                    raise
-                return f"{exc.response['OriginalStatusCode']} {exc.response['OriginalMessage']}"
-            return f"Your model takes even this: {reply['Body'].read().decode()}"
+            return asking.refusal(self.account, self.plan.name, body)
 
     # -- ending -----------------------------------------------------------------------------------------------------
+
+    @property
+    def dirty(self) -> bool:
+        """Whether this session has worked on the account and not cleaned up since."""
+        return self.run is not None and not self.cleaned
 
     def down(self) -> None:
         """Deletes everything that carries the deployment's tag. Raises Stop with what could not be deleted."""
@@ -304,11 +253,11 @@ class Deployment:
             with lock.held(self.files, self.prefix, self.owner, self.say):
                 left = self._ended()
         except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - it becomes a Stop
-            unseen = [wanted.endpoint_of(self.plan, mode) for mode in self.plan.modes if mode != "batch"]
+            unseen = [wanted.endpoint_of(self.plan, mode) for mode in MODES if mode != "batch"]
             may_be = [Left(Thing("endpoint", name), "if it is there: it was not looked for") for name in unseen]
-            raise Stop(f"{self._said(exc, 'Deleting')}\n{self._named(may_be)}") from None
+            raise Stop(f"{self._said(exc, 'Deleting')}\n{self.bill.named(may_be)}") from None
         if left:
-            raise Stop("Not everything could be deleted.\n" + self._named(left))
+            raise Stop("Not everything could be deleted.\n" + self.bill.named(left))
         self.say(f"Nothing of {self.plan.name} is left but logs and the image in ECR.")
 
     def _ended(self) -> list[Left]:
@@ -325,6 +274,7 @@ class Deployment:
         left = cleaner.end([*things, *made]) + unknown
         if self.run:
             self.run.made.clear()
+        self.cleaned = True
         self.there = {each.thing for each in left if each.costs}
         return left
 
@@ -358,37 +308,11 @@ class Deployment:
         left: list[Left] = []
         if self.run is not None and self.plan.clean_up:
             self.say("Cleaning up, although it failed (clean_up)")
-            return self._named(self._ended())
+            return self.bill.named(self._ended())
+        costly = set(self.there)
         if self.run is not None:
             left = self.run.end(self.run.jobs_that_run())
-            kept = {*self.run.costly(), *self.there} - {each.thing for each in left}
-            left += [Left(thing, "it stays") for thing in kept]
+            costly |= set(self.run.costly())
             self.run.made.clear()
-        return self._named(left)
-
-    def _named(self, left: Iterable[Left]) -> str:
-        rows = list(left)
-        costly = [each for each in rows if each.costs]
-        lines = [f"  {each.thing.kind} {each.thing.name}: {self._price(each.thing)} ({each.why})" for each in costly]
-        if costly:
-            self.left += costly
-            lines = ["Still there, and costs money until it is deleted:", *lines, f"End it: {self.command}"]
-            lines += [f"    or: {line}" for each in costly if (line := self._by_hand(each.thing))]
-        cheap = [f"  {each.thing.kind} {each.thing.name} ({each.why})" for each in rows if not each.costs]
-        return "\n".join([*lines, *(["Still there, and costs nothing:", *cheap] if cheap else [])])
-
-    def _price(self, thing: Thing) -> str:
-        plan = self.plan
-        if thing.name.endswith("-serverless"):
-            return f"serverless, by the request ({money.PAGE})"
-        kind, use = plan.instance_type, "async" if thing.name.endswith("-async") else "endpoint"
-        if thing.kind.endswith("job"):
-            kind, use = plan.job_instance_type, thing.kind.split()[0]
-        price = self.prices.hourly(kind, use)
-        return f"{kind}, " + (f"price unknown ({money.PAGE})" if price is None else f"${price:.4g} an hour each")
-
-    def _by_hand(self, thing: Thing) -> str:
-        verb = {"training job": "stop-training-job --training-job-name", "endpoint": "delete-endpoint --endpoint-name",
-                "transform job": "stop-transform-job --transform-job-name",
-                "inference component": "delete-inference-component --inference-component-name"}[thing.kind]  # fmt: skip
-        return "" if "…" in thing.name else f"aws sagemaker {verb} {thing.name} --region {self.account.region}"
+        stays = sorted(costly - {each.thing for each in left}, key=lambda thing: thing.name)
+        return self.bill.named([*left, *(Left(thing, "it stays") for thing in stays)])

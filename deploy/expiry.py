@@ -92,6 +92,17 @@ def found(account: Account, name: str) -> list[str]:
     return [schedule_name(name)]
 
 
+def found_role(account: Account, name: str) -> list[str]:
+    role = role_name(name, account.region)
+    try:
+        account.client("iam").get_role(RoleName=role)
+    except ClientError as exc:
+        if trouble.missing(exc):
+            return []
+        raise
+    return [role]
+
+
 def delete_schedule(account: Account, name: str) -> bool:
     try:
         account.client("scheduler").delete_schedule(Name=name)

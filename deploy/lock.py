@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -32,7 +33,7 @@ class Lock:
 
     def take(self) -> None:
         holder = json.loads(self.files.get(self.key) or b"{}")
-        if holder and datetime.fromisoformat(holder["until"]) > datetime.now(UTC):
+        if holder and not _of_the_dead(holder) and datetime.fromisoformat(holder["until"]) > datetime.now(UTC):
             raise Stop(
                 f"Another run works on this deployment: {holder['owner']} on {holder['machine']}, since "
                 f"{holder['since']}. Wait for it. If it has died, its lock ends at {holder['until']}."
@@ -57,7 +58,8 @@ class Lock:
         now = datetime.now(UTC).replace(microsecond=0)
         mine = {
             "owner": self.owner,
-            "machine": f"{socket.gethostname()}, process {os.getpid()}",
+            "machine": socket.gethostname(),
+            "process": os.getpid(),
             "since": now.isoformat(),
             "until": (now + timedelta(minutes=MINUTES)).isoformat(),
         }
@@ -70,23 +72,48 @@ class Lock:
         self.written = time.monotonic()
 
 
+def _of_the_dead(holder: dict[str, Any]) -> bool:
+    """Whether the holder was a process of this machine that has ended, or an earlier run of this very process."""
+    if holder["machine"] != socket.gethostname():
+        return False
+    if holder["process"] == os.getpid():
+        return True
+    try:
+        os.kill(holder["process"], 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextmanager
 def held(
-    files: Files, prefix: str, owner: str, say: Callable[[str], None], prepare: Callable[[], None] = lambda: None
+    files: Files, prefix: str, owner: str, say: Callable[[str], None], prepare: Callable[[], None] | None = None
 ) -> Iterator[Lock]:
-    """The deployment's lock for the time of a run; `prepare` sees to it that the bucket is there."""
+    """The deployment's lock for the time of a run. `prepare` sees to it that the bucket is there; a run without it only
+    deletes, and goes on at the first Ctrl-C."""
     lock = Lock(files, prefix + LOCK, owner)
     try:
         try:
-            prepare()
+            if prepare:
+                prepare()
             lock.take()
+        except KeyboardInterrupt:
+            if prepare:
+                raise
+            say("  still deleting, so that nothing goes on costing money (Ctrl-C again: leave it)")
         except (ClientError, BotoCoreError) as exc:
             if trouble.expired(exc):
                 raise
             say(f"  not locked against a second run: {trouble.explained(exc)}")
         yield lock
     finally:
-        try:
-            lock.release()
-        except (ClientError, BotoCoreError, KeyboardInterrupt):
+        for attempt in (1, 2):
+            try:
+                lock.release()
+                break
+            except (ClientError, BotoCoreError, KeyboardInterrupt):
+                if attempt == 1:
+                    continue
             say(f"  the lock stays for {MINUTES} minutes at most: s3://{files.bucket}/{prefix}{LOCK}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from . import trouble
 from .account import Account
@@ -122,6 +122,20 @@ def from_zero(account: Account, name: str, high: int, tags: list[dict[str, str]]
     first = client.put_scaling_policy(**first_policy(name, dimension))
     alarm = first_alarm_request(name, first["PolicyARN"], tags, dimension)
     account.client("cloudwatch").put_metric_alarm(**alarm)
+
+
+FROM_ZERO = {"async": INSTANCES, "components": COPIES}
+"""The ways that go down to none, and what of them is counted."""
+
+
+def is_from_zero(account: Account, name: str, dimension: str) -> bool:
+    """Whether both policies and the alarm that starts the first one are there; true where nobody may look."""
+    try:
+        kept = read(account, name, dimension)
+        alarms = account.client("cloudwatch").describe_alarms(AlarmNames=[first_alarm(name)])["MetricAlarms"]
+    except (ClientError, BotoCoreError):
+        return True
+    return len(kept["policies"]) >= 2 and bool(alarms)
 
 
 def read(account: Account, name: str, dimension: str = INSTANCES) -> dict[str, list[dict[str, Any]]]:

@@ -30,6 +30,10 @@ class State:
     instance_types: list[str] = field(default_factory=list)
     """Of the real-time endpoint that is there."""
     superseded: list[Thing] = field(default_factory=list)
+    from_zero: set[str] = field(default_factory=set)
+    """The ways whose scaling down to none is set up whole."""
+    alarm: bool = True
+    """Whether the roll-back alarm is there; taken as true where it may not be looked for."""
     scheduled: bool = False
     registered: bool = False
 
@@ -86,6 +90,11 @@ def read(account: Account, plan: Plan, facts: Facts, files: Files) -> State:
     if told := state.endpoints.get(plan.name):
         state.scaling = scaling.read(account, plan.name)
         state.instance_types = _types(account, told)
+        state.alarm = _alarm(account, plan)
+    for mode, dimension in scaling.FROM_ZERO.items():
+        name = wanted.endpoint_of(plan, mode)
+        if plan.keep and name in state.endpoints and scaling.is_from_zero(account, name, dimension):
+            state.from_zero.add(mode)
     if plan.delete_when_expired:
         state.scheduled = bool(expiry.found(account, plan.name))
     if plan.model_package_group:
@@ -115,6 +124,14 @@ def refuse_if_anothers(name: str, tags: dict[str, str], facts: Facts) -> None:
             f"The endpoint {name} belongs to {owner}, you are {mine[names.OWNER]}. Set another endpoint_name, or "
             f"owner = {owner!r} if you two agree."
         )
+
+
+def _alarm(account: Account, plan: Plan) -> bool:
+    try:
+        told = account.client("cloudwatch").describe_alarms(AlarmNames=[wanted.alarm_name(plan.name)])
+    except (ClientError, BotoCoreError):
+        return True
+    return bool(told["MetricAlarms"])
 
 
 def _types(account: Account, told: dict[str, Any]) -> list[str]:

@@ -98,7 +98,8 @@ def _realtime(plan: Plan, facts: Facts, state: State) -> list[Step]:
         step = Step("realtime", "keep", "endpoint", plan.name, endpoint.request)
     else:
         step = Step("realtime", "update", "endpoint", plan.name, changed, "in place; back to the old if it fails")
-    steps += [Step("realtime", "keep" if not step.changes else "create", "alarm", alarm.name, alarm.request), step]
+    watched = "keep" if state.alarm and not step.changes else "create"
+    steps += [Step("realtime", watched, "alarm", alarm.name, alarm.request), step]
     why = "of an earlier version"
     steps += [Step("realtime", "delete", each.kind, each.name, why=why) for each in state.superseded]
     return steps + _scaling(plan, state)
@@ -132,6 +133,10 @@ def _other(plan: Plan, facts: Facts, state: State, mode: str) -> list[Step]:
         there = (each.kind, each.name) in state.made or (each.name in state.endpoints and each.kind == "endpoint")
         # The model serves several ways and costs nothing: it stays until `down`.
         steps.append(_make(mode, each, there, not plan.keep and each.kind != "model"))
+    if mode in scaling.FROM_ZERO:
+        why = f"0 to {plan.max_instances}, none while nobody asks"
+        action, name = "keep" if mode in state.from_zero else "create", wanted.endpoint_of(plan, mode)
+        steps.append(Step(mode, action, "autoscaling", name, why=why, temporary=not plan.keep))
     if mode == "batch":
         steps.append(Step(mode, "run", "transform job", f"{plan.name}-…", why="minutes", temporary=True))
     return steps

@@ -11,7 +11,7 @@ MISSING = re.compile(
 )
 BUSY = re.compile(
     r"in progress|InProgress|ResourceInUse|ConflictException|ConcurrentUpdate|Cannot (update|delete)|is being|"
-    r"while .*(Creating|Updating)|still (in use|used)|before deleting",
+    r"while .*(Creating|Updating)|still (in use|used)",
     re.I,
 )
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "403"}

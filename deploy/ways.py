@@ -7,16 +7,13 @@ with the way.
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from . import Stop, logs, scaling, trouble, wanted
+from . import Stop, asking, logs, scaling, wanted
 from .cleanup import Left, Thing
 from .run import Run
 from .steps import Step
@@ -32,9 +29,7 @@ def carry_out(run: Run, mode: str, steps: list[Step], payload: bytes) -> list[st
     try:
         PREPARE.get(mode, _nothing)(run, payload)
         for step in steps:
-            _made(run, step)
-        if mode in FROM_ZERO and any(step.changes for step in steps):
-            _from_zero(run, mode)
+            _made(run, mode, step)
         lines = ASK[mode](run, payload)
     finally:
         if not plan.keep:
@@ -47,7 +42,7 @@ def carry_out(run: Run, mode: str, steps: list[Step], payload: bytes) -> list[st
     return lines
 
 
-def _made(run: Run, step: Step) -> None:
+def _made(run: Run, mode: str, step: Step) -> None:
     thing = Thing(step.kind, step.name)
     if step.action == "keep" and step.temporary:
         run.made[thing] = None  # a run that died left it: it goes with this one
@@ -55,6 +50,9 @@ def _made(run: Run, step: Step) -> None:
         run.endpoint(step)
     elif step.kind == "inference component":
         run.component(step)
+    elif step.kind == "autoscaling":
+        if step.changes:
+            _from_zero(run, mode)
     elif step.action == "create":
         run.ensure(step)
 
@@ -73,7 +71,7 @@ def _nothing(run: Run, payload: bytes) -> None:
 
 def _from_zero(run: Run, mode: str) -> None:
     name = wanted.endpoint_of(run.plan, mode)
-    dimension = FROM_ZERO[mode]
+    dimension = scaling.FROM_ZERO[mode]
     component = f"{name}/{name}" if dimension == scaling.COPIES else name
     run.made[Thing("scaling", component)] = None
     run.made[Thing("alarm", scaling.first_alarm(name))] = None
@@ -156,46 +154,10 @@ def _put_models(run: Run, payload: bytes) -> None:
 
 def _ask_models(run: Run, payload: bytes) -> list[str]:
     name = wanted.endpoint_of(run.plan, "multi-model")
-    return [f"{each}: {predict(run, name, payload, TargetModel=f'{each}.tar.gz')}" for each in run.plan.multi_model]
-
-
-# -- asking -----------------------------------------------------------------------------------------------------------
-
-
-def predict(run: Run, name: str, payload: bytes, **target: str) -> list[str]:
-    """The lines that the endpoint answers to the CSV `payload`. Raises Stop with the server's message if it refuses."""
-    runtime = run.account.client("sagemaker-runtime")
-    try:
-        reply = runtime.invoke_endpoint(
-            EndpointName=name, ContentType="text/csv", Accept="text/csv", Body=payload, **target
-        )
-        lines: list[str] = reply["Body"].read().decode().splitlines()
-    except ClientError as exc:
-        raise Stop(_refused(name, exc)) from None
-    except BotoCoreError as exc:
-        raise Stop(trouble.explained(exc, f"Asking {name} for predictions")) from None
-    return lines
-
-
-def _refused(name: str, exc: ClientError) -> str:
-    if trouble.code(exc) != "ModelError":
-        return trouble.explained(exc, f"Asking {name} for predictions")
-    message = told(exc)
-    if exc.response.get("OriginalStatusCode") != 400:
-        return f"The endpoint {name} could not answer: {message}\nIts log: {logs.ENDPOINTS}{name}"
-    return (
-        f"The endpoint {name} refuses these rows: {message}\nWrite rows of your model to a CSV file and name it in "
-        "payload (PAYLOAD in the notebook's parameters)."
-    )
-
-
-def told(exc: ClientError) -> str:
-    """What our server said, of what SageMaker hands on."""
-    original = str(exc.response.get("OriginalMessage", exc))
-    try:
-        return str(json.loads(original)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return original
+    return [
+        f"{each}: {asking.predict(run.account, name, payload, TargetModel=f'{each}.tar.gz')}"
+        for each in run.plan.multi_model
+    ]
 
 
 def _ask(mode: str) -> Callable[[Run, bytes], list[str]]:
@@ -204,13 +166,12 @@ def _ask(mode: str) -> Callable[[Run, bytes], list[str]]:
     def ask(run: Run, payload: bytes) -> list[str]:
         name = wanted.endpoint_of(run.plan, mode)
         target = {"InferenceComponentName": name} if mode == "components" else more
-        return predict(run, name, payload, **target)
+        return asking.predict(run.account, name, payload, **target)
 
     return ask
 
 
 PREPARE = {"async": _put_async, "batch": _put_batch, "multi-model": _put_models}
-FROM_ZERO = {"async": scaling.INSTANCES, "components": scaling.COPIES}
 ASK = {
     "serverless": _ask("serverless"),
     "async": _ask_async,
