@@ -178,6 +178,11 @@ def find(
             things += [Thing(kind, each) for each in _tagged(account, name, *listed)]
         except (ClientError, BotoCoreError) as exc:
             unknown += [Left(Thing(kind, f"{name}…"), f"it could not be looked for: {trouble.explained(exc)}")]
+    try:
+        used = _used(account, name, theirs=True)
+        things = [thing for thing in things if thing.name not in used]
+    except (ClientError, BotoCoreError):
+        pass  # what may not be looked into is held to be ours alone, as its tag says
     others: dict[str, Callable[[], list[str]]] = {
         "scaling": lambda: _scaled(account, endpoints),
         "alarm": lambda: _alarms(account, endpoints),
@@ -239,10 +244,22 @@ def _objects(files: Files, prefix: str) -> bool:
 def superseded(account: Account, name: str, but: str = "") -> list[Thing]:
     """The configs and models of earlier versions: those of this deployment that none of its endpoints uses, where the
     endpoint `but` does not count, as it is about to change."""
-    sagemaker = account.client("sagemaker")
-    used: set[str] = set()
-    for each in _tagged(account, name, *LISTS["endpoint"]):
-        if each == but:
+    sagemaker, used = account.client("sagemaker"), _used(account, name, but)
+    for each in _tagged(account, name, *LISTS["inference component"]):
+        told = sagemaker.describe_inference_component(InferenceComponentName=each)
+        used.add(told.get("Specification", {}).get("ModelName", ""))
+    kinds = ("endpoint config", "model")
+    return [Thing(kind, each) for kind in kinds for each in _tagged(account, name, *LISTS[kind]) if each not in used]
+
+
+def _used(account: Account, name: str, but: str = "", theirs: bool = False) -> set[str]:
+    """The configs and models that endpoints of this name use: the deployment's own, or with `theirs` all others."""
+    sagemaker, used = account.client("sagemaker"), set()
+    ours = _tagged(account, name, *LISTS["endpoint"])
+    every = [row["EndpointName"] for page in sagemaker.get_paginator("list_endpoints").paginate(NameContains=name)
+             for row in page["Endpoints"]]  # fmt: skip
+    for each in every:
+        if (each in ours) == theirs or each == but:
             continue
         told = sagemaker.describe_endpoint(EndpointName=each)
         configs = {told.get("EndpointConfigName"), told.get("PendingDeploymentSummary", {}).get("EndpointConfigName")}
@@ -250,8 +267,4 @@ def superseded(account: Account, name: str, but: str = "") -> list[Thing]:
             wanted = sagemaker.describe_endpoint_config(EndpointConfigName=config)
             variants = [*wanted["ProductionVariants"], *wanted.get("ShadowProductionVariants", [])]
             used |= {config, *(variant.get("ModelName", "") for variant in variants)}
-    for each in _tagged(account, name, *LISTS["inference component"]):
-        told = sagemaker.describe_inference_component(InferenceComponentName=each)
-        used.add(told.get("Specification", {}).get("ModelName", ""))
-    kinds = ("endpoint config", "model")
-    return [Thing(kind, each) for kind in kinds for each in _tagged(account, name, *LISTS[kind]) if each not in used]
+    return used

@@ -90,6 +90,7 @@ class Deployment:
             lacking = preflight.caller(self.account, plan, role, self.bucket, self.say)
             if lacking:
                 self.say(f"IAM says that you may not: {', '.join(lacking)}. {trouble.ALLOWED_BY}")
+            overview.costs(plan, self.prices)  # known from here on, also when nothing can be asked any more
             _ = self.payload
             tags = names.tags(plan.name, self.owner, plan.expires_after_days, plan.tags)
             self.facts = Facts(me.account, me.region, me.partition, role, self.bucket, self.owner, tags, image, shadow)
@@ -180,6 +181,7 @@ class Deployment:
         match step.kind:
             case "endpoint":
                 running.outcome = running.endpoint(step)
+                self.there.add(Thing("endpoint", step.name))
             case "training job" if step.changes:
                 running.train(step)
             case "model" | "endpoint config" if step.action == "create":

@@ -638,7 +638,7 @@ class Cloud:
             raise error("NoSuchEntity", f"The role with name {RoleName} cannot be found.")
         trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
         return {"Role": {"Path": "/", "RoleName": RoleName, "RoleId": "A" * 20, "Arn": f"arn:aws:iam::{ACCOUNT}:role/{RoleName}",
-                         "CreateDate": NOW, "AssumeRolePolicyDocument": json.dumps(trust)}}  # fmt: skip # noqa: E501
+                         "CreateDate": NOW, "AssumeRolePolicyDocument": json.dumps(trust)}}  # fmt: skip
 
     def iam_create_role(self, RoleName: str, **asked: Any) -> dict:
         if RoleName in self.things["role"]:
