@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import Stop, local, logs, trouble, wanted
+from . import Stop, local, logs, state, trouble, wanted
 from .account import Account
+from .cleanup import Thing
 
 if TYPE_CHECKING:
     from .run import Run
@@ -66,6 +67,9 @@ def test(run: Run, payload: bytes) -> bool:
         say(f"Not compared: {problem}")
     for mode in kept:
         name = wanted.endpoint_of(plan, mode)
+        if mode != "realtime" and state.describe(run.account, Thing("endpoint", name)) is None:
+            say(f"{mode}: not there yet")
+            continue
         target = {"InferenceComponentName": name} if mode == "components" else {}
         answered = predict(run.account, name, payload, **target)
         say(f"{'endpoint' if mode == 'realtime' else mode}: {answered}")

@@ -66,6 +66,8 @@ class Run:
 
     def ensure(self, step: Step) -> None:
         """Makes what the step names, unless it is there."""
+        if state.describe(self.account, Thing(step.kind, step.name)):
+            return  # another section of this run has made it
         call = {"model": "create_model", "endpoint config": "create_endpoint_config",
                 "inference component": "create_inference_component"}[step.kind]  # fmt: skip
         self.make(step.kind, step.name, getattr(self.sagemaker, call), step.request)
@@ -156,7 +158,7 @@ class Run:
         # Only another instance type demands that autoscaling is taken away; else it goes on as it is.
         same = state._types(self.account, existing) == self.plan.instance_types
         none: dict[str, list[dict[str, Any]]] = {"targets": [], "policies": [], "actions": []}
-        with scaling.paused(self.account, name, none if same else kept):
+        with scaling.paused(self.account, name, none if same else kept, self.say):
             self.make("endpoint", name, self.sagemaker.update_endpoint, request)
             self._until_in_service(name, config)
 

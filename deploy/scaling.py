@@ -7,7 +7,7 @@ where SageMaker demands that it is taken away.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -162,7 +162,9 @@ def stop(account: Account, name: str, dimension: str = INSTANCES) -> None:
 
 
 @contextmanager
-def paused(account: Account, name: str, kept: dict[str, list[dict[str, Any]]]) -> Iterator[None]:
+def paused(
+    account: Account, name: str, kept: dict[str, list[dict[str, Any]]], say: Callable[[str], None]
+) -> Iterator[None]:
     """Takes autoscaling away for a change of the instance type, and puts all of it back as `kept` says."""
     client, at = account.client("application-autoscaling"), where(name)
     if not kept["targets"]:
@@ -181,7 +183,7 @@ def paused(account: Account, name: str, kept: dict[str, list[dict[str, Any]]]) -
             for each in kept["actions"]:
                 client.put_scheduled_action(**at, **{key: each[key] for key in ACTION_FIELDS if key in each})
         except BaseException:
-            print(f"  autoscaling of {name} was not put back whole. It was: {json.dumps(kept, default=str)}")
+            say(f"  autoscaling of {name} was not put back whole. It was: {json.dumps(kept, default=str)}")
             raise
 
 

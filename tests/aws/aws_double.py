@@ -114,6 +114,7 @@ class AwsDouble:
         self.everything: list[Container] = []
         self.denied: set[str] = set()  # actions that iam:SimulatePrincipalPolicy says the role may not do
         self.quotas: dict[str, float] = {}
+        self.architecture = "amd64"
         self.prices: dict[str, str] = {}  # usage type -> US dollars an hour
         self.printed = ""  # what the last notebook printed
         self.moto = DomainDispatcherApplication(create_backend_app)
@@ -165,6 +166,8 @@ class AwsDouble:
             _, _, endpoint, kind = request.path.split("/")
             answer = self.invoke_async if kind == "async-invocations" else self.invoke
             return answer(endpoint, request, body)(environ, start_response)
+        if request.path.startswith("/layers/"):  # an image's configuration, as ECR hands out its layers
+            return _json({"architecture": self.architecture})(environ, start_response)
         if body.startswith(b"Action=SimulatePrincipalPolicy"):
             return self.simulate(parse_qs(body.decode()))(environ, start_response)
         if operation in self.INSTEAD:
@@ -193,6 +196,14 @@ class AwsDouble:
             failure = container.tar("/opt/ml/output/failure")
             job.failure_reason = "AlgorithmError: " + (_only_file(failure) if failure else f"exit code: {code}")
         job.training_job_status = job.secondary_status = "Completed" if code == 0 else "Failed"
+
+    def layer(self, asked: dict[str, Any]) -> Response:
+        digest = asked["layerDigest"]
+        return _json({"downloadUrl": f"{self.url}/layers/{digest}", "layerDigest": digest})
+
+    def no_components(self, asked: dict[str, Any]) -> Response:
+        """moto has none."""
+        return _json({"InferenceComponents": []})
 
     def delete_training_job(self, asked: dict[str, Any]) -> Response:
         del self.backend("sagemaker").training_jobs[asked["TrainingJobName"]]
@@ -417,6 +428,8 @@ class AwsDouble:
     INSTEAD: ClassVar[dict[str, Callable[..., Response]]] = {
         "UpdateEndpoint": update_endpoint,
         "DeleteTrainingJob": delete_training_job,
+        "GetDownloadUrlForLayer": layer,
+        "ListInferenceComponents": no_components,
         "ListServiceQuotas": list_quotas,
         "GetProducts": list_prices,
     }

@@ -17,6 +17,7 @@ from running import KIT
 @pytest.fixture(autouse=True)
 def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.chdir(KIT)
 
 
 @pytest.fixture
@@ -30,7 +31,9 @@ def call(cloud: Cloud, *arguments: str) -> int:
     return cli.main(list(arguments), cloud.session)
 
 
-def test_the_life_of_a_deployment(file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_life_of_a_deployment(
+    file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """plan says that there is something to do, up does it, then plan says that there is nothing; down ends it."""
     monkeypatch.setattr("deploy.local.predictions", lambda *_: ["setosa"] * 10)
     cloud = Cloud()
@@ -47,7 +50,11 @@ def test_the_life_of_a_deployment(file: str, capsys: pytest.CaptureFixture[str],
     assert call(cloud, "down", file) == 0
     assert cloud.everything() == {}
     printed = capsys.readouterr().out
-    for said in ("is in service (created)", "1 instances", "endpoint sagemaker-my-model  InService  1 x ml.m5.large  $0.12/h"):
+    for said in (
+        "is in service (created)",
+        "1 instances",
+        "endpoint sagemaker-my-model  InService  1 x ml.m5.large  $0.12/h",
+    ):
         assert said in printed
 
 
@@ -68,7 +75,7 @@ def test_set_goes_before_the_file(file: str, capsys: pytest.CaptureFixture[str])
 
 
 def test_exit_codes(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """2: the plan or the usage is wrong; 1: it failed and nothing costs money; 4: it failed and something named does."""
+    """2: the plan or the usage is wrong; 1: it failed, nothing costs money; 4: it failed, and something named does."""
     assert call(Cloud(), "plan", file, "--set", "max_instance=4") == 2
     assert "max_instance is not a setting. Did you mean max_instances?" in capsys.readouterr().err
     assert call(Cloud(), "plan", file, "--set", "nonsense") == 2
@@ -127,7 +134,9 @@ def test_the_deployers_permissions_are_all_that_is_called(file: str, capsys: pyt
     capsys.readouterr()
     call(cloud, "permissions", file, "--json")
     rows = json.loads(capsys.readouterr().out)["deployer"]["Statement"]
-    allowed = {each.lower() for row in rows for each in ([row["Action"]] if isinstance(row["Action"], str) else row["Action"])}
+    allowed = {
+        each.lower() for row in rows for each in ([row["Action"]] if isinstance(row["Action"], str) else row["Action"])
+    }
     free = {"sts:getcalleridentity"}
     same = {
         "s3:headbucket": "s3:listbucket", "s3:headobject": "s3:getobject", "s3:listobjectsv2": "s3:listbucket",

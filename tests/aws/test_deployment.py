@@ -10,6 +10,7 @@ from deploy import Stop, logs, money, names, plan, scaling
 from deploy.deployment import Deployment
 
 from cloud import ACCOUNT, DIGEST, REGION, ROLE, Cloud
+from running import KIT
 
 COMMON = {"poll_seconds": 0, "role_arn": ROLE, "invocations_per_minute": 1000, "region": REGION}
 NEXT = "sha256:" + "cd" * 32
@@ -19,6 +20,7 @@ NAME = "sagemaker-my-model"
 @pytest.fixture(autouse=True)
 def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.chdir(KIT)
 
 
 @pytest.fixture
@@ -107,7 +109,9 @@ def test_a_bad_version_is_rolled_back_and_a_good_one_mends_it(cloud: Cloud) -> N
     """Stop says so and shows why; the endpoint serves what it served; the next update is watched by its own alarm."""
     up(cloud, train=False)
     cloud.images["latest"], cloud.broken = NEXT, {NEXT}
-    with pytest.raises(Stop, match=r"was rolled back: it serves what it served before\.\n  SageMaker says: The container"):
+    with pytest.raises(
+        Stop, match=r"was rolled back: it serves what it served before\.\n  SageMaker says: The container"
+    ):
         up(cloud, train=False)
     assert cloud.things["endpoint"][NAME]["Status"] == "InService"
     cloud.images["latest"] = DIGEST
@@ -129,7 +133,9 @@ def test_an_endpoint_that_never_came_into_service_is_replaced(cloud: Cloud) -> N
 def test_a_training_job_that_fails_says_why(cloud: Cloud) -> None:
     """And the next run makes another, under a name of its own."""
     cloud.broken = {DIGEST}
-    with pytest.raises(Stop, match=r"failed: AlgorithmError: the model cannot serve(.|\n)*Likely cause: model\.pkl is empty"):
+    with pytest.raises(
+        Stop, match=r"failed: AlgorithmError: the model cannot serve(.|\n)*Likely cause: model\.pkl is empty"
+    ):
         up(cloud)
     cloud.broken = set()
     up(cloud)
@@ -158,12 +164,20 @@ def test_two_runs_at_once(cloud: Cloud) -> None:
     """The second is told who works there; a lock whose time has passed is taken over."""
     made = deployment(cloud)
     made.up()
-    lock = {"owner": "user/bob", "machine": "elsewhere", "process": 1, "since": "now", "until": "2999-01-01T00:00:00+00:00"}
+    lock = {
+        "owner": "user/bob",
+        "machine": "elsewhere",
+        "process": 1,
+        "since": "now",
+        "until": "2999-01-01T00:00:00+00:00",
+    }
     made.files.put(f"deploy-model/{NAME}/lock.json", json.dumps(lock).encode())
     for work in ("up", "down"):
         with pytest.raises(Stop, match="Another run works on this deployment: user/bob on elsewhere"):
             getattr(deployment(cloud), work)()
-    made.files.put(f"deploy-model/{NAME}/lock.json", json.dumps({**lock, "until": "2020-01-01T00:00:00+00:00"}).encode())
+    made.files.put(
+        f"deploy-model/{NAME}/lock.json", json.dumps({**lock, "until": "2020-01-01T00:00:00+00:00"}).encode()
+    )
     up(cloud)
     assert not any(key.endswith("lock.json") for key in cloud.objects)
 
@@ -238,17 +252,33 @@ def test_where_iam_prices_and_quotas_cannot_be_reached(cloud: Cloud) -> None:
     ("change", "settings", "said"),
     [
         (lambda cloud: cloud.images.clear(), {}, r"has no image tagged latest\. Run \./build_and_push\.sh"),
-        (lambda cloud: setattr(cloud, "media_type", "application/vnd.oci.image.manifest.v1+json"), {}, "an OCI manifest"),
-        (lambda cloud: setattr(cloud, "media_type", "application/vnd.oci.image.index.v1+json"), {}, "an index of several"),
+        (
+            lambda cloud: setattr(cloud, "media_type", "application/vnd.oci.image.manifest.v1+json"),
+            {},
+            "an OCI manifest",
+        ),
+        (
+            lambda cloud: setattr(cloud, "media_type", "application/vnd.oci.image.index.v1+json"),
+            {},
+            "an index of several",
+        ),
         (lambda cloud: setattr(cloud, "quota", 0.0), {}, r"The quota 'ml\.m5\.large for endpoint usage' is 0 and 2 is"),
         (lambda cloud: None, {"role_arn": ROLE.replace("Execution", "Nobody")}, "There is no role Nobody"),
-        (lambda cloud: cloud.denied_by_iam.add("ecr:BatchGetImage"), {}, r'lacks permissions(.|\n)*"ecr:BatchGetImage"'),
+        (
+            lambda cloud: cloud.denied_by_iam.add("ecr:BatchGetImage"),
+            {},
+            r'lacks permissions(.|\n)*"ecr:BatchGetImage"',
+        ),
         (lambda cloud: cloud.denied_by_iam.add("cloudwatch:DescribeAlarms"), {}, '"cloudwatch:DescribeAlarms"'),
         (lambda cloud: setattr(cloud, "caller", f"arn:aws:iam::{ACCOUNT}:user/ana"), {"role_arn": ""}, "is not a role"),
         (lambda cloud: None, {"payload": "nowhere.csv"}, r"nowhere\.csv cannot be read"),
-        (lambda cloud: None, {"modes": ["multi-model"], "multi_model": {"a": "docs"}}, r"There is no model\.pkl in docs"),
+        (
+            lambda cloud: None,
+            {"modes": ["multi-model"], "multi_model": {"a": "docs"}},
+            r"There is no model\.pkl in docs",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_can_be_seen_before_is_said_before(cloud: Cloud, change: Any, settings: dict[str, Any], said: str) -> None:
     """The cause and the remedy; nothing that costs money was made."""
     change(cloud)
@@ -299,7 +329,11 @@ def test_costs_survive_other_peoples_endpoints(cloud: Cloud) -> None:
     made = deployment(cloud)
     made.up()
     cloud.things["endpoint"][NAME] |= {"Status": "Creating", "Looks": -9}
-    cloud.things["training"]["theirs"] = {"Arn": cloud._arn("training-job", "theirs"), "Status": "InProgress", "Looks": 0}
+    cloud.things["training"]["theirs"] = {
+        "Arn": cloud._arn("training-job", "theirs"),
+        "Status": "InProgress",
+        "Looks": 0,
+    }
     rows = made.costs()
     assert [(row["name"], row["status"], row["$/hour"]) for row in rows] == [
         (NAME, "Creating", 0.12), ("theirs", "InProgress", None),

@@ -68,7 +68,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path) -> None:
     (tmp_path / "it.toml").write_text("min_instances = \n")
     with pytest.raises(Stop, match="line 1"):
         plan.read(tmp_path / "it.toml")
-    with pytest.raises(Stop, match="There is no nowhere.toml"):
+    with pytest.raises(Stop, match=r"There is no nowhere\.toml"):
         plan.read("nowhere.toml")
 
 
@@ -188,7 +188,7 @@ def test_a_name_is_made_fit_for_sagemaker() -> None:
 
 
 def test_steps_are_data_and_need_no_aws() -> None:
-    """From a plan and a state to steps: what is there is kept, what is not is made, what is not wanted any more ends."""
+    """From a plan and a state to steps: what is there is kept, what is missing is made, what is not wanted ends."""
     wished = plan.of({"max_instances": 1})
     target = {"MinCapacity": 1, "MaxCapacity": 2}
     state = State(bucket=True, job="Completed", scaling={"targets": [target], "policies": [], "actions": []})
@@ -215,7 +215,9 @@ def test_pure_rooms_do_not_know_aws() -> None:
     """plan, wanted, steps and sender import no boto: they can be shown and tested without an account."""
     for room in ("plan", "wanted", "steps", "names", "sender"):
         tree = ast.parse((KIT / f"deploy/{room}.py").read_text())
-        imported = {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        imported = {
+            alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+        }
         imported |= {str(node.module).split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         assert not imported & {"boto3", "botocore"}, room
 

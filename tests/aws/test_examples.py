@@ -1,0 +1,81 @@
+"""examples/: the workflow's commands are run, and what the Terraform file reads is in the plan's JSON."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+from deploy import __main__ as cli
+from deploy import plan
+from deploy.deployment import Deployment
+
+from cloud import DIGEST, REGION, ROLE, Cloud
+from running import KIT
+
+WORKFLOW = yaml.safe_load((KIT / "examples/github-actions.yml").read_text())
+TERRAFORM = (KIT / "examples/terraform/main.tf").read_text()
+GOVERNED = {"subnets": ["subnet-0a"], "security_groups": ["sg-0c"], "volume_key": "alias/disks"}
+
+
+def test_the_workflows_commands_deploy(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each `python -m deploy` of the workflow, in its order, ends with 0; at the end the pushed digest is served."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.chdir(KIT)
+    file = tmp_path / "deployment.toml"
+    file.write_text(f'role_arn = "{ROLE}"\nregion = "{REGION}"\npoll_seconds = 0\ninvocations_per_minute = 100\n')
+    account = Cloud()
+    for job in ("plan", "up"):
+        for step in WORKFLOW["jobs"][job]["steps"]:
+            command = step.get("run", "").replace("${{ steps.push.outputs.digest }}", DIGEST).partition(" > ")[0]
+            if command.startswith("python -m deploy "):
+                words = [str(file) if word == "deployment.toml" else word for word in shlex.split(command)[3:]]
+                assert cli.main(words, account.session) == 0, command
+    [served] = account.things["model"].values()
+    assert served["Container"]["Image"].endswith(DIGEST)
+
+
+def test_the_workflow_signs_in_without_keys() -> None:
+    """OIDC, and the digest alone is taken from what the push prints; pip installs what was tested."""
+    assert WORKFLOW["permissions"]["id-token"] == "write"
+    assert "secrets." not in (KIT / "examples/github-actions.yml").read_text()
+    [push] = [step["run"] for step in WORKFLOW["jobs"]["up"]["steps"] if step.get("id") == "push"]
+    digest = subprocess.run(
+        ["bash", "-c", push.replace('./build_and_push.sh "$IMAGE_NAME"', f"echo host/name@{DIGEST}")],
+        env={"GITHUB_OUTPUT": "/dev/stdout", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert digest == f"digest={DIGEST}\n"
+    installed = {
+        line for job in WORKFLOW["jobs"].values() for step in job["steps"] if "pip" in (line := step.get("run", ""))
+    }
+    assert installed == {
+        "pip install boto3==" + re.search(r"boto3==(\S+)", (KIT / "deploy_model.ipynb").read_text())[1]
+    }
+
+
+@pytest.mark.parametrize("settings", [{}, GOVERNED], ids=["plain", "governed"])
+def test_what_terraform_reads_is_in_the_plan(settings: dict[str, Any]) -> None:
+    """Every local.….Name of the file is a key of the request, unless the file itself allows that it is missing."""
+    made = Deployment(plan.of({"role_arn": ROLE, "region": REGION, "train": False, **settings}), Cloud().session,
+                      say=lambda line: None)  # fmt: skip
+    data = made.data()
+    steps = {
+        step["kind"]: step for step in data["steps"] if step["section"] == "realtime" and step["action"] != "delete"
+    }
+    found = {"plan": data, "model": steps["model"]["request"], "config": steps["endpoint config"]["request"]}
+    found["variant"] = found["config"]["ProductionVariants"][0]
+    assert steps["endpoint"]["name"] == "sagemaker-my-model"
+    path = r"local\.((?:plan|model|config|variant)(?:\.\w+)+)"
+    may_be_missing = set(re.findall(rf"(?:try|can)\({path}", TERRAFORM))
+    for read in set(re.findall(path, TERRAFORM)):
+        value: Any = found[read.split(".")[0]]
+        for name in read.split(".")[1:]:
+            if name not in value and read in may_be_missing:
+                break
+            value = value[name]
+    if settings:
+        assert found["model"]["VpcConfig"]["Subnets"] == ["subnet-0a"]
+        assert found["config"]["KmsKeyId"] == "alias/disks"
