@@ -166,6 +166,8 @@ class AwsDouble:
             _, _, endpoint, kind = request.path.split("/")
             answer = self.invoke_async if kind == "async-invocations" else self.invoke
             return answer(endpoint, request, body)(environ, start_response)
+        if request.method == "PUT" and request.query_string == b"policy":
+            return Response(status=204)(environ, start_response)  # moto would deny all: it looks at no condition
         if request.path.startswith("/layers/"):  # an image's configuration, as ECR hands out its layers
             return _json({"architecture": self.architecture})(environ, start_response)
         if body.startswith(b"Action=SimulatePrincipalPolicy"):
