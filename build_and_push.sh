@@ -43,7 +43,7 @@ immutable=no kms_key="" scan=true keep_untagged=10
 codebuild=no bucket="" codebuild_role=""
 build_options=()
 state="Nothing was built or pushed." # what is true if we stop now
-scratch="" changed=no
+scratch="" changed=no leave_login=yes
 
 # shellcheck source=push/attended.sh
 . "$ROOT/push/attended.sh"
@@ -135,6 +135,8 @@ find_region() {
   region="${region:-${AWS_REGION:-${AWS_DEFAULT_REGION:-}}}"
   [ -n "$region" ] || region="$(aws configure get region 2>/dev/null)" || true
   [ -n "$region" ] || fail 5 "no region is set" "Add --region us-east-1 (or yours), or set AWS_REGION, or run: aws configure"
+  # It goes into policies and host names.
+  [[ "$region" =~ ^[a-z]{2,}(-[a-z]+)+-[0-9]+$ ]] || fail 2 "\"$region\" is not the name of a region" "Such as eu-west-1."
 }
 
 find_account() {
@@ -163,6 +165,7 @@ find_repository() {
 # The token goes through a pipe; it is neither shown nor kept.
 log_in() {
   local codes
+  if ! has_login; then leave_login=no; fi
   say "+ aws ecr get-login-password --region $region | $engine login --username AWS --password-stdin $registry"
   [ "$dry_run" = no ] || return 0
   aws ecr get-login-password --region "$region" 2>"$scratch/aws-error" |
@@ -171,6 +174,15 @@ log_in() {
     [ "${codes[0]}" = 0 ] || aws_failed "Fetching the login token"
     login_failed
   }
+}
+
+# Whether the engine knows the registry already: then its login is yours, and stays.
+has_login() {
+  if [ "$builder" = podman ]; then
+    "$engine" login --get-login "$registry" >/dev/null 2>&1
+  else
+    grep -qs "\"$registry\"" "${DOCKER_CONFIG:-$HOME/.docker}/config.json"
+  fi
 }
 
 # The image is loaded into the engine, not pushed from the builder: it is checked first. Attestations are off,
@@ -263,11 +275,12 @@ latest_can_move() {
 stopped() { # <exit code>
   trap '' INT TERM HUP
   end_attended
-  stop_codebuild
+  stop_codebuild || state="The build goes on: aws codebuild stop-build --id $build_id --region $region"
   fail "$1" "interrupted. $state"
 }
 
 clean_up() {
+  [ "$leave_login" = yes ] || "$engine" logout "$registry" >/dev/null 2>&1 || true
   remove_codebuild_files
   [ -z "$scratch" ] || rm -rf "$scratch"
 }

@@ -122,7 +122,8 @@ def image(account: Account, name: str, tag: str) -> Image:
     digest = found[0]["imageId"]["imageDigest"]
     megabytes = sum(layer.get("size", 0) for layer in manifest.get("layers", [])) // 2**20
     architecture = _architecture(ecr, name, manifest.get("config", {}).get("digest", ""))
-    return Image(f"{repository['repositoryUri']}@{digest}", digest, megabytes, architecture)
+    uri = f"{repository['repositoryUri']}@{digest}"
+    return Image(uri, digest, megabytes, architecture, found[0]["imageManifest"])
 
 
 def _architecture(ecr: Any, repository: str, digest: str) -> str:

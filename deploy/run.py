@@ -18,6 +18,7 @@ from .account import Account, Files
 from .cleanup import COSTLY, KINDS, Cleaner, Left, Thing
 from .lock import Lock
 from .plan import Plan
+from .preflight import SCHEMA_2
 from .steps import Step
 from .wanted import Facts
 
@@ -133,14 +134,35 @@ class Run:
             existing = None
         if existing is None:
             create = wanted.endpoint(self.facts, name, config).request
+            self._hold_image("coming")
             self.make("endpoint", name, self.sagemaker.create_endpoint, create)
             self._until_in_service(name, config)
+            self._hold_image("serving")
             return "created"
         self._tag(existing["EndpointArn"])  # a new expiry
         if existing["EndpointConfigName"] == config:
             return "unchanged"
+        self._hold_image("coming")
         self._update(step, existing)
+        self._hold_image("serving")
         return "updated"
+
+    def _hold_image(self, word: str) -> None:
+        """A tag of the deployment's own on the image, so that no lifecycle rule for untagged images takes it away from
+        an endpoint that scales or is patched: `coming` while it is tried, `serving` when it serves."""
+        held = (self.plan.image_name, self.facts.image.digest, word)
+        with self.optional("a tag that keeps the image"):
+            try:
+                self.account.client("ecr").put_image(
+                    repositoryName=held[0],
+                    imageManifest=self.facts.image.manifest,
+                    imageManifestMediaType=SCHEMA_2,
+                    imageTag=f"{word}-{self.plan.name}",
+                    imageDigest=held[1],
+                )
+            except ClientError as exc:
+                if trouble.code(exc) not in ("ImageAlreadyExistsException", "ImageTagAlreadyExistsException"):
+                    raise  # it has the tag; or tags are immutable, and then no image loses its own
 
     def _tag(self, arn: str) -> None:
         try:

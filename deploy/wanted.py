@@ -25,6 +25,7 @@ class Image:
     digest: str
     megabytes: int
     architecture: str = ""
+    manifest: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ check_options() {
     *) fail 2 "--platform is \"$platform\"" "linux/amd64, or linux/arm64 for Graviton: SageMaker has no other." ;;
   esac
   [[ "$tag" =~ ^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$ ]] || fail 2 "--tag is \"$tag\"" "Up to 128 of A-Z a-z 0-9 _ . -"
+  [[ "$bucket" =~ ^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$ ]] || fail 2 "--bucket is \"$bucket\"" "The name of a bucket, without s3://"
+  [[ "$codebuild_role" =~ ^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+)?$ ]] ||
+    fail 2 "--codebuild-role is \"$codebuild_role\"" "The ARN of a role: arn:aws:iam::<account>:role/<name>"
   [[ "$keep_untagged" =~ ^[0-9]{1,4}$ ]] || fail 2 "--keep-untagged is \"$keep_untagged\"" "A whole number from 0 to 9999."
 }
 

@@ -4,7 +4,7 @@
 # An image has one role, which may push this image and nothing else, and one project; both stay and cost nothing.
 # The files in S3 are removed when the build has ended; an interrupted build is stopped.
 
-build_id="" files_uri=""
+build_id="" files_uri="" files_digest=""
 
 build_in_codebuild() {
   project="build-and-push-$(printf '%s' "${image_name:0:36}" | tr '/.' '--')-$(printf '%s' "$image_name" | cksum | cut -d ' ' -f 1)"
@@ -27,9 +27,16 @@ find_bucket() {
   options=(--bucket "$bucket")
   [ "$region" = us-east-1 ] || options+=(--create-bucket-configuration "LocationConstraint=$region")
   change_aws s3api create-bucket "${options[@]}" >/dev/null || aws_failed "Making the bucket $bucket"
+  options=(--bucket "$bucket" --expected-bucket-owner "$account")
+  change_aws s3api put-public-access-block "${options[@]}" --public-access-block-configuration \
+    BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true >/dev/null ||
+    aws_failed "Closing the bucket $bucket to the public"
+  change_aws s3api put-bucket-policy "${options[@]}" --policy "$(fill_in bucket-policy.json)" >/dev/null ||
+    aws_failed "Closing the bucket $bucket to plain HTTP"
 }
 
-# A folder of two: buildspec.yml, where CodeBuild looks for it, and one archive, which keeps what may be executed.
+# One archive, which keeps what may be executed. What is to be done with it, and its digest, do not lie beside it: they go
+# with the call that starts the build, so that nobody who may write to the bucket can change what is built.
 upload_files() {
   local version
   mkdir -p "$scratch/command" "$scratch/files"
@@ -43,10 +50,14 @@ upload_files() {
   list_files
   COPYFILE_DISABLE=1 tar -czf "$scratch/files/files.tar.gz" --exclude=.git --exclude=__pycache__ --exclude=.venv --exclude=venv \
     -C "$scratch/command" command -C "$ROOT" "${files[@]}"
-  cp "$ROOT/push/buildspec.yml" "$scratch/files/"
+  files_digest="$(digest_of "$scratch/files/files.tar.gz")"
   say "Sending $(($(wc -c <"$scratch/files/files.tar.gz") / 1024 + 1)) KB to $bucket"
   files_uri="s3://$bucket/build_and_push/$image_name/$(date -u +%Y%m%dT%H%M%SZ)-$$"
   change_aws s3 cp "$scratch/files" "$files_uri" --recursive --only-show-errors || aws_failed "Sending the files"
+}
+
+digest_of() { # <file>
+  { sha256sum "$1" 2>/dev/null || shasum -a 256 "$1"; } | cut -d ' ' -f 1
 }
 
 # What the build can see: all, or what a .dockerignore that begins with "*" lets through.
@@ -102,18 +113,25 @@ make_project() {
 
 start_build() {
   build_id="$(change_aws codebuild start-build --project-name "$project" --source-location-override "${files_uri#s3://}/" \
-    --query build.id)" || aws_failed "Starting the build"
+    --buildspec-override "file://$ROOT/push/buildspec.yml" --query build.id \
+    --environment-variables-override "name=FILES_DIGEST,value=$files_digest")" || aws_failed "Starting the build"
   state="The build in CodeBuild was stopped."
 }
 
 follow_build() {
-  local answer status group stream image reason
+  local answer status group stream image reason unanswered=0
   log_token=""
   say "Build $build_id; its log:"
   while :; do
     answer="$(ask_aws codebuild batch-get-builds --ids "$build_id" --query "builds[0].[buildStatus, logs.groupName,
-      logs.streamName, exportedEnvironmentVariables[?name=='IMAGE_URI'].value | [0], phases[?phaseStatus=='FAILED'].contexts[0].message | [0]]")" ||
-      aws_failed "Asking for the state of the build"
+      logs.streamName, exportedEnvironmentVariables[?name=='IMAGE_URI'].value | [0], phases[?phaseStatus=='FAILED'].contexts[0].message | [0]]")" || {
+      # A network that fails for a moment does not end a build of many minutes.
+      unanswered=$((unanswered + 1))
+      [ $unanswered -lt 6 ] || give_build_up
+      sleep 5
+      continue
+    }
+    unanswered=0
     IFS=$'\t' read -r status group stream image reason <<<"$answer"
     show_log "$group" "$stream"
     [ "$status" = IN_PROGRESS ] || break
@@ -123,6 +141,20 @@ follow_build() {
   [ "$status" = SUCCEEDED ] || fail 6 "the build in CodeBuild ended as $status: $reason" "Its log is above. Nothing runs any more."
   say "Deploy by:"
   printf '%s\n' "$image"
+}
+
+give_build_up() {
+  local asked=1
+  cp "$scratch/aws-error" "$scratch/poll-error"
+  stop_codebuild || asked=0
+  cp "$scratch/poll-error" "$scratch/aws-error"
+  if [ $asked = 1 ]; then
+    state="The build was stopped."
+  else
+    state="The build goes on: aws codebuild stop-build --id $build_id --region $region"
+  fi
+  say "$state"
+  aws_failed "Asking for the state of the build"
 }
 
 show_log() { # <group> <stream>: what is new in it
@@ -139,7 +171,7 @@ show_log() { # <group> <stream>: what is new in it
 }
 
 stop_codebuild() {
-  [ -z "$build_id" ] || change_aws codebuild stop-build --id "$build_id" --query build.id >/dev/null || true
+  [ -z "$build_id" ] || change_aws codebuild stop-build --id "$build_id" --query build.id >/dev/null
 }
 
 remove_codebuild_files() {

@@ -60,7 +60,11 @@ push_failed() { # <tag>
       ;;
     *denied* | *"not authorized"* | *Forbidden*)
       [[ "$text" =~ $NOT_AUTHORIZED ]] || BASH_REMATCH=("" "the right to push")
-      fail 7 "you may not push to $repository" \
+      case "$image_name" in
+        *sagemaker*) set -- ;;
+        *) set -- "In SageMaker Studio you may push only to names with \"sagemaker\" in them: ./build_and_push.sh sagemaker-$image_name" ;;
+      esac
+      fail 7 "you may not push to $repository" "$@" \
         "Ask your administrator for ${BASH_REMATCH[1]} on it. All that is needed: push/push-policy.json"
       ;;
     *"no basic auth"* | *"oken has expired"* | *unauthorized* | *"authentication required"*)

@@ -153,6 +153,12 @@ class Others(Books):
                  "imageManifestMediaType": self.media_type}  # fmt: skip
         return {"images": [found] if digest else []}
 
+    def ecr_put_image(self, repositoryName: str, imageTag: str, imageDigest: str, **_: Any) -> dict:
+        if self.images.get(imageTag) == imageDigest:
+            raise error("ImageAlreadyExistsException", "It has this tag.")
+        self.images[imageTag] = imageDigest
+        return {"image": {"repositoryName": repositoryName}}
+
     def ecr_get_download_url_for_layer(self, **_: Any) -> dict:
         raise error("LayersNotFoundException", "It is not there.")
 

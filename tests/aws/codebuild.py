@@ -33,17 +33,22 @@ class CodeBuild:
         self.builds: dict[str, subprocess.Popen] = {}
         self.images: dict[str, str] = {}
         self.stopped: list[str] = []
+        self.tampered: list[str] = []  # files that somebody changes in S3 before the build reads them
+        self.unanswered = 0  # polls that fail from now on
 
     def answer(self, request: Request) -> Response:
         action = request.headers["X-Amz-Target"].partition(".")[2]
         asked = request.get_json(force=True)
         if action == "UpdateProject":  # moto has none
             return Response(json.dumps({"project": asked}), content_type="application/x-amz-json-1.1")
+        if action == "BatchGetBuilds" and self.unanswered:
+            self.unanswered -= 1
+            return Response("{}", 503)
         headers = {name: value for name, value in request.headers if name not in ("Host", "Content-Length")}
         reply = requests.post(self.ecr.endpoint, data=request.get_data(), headers=headers, timeout=30)
         told = reply.json()
         if reply.ok and action == "StartBuild":
-            self.start(told["build"]["id"], asked["sourceLocationOverride"])
+            self.start(told["build"]["id"], asked)
         if reply.ok and action == "BatchGetBuilds":
             told["builds"] = [self.as_it_is(build) for build in told["builds"]]
         if action == "StopBuild":
@@ -51,17 +56,20 @@ class CodeBuild:
             os.killpg(self.builds[asked["id"]].pid, signal.SIGTERM)
         return Response(json.dumps(told), reply.status_code, content_type="application/x-amz-json-1.1")
 
-    def start(self, build_id: str, location: str) -> None:
-        bucket, _, folder = location.partition("/")
+    def start(self, build_id: str, asked: dict) -> None:
+        bucket, _, folder = asked["sourceLocationOverride"].partition("/")
         machine = Path(tempfile.mkdtemp(prefix="codebuild-", dir=self.ecr.directory))
         s3 = self.ecr.client("s3")
         for found in s3.list_objects_v2(Bucket=bucket, Prefix=folder)["Contents"]:
             s3.download_file(bucket, found["Key"], str(machine / found["Key"].removeprefix(folder)))
-        spec = yaml.safe_load((machine / "buildspec.yml").read_text())
+        for name in self.tampered:
+            (machine / name).write_bytes(b"something else")
+        spec = yaml.safe_load(asked["buildspecOverride"])
+        variables = {row["name"]: row["value"] for row in asked["environmentVariablesOverride"]}
         assert spec["env"] == {"shell": "bash", "exported-variables": ["IMAGE_URI"]}
         commands = "\n".join(["set -e", *spec["phases"]["build"]["commands"], "printenv IMAGE_URI > image"])
         process = subprocess.Popen(
-            ["bash", "-c", commands], cwd=machine, env=self.env, text=True,
+            ["bash", "-c", commands], cwd=machine, env=self.env | variables, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         self.builds[build_id] = process

@@ -404,15 +404,26 @@ def test_region_from(kit: Kit, source: str):
     kit.program(
         "aws",
         """case "$*" in
-        "configure get region") echo profile-region ;;
+        "configure get region") echo of-profile-1 ;;
         *) echo "called with: $*" >&2 && exit 1 ;;
         esac""",
     )
     set_ones = order[order.index(source) :]
-    kit.env |= {name: f"{name.lower().replace('_', '-')}-region" for name in set_ones if name.startswith("AWS")}
-    options = ["--region", "flag-region"] if source == "flag" else []
+    kit.env |= {name: f"of-{name.lower().replace('_', '-')}-1" for name in set_ones if name.startswith("AWS")}
+    options = ["--region", "of-flag-1"] if source == "flag" else []
     _, err = kit.run(*options, expect=5)
-    assert f"--region {source.lower().replace('_', '-')}-region" in err
+    assert f"--region of-{source.lower().replace('_', '-')}-1" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--region", "us-east-1|s/x/y/"), ("--bucket", "s3://bucket"), ("--codebuild-role", "arn:aws:iam::1:user/x")],
+)
+def test_what_goes_into_policies_is_checked_first(kit: Kit, arguments: tuple[str, str]):
+    """A region, a bucket or a role that is none is wrong usage: nothing is filled into a policy, nobody is asked."""
+    kit.program("aws", "echo called >&2; exit 1")
+    _, err = kit.run(*arguments, expect=2)
+    assert "called" not in err
 
 
 CALLING = "An error occurred ({}) when calling the {} operation: {}"
@@ -461,6 +472,7 @@ def test_reader_with_a_repository(pushing: Kit, ecr: Ecr):
     ecr.may_push = False
     _, err = pushing.run(expect=7)
     assert f"you may not push to {HOST}/{pushing.image}" in err
+    assert f"./build_and_push.sh sagemaker-{pushing.image}" in err  # the names that a Studio role may push to
     assert "Ask your administrator for ecr:InitiateLayerUpload" in err
     assert ecr.pushed(pushing.image) == {}
 
@@ -607,7 +619,7 @@ def test_codebuild_builds_and_pushes(pushing: Kit, ecr: Ecr, codebuild: CodeBuil
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
     (machine,) = ecr.directory.glob("codebuild-*")
     assert {path.name for path in machine.iterdir()} == {
-        *("buildspec.yml", "files.tar.gz", "command", "image"),
+        *("files.tar.gz", "command", "image"),
         *(".dockerignore", "Dockerfile", "build_and_push.sh", "push", "model"),
     }
 
@@ -628,7 +640,8 @@ def test_codebuild_role_may_push_this_image_only(pushing: Kit, ecr: Ecr, codebui
     role = iam.get_role(RoleName=project)["Role"]
     assert details["serviceRole"] == role["Arn"]
     assert role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"] == {
-        "StringEquals": {"aws:SourceAccount": ACCOUNT}
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:codebuild:*:{ACCOUNT}:project/{project}"},
     }
     policies = [
         iam.get_role_policy(RoleName=project, PolicyName=name)
@@ -644,7 +657,12 @@ def test_codebuild_role_may_push_this_image_only(pushing: Kit, ecr: Ecr, codebui
         ],
         "ReadItsFiles": f"arn:aws:s3:::sagemaker-{REGION}-{ACCOUNT}/build_and_push/{pushing.image}/*",
         "FindItsFiles": f"arn:aws:s3:::sagemaker-{REGION}-{ACCOUNT}",
+        "KnowTheBucket": f"arn:aws:s3:::sagemaker-{REGION}-{ACCOUNT}",
     }
+    conditions = {statement["Sid"]: statement.get("Condition", {}) for statement in statements}
+    assert conditions["FindItsFiles"]["StringLike"] == {"s3:prefix": f"build_and_push/{pushing.image}/*"}
+    for sid in ("ReadItsFiles", "FindItsFiles", "KnowTheBucket"):
+        assert conditions[sid]["StringEquals"] == {"aws:ResourceAccount": ACCOUNT}
 
 
 def test_codebuild_failure(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
@@ -656,6 +674,25 @@ def test_codebuild_failure(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
     assert out == ""
     assert ecr.api.describe_repositories()["repositories"] == []
     assert "Contents" not in ecr.client("s3").list_objects_v2(Bucket=f"sagemaker-{REGION}-{ACCOUNT}")
+
+
+def test_codebuild_files_that_were_changed(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
+    """Who may write to the bucket cannot change what is built: its digest came with the call."""
+    codebuild.tampered = ["files.tar.gz"]
+    pushing.run("--codebuild", expect=6)
+    assert "kit" not in ecr.books.repositories
+
+
+def test_codebuild_that_does_not_answer(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
+    """Some polls that fail do not end the build; when none is answered the build is stopped, and that is said."""
+    pushing.program("sleep", "exec /bin/sleep 0.05")
+    pushing.env["AWS_MAX_ATTEMPTS"] = "1"
+    codebuild.unanswered = 3
+    pushing.run("--codebuild")
+    codebuild.unanswered = 99
+    _, err = pushing.run("--codebuild", expect=5)
+    assert "The build was stopped." in err
+    assert len(codebuild.stopped) == 1
 
 
 def test_codebuild_interrupted(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):

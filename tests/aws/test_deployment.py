@@ -122,6 +122,16 @@ def test_a_bad_version_is_rolled_back_and_a_good_one_mends_it(cloud: Cloud) -> N
     assert {"Name": "EndpointConfigName", "Value": cloud.things["endpoint"][NAME]["Config"]} in dimensions
 
 
+def test_the_image_of_an_endpoint_has_a_tag_that_keeps_it(cloud: Cloud) -> None:
+    """No rule that expires untagged images takes it away: the version that serves, and the one that is tried."""
+    up(cloud, train=False)
+    assert cloud.images[f"serving-{NAME}"] == DIGEST
+    cloud.images["latest"], cloud.broken = NEXT, {NEXT}
+    with pytest.raises(Stop, match="was rolled back"):
+        up(cloud, train=False)
+    assert (cloud.images[f"serving-{NAME}"], cloud.images[f"coming-{NAME}"]) == (DIGEST, NEXT)
+
+
 def test_an_endpoint_that_never_came_into_service_is_replaced(cloud: Cloud) -> None:
     cloud.broken = {DIGEST}
     with pytest.raises(Stop, match=rf"The endpoint {NAME} is Failed"):
