@@ -16,7 +16,7 @@ from gunicorn import glogging  # noqa: E402
 
 from serving import settings  # noqa: E402
 from serving.http import arbiter, request_log  # noqa: E402
-from serving.models import artifact  # noqa: E402
+from serving.models import artifact, loading  # noqa: E402
 from serving.monitoring import logs  # noqa: E402
 
 
@@ -53,7 +53,9 @@ logs.configure(chosen.log_level)
 wsgi_app = "wsgi:app"
 worker_class = "serving.http.worker.LoopWorker" if chosen.worker_class == "loop" else "gevent"
 workers = chosen.workers
-shy = artifact.shy_of_fork(artifact.find(chosen)) if chosen.preload == "auto" else None
+directory = artifact.find(chosen)
+compiled = chosen.fast_paths == "on" and loading.needs_no_pickle(directory, chosen.predict_method)
+shy = artifact.shy_of_fork(directory, compiled=compiled) if chosen.preload == "auto" else None
 preload_app = chosen.preload != "off" and shy is None
 umask = 0o077  # the socket is for nginx's workers, which run as the same user
 timeout = chosen.timeout + 2  # a worker whose loop is blocked; the engine answers before that

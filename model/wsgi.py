@@ -5,6 +5,7 @@ Nothing is predicted here: OpenMP's thread pools do not survive a fork. `start`,
 sample row before it takes requests.
 """
 
+import functools
 import logging
 import sys
 from pathlib import Path
@@ -13,7 +14,6 @@ from serving import limits, settings
 from serving.batching.engine import Engine
 from serving.compiler import native
 from serving.errors import ModelNotUsable, ServingError
-from serving.http.app import MEGABYTE, create_app
 from serving.http.gevent_loop import GeventLoop, in_threads
 from serving.http.readiness import Readiness
 from serving.http.routes import Routes
@@ -57,13 +57,18 @@ else:
     engine = load()
     readiness, routes = Readiness([engine]), Routes(engine.submit, None, config.default_accept, config.local_only)
 
-app = create_app(
-    routes,
-    lambda: readiness.not_ready,
-    readiness.metrics_text,
-    config.max_body_mb,
-    config.execution_parameters,
-)
+
+@functools.cache
+def flask_app():
+    """Flask's own import is a fifth of the start, and predictions do not need it."""
+    from serving.http.app import create_app
+
+    parts = routes, lambda: readiness.not_ready, readiness.metrics_text
+    return create_app(*parts, config.max_body_mb, config.execution_parameters)
+
+
+def app(environ, start_response):
+    return flask_app()(environ, start_response)
 
 
 def retire(worker) -> None:
@@ -82,4 +87,4 @@ def start(worker) -> None:
         models.start(runtime_dir, loop, reader, readiness.be_stuck)
     if isinstance(worker, LoopWorker):
         write_log = worker.log.request if worker.cfg.accesslog else None
-        worker.server = Server(loop, routes, app, config.max_body_mb * MEGABYTE, worker.cfg.keepalive, write_log)
+        worker.server = Server(loop, routes, app, config.max_body_mb * 2**20, worker.cfg.keepalive, write_log)

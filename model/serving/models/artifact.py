@@ -32,10 +32,11 @@ def find(settings: Settings) -> Path:
     return PROGRAM_DIR
 
 
-def shy_of_fork(model_dir: Path, program_dir: Path = PROGRAM_DIR) -> str | None:
+def shy_of_fork(model_dir: Path, program_dir: Path = PROGRAM_DIR, compiled: bool = False) -> str | None:
     """The library for which each worker must load the model itself, if the model, predictor.py or the requirements
-    name one. Looked up before anything is loaded: afterwards it is too late."""
-    for path in (program_dir / "predictor.py", program_dir / "requirements.txt", *_artifacts(model_dir)):
+    name one. Looked up before anything is loaded: afterwards it is too late. `compiled`: the pickle is not read."""
+    files = () if compiled else (program_dir / "requirements.txt", *_artifacts(model_dir))
+    for path in (program_dir / "predictor.py", model_dir / "predictor.py", *files):
         pattern = WHERE_NAMED.get(path.suffix)
         if pattern and (match := _mentions(path, pattern % SHY_OF_FORK)):
             return match.decode().lower()

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from ..compiler import artifact
+from ..compiler.artifact import Compiled
 from ..compiler.facade import Estimator, Facade
 from ..errors import ModelNotUsable
 from ..settings import PROGRAM_DIR
@@ -53,7 +54,7 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
     predictor = _import_predictor(model_dir, program_dir, own)
     loader = getattr(predictor, "load_model", None)
     source = model_dir if loader else _pickle_in(model_dir)
-    use = Use(frozenset({method}), method) if method else use_of(predictor)
+    use = Use(frozenset({method}), method) if method else use_of(getattr(predictor, "__file__", None))
     found = artifact.find(source) if compiled and not loader else None
     told = model_dir / sample.SAMPLE_FILE
 
@@ -66,7 +67,7 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
 
     if found is not None:
         program, expected = found
-        suffices = use.attributes is not None and use.attributes <= program.program.methods.keys()
+        suffices = _suffices(program, use)
         # what the program cannot do is loaded now, before the fork, so that the workers share it
         model: Any = Facade(program, Estimator(read, program.name, None if suffices else read()))
         expected = sample.load_sample(told) if told.is_file() else expected
@@ -77,6 +78,21 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
     function = _calling(model, method) if method else predictor.transformation
     context = not method and takes_context(function)
     return LoadedModel(model, function, expected, source, context, seconds, own, use.method)
+
+
+def needs_no_pickle(model_dir: Path, method: str = "", program_dir: Path = PROGRAM_DIR) -> bool:
+    """Whether a compiled model answers all that transformation asks of it. Nothing is imported to tell."""
+    predictor = next((d / "predictor.py" for d in (model_dir, program_dir) if (d / "predictor.py").is_file()), None)
+    use = use_of(predictor)
+    try:
+        found = None if use.loads else artifact.find(_pickle_in(model_dir))
+    except ModelNotUsable:
+        return False
+    return found is not None and _suffices(found[0], Use(frozenset({method})) if method else use)
+
+
+def _suffices(program: Compiled, use: Use) -> bool:
+    return use.attributes is not None and use.attributes <= program.program.methods.keys()
 
 
 def _unpickle(path: Path, predictor: ModuleType, share: bool) -> Any:

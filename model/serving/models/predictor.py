@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -75,14 +75,21 @@ class Use:
     """Those it asks the model for; None where that cannot be told."""
     method: str = ""
     """Set where it does nothing but `return model.METHOD(rows)`."""
+    loads: bool = False
+    """predictor.py has a load_model of its own."""
 
 
-def use_of(predictor: ModuleType) -> Use:
-    """Nothing is known where the source is not there, or where the function is not what stands in the file."""
+def use_of(predictor: str | Path | None) -> Use:
+    """Told from the file. Nothing is known where it is not there, or where the function is not what stands in it."""
     try:
-        tree = ast.parse(Path(str(predictor.__file__)).read_bytes())
+        tree = ast.parse(Path(predictor or "").read_bytes())
     except (OSError, ValueError, SyntaxError, RecursionError):
         return Use(None)
+    use = _use(tree)
+    return replace(use, loads=any(_binds(node, "load_model") for node in ast.walk(tree)))
+
+
+def _use(tree: ast.Module) -> Use:
     found = [node for node in ast.walk(tree) if _binds(node, "transformation")]
     if len(found) != 1 or not isinstance(found[0], ast.FunctionDef) or found[0] not in tree.body:
         return Use(None)
