@@ -83,7 +83,7 @@ def test_a_directory_is_called_what_it_is(tmp_path: Path, inside: str, said: str
     [
         (
             ModuleNotFoundError("No module named 'pandas.core.indexes.numeric'", name="pandas.core.indexes.numeric"),
-            "made with pandas 1: put pandas<2 into",
+            "made with pandas 1: put pandas==1.5.3 into",
         ),
         (ModuleNotFoundError("No module named 'numpy._core.x'", name="numpy._core.x"), "made with NumPy 2"),
         (ModuleNotFoundError("No module named 'imblearn'", name="imblearn"), "Add imbalanced-learn to"),

@@ -27,8 +27,6 @@ PACKAGES = {
 }  # fmt: skip
 """Packages whose name on PyPI is not the name that one imports."""
 
-METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform")
-
 CUT_OFF = "^EOF: |pickle data was truncated|exhausted before end of frame|mmap length is greater than file size"
 """How pickle and joblib say, when it is not an EOFError, that a file ends too early."""
 
@@ -53,12 +51,6 @@ def of_wrong_parameters(function: Callable[..., object]) -> str:
         f"transformation{inspect.signature(function)} in predictor.py is called as transformation(model, rows), "
         "or as transformation(model, rows, context) if it has a third parameter."
     )
-
-
-def of_missing_method(model: object, method: str) -> str:
-    methods = [n for n in METHODS if callable(getattr(model, n, None))]
-    found = f"It has {', '.join(methods)}." if methods else "It has none of the usual ones."
-    return f"MODEL_SERVER_PREDICT_METHOD={method}: the model, a {type(model).__name__}, has no such method. {found}"
 
 
 def of_predictor(exc: Exception) -> str:
@@ -133,12 +125,13 @@ def of_unfitted(model: object) -> str:
 
 def of_warm_up(exc: Exception, model: object, expected: Signature) -> str:
     """The model loaded, and a prediction on a sample row failed. Without the user's own sample the row was made up."""
+    stale = " The row is one of model.sample.json: if that is of another model, write it again with save_sample."
     if isinstance(exc, ServingError):
-        return exc.message
+        return exc.message + stale * bool(expected.sample)
     if type(exc).__name__ == "NotFittedError" and type(model).__module__.startswith("sklearn."):
         return of_unfitted(model)
     remedy = (
-        ""
+        stale
         if expected.sample
         else f" The row was made up of {expected.describe()}: if transformation takes others, save a sample of them"
         " beside the model (README: save_sample)."
@@ -166,7 +159,7 @@ def _of_missing_module(name: str, path: Path) -> str:
 
 MADE_BY = (
     ("numpy._core", "The model was made with NumPy 2: put numpy>=2 into model/requirements.txt."),
-    ("pandas.core.indexes.numeric", "The model was made with pandas 1: put pandas<2 into model/requirements.txt."),
+    ("pandas.core.indexes.numeric", "The model was made with pandas 1: put pandas==1.5.3 into model/requirements.txt."),
     (
         "sklearn.externals",
         "The model was made with scikit-learn 0.22 or older, which needs an old Python: train it again.",

@@ -6,43 +6,39 @@ is not installed cannot be here. What is not known for certain is "any" and "unk
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..rows.signature import Column, Signature
+from . import libraries
+from .libraries import Found
 from .sample import load_sample
-from .sklearn_columns import ABSORBS, REFUSES, Trait, _get, _is_text_vectorizer, _traits, _unwrapped
-
-
-@dataclass(frozen=True)
-class Found:
-    traits: list[Trait]
-    names: list[str] | None = None
-    texts: bool = False
+from .sklearn_columns import REFUSES, Trait, _get, _is_text_vectorizer, _traits, _unwrapped
 
 
 def signature_of(model: Any, sample: Path | None = None) -> Signature:
     """The signature of a model. The file `sample` (what save_sample wrote) decides over what the model says."""
     if sample is not None:
         return load_sample(sample)
-    found = inspect(model)
+    found = inspect(model) or inspect_parts(model)
     if found is None:
         return Signature()
-    if found.texts:
+    if found.form == "texts":
         return Signature("texts", (Column(kind="text"),))
+    if found.form == "objects":
+        return Signature("objects")
     names: list[Any] = [None] * len(found.traits) if found.names is None else list(found.names)
     columns = tuple(
         Column(
-            name, trait.kind, trait.categories, used=trait.used, missing=trait.missing != REFUSES, closed=trait.closed
+            name, trait.kind, trait.categories, used=trait.used, missing=trait.missing != REFUSES, closed=trait.closed,
+            none=trait.none,
         )
         for name, trait in zip(names, found.traits, strict=True)
-    )
-    return Signature("frame" if found.names else "array", columns)
+    )  # fmt: skip
+    return Signature("frame" if found.names else "array", columns, lacking=found.lacking)
 
 
 def inspect(model: Any) -> Found | None:
@@ -57,77 +53,58 @@ def inspect(model: Any) -> Found | None:
     return None
 
 
+def inspect_parts(model: Any) -> Found | None:
+    """What the parts of a dict or a tuple, or the attributes of somebody's own class, say of the rows.
+
+    Only parts that were fitted on named columns tell, if they agree, and text vectorizers if there are no others: what
+    is between the parts is not known.
+    """
+    if isinstance(model, dict | list | tuple):
+        parts = list(model.values() if isinstance(model, dict) else model)
+    elif type(model).__module__.partition(".")[0] not in LIBRARIES and hasattr(model, "__dict__"):
+        parts = list(vars(model).values())
+    else:
+        return None
+    found = [said for part in parts if not isinstance(part, type) and (said := inspect(part)) is not None]
+    named = [said for said in found if said.names]
+    if named:
+        same = all(said.names == named[0].names for said in named)
+        return min(named, key=lambda said: sum(trait.kind == "any" for trait in said.traits)) if same else None
+    return next((said for said in found if said.form == "texts"), None)
+
+
+LIBRARIES = frozenset(("builtins", "sklearn", "numpy", "pandas", "scipy", "xgboost", "lightgbm", "catboost"))
+"""Their classes say all they know by themselves."""
+
+
 def _texts(model: Any) -> Found | None:
-    """A text vectorizer as the first step: one string per row."""
-    first = model
-    while (first := _unwrapped(first)) is not None and hasattr(first, "steps"):
-        first = first.steps[0][1]
-    return Found([Trait("text")], texts=True) if _is_text_vectorizer(first) else None
+    """A text vectorizer as the first step, alone or beside others: one string per row."""
+    return Found([Trait("text")], form="texts") if _takes_texts(model) else None
 
 
-def _lightgbm(model: Any) -> Found | None:
-    """Its categories belong to the categorical columns in order; feature_infos tells which those are."""
-    model = getattr(model, "booster_", model)
-    if not (hasattr(model, "feature_name") and hasattr(model, "pandas_categorical")):
-        return None
-    names, categories = list(model.feature_name()), model.pandas_categorical or []
-    traits = [Trait("number", missing=ABSORBS)] * len(names)
-    infos = re.search(r"^feature_infos=(.*)$", model.model_to_string(num_iteration=1), re.MULTILINE)
-    categorical = [i for i, info in enumerate(infos.group(1).split()) if info[0] not in "[n"] if infos else []
-    if len(categorical) == len(categories):
-        for position, known in zip(categorical, categories, strict=True):
-            traits[position] = Trait("category", tuple(known), ABSORBS)
-    elif categories:
-        traits = [Trait(missing=ABSORBS)] * len(names)
-    invented = all(name == f"Column_{i}" for i, name in enumerate(names))
-    return Found(traits, None if invented else names)
+def _takes_texts(estimator: Any) -> bool:
+    estimator = _unwrapped(estimator)
+    for _, step in getattr(estimator, "steps", ()):
+        if not _is_function_of_texts(step):
+            return _takes_texts(step)
+    if hasattr(estimator, "transformer_list"):
+        return any(_takes_texts(step) for _, step in estimator.transformer_list)
+    return _is_text_vectorizer(estimator)
 
 
-def _xgboost(model: Any) -> Found | None:
-    booster = model.get_booster() if hasattr(model, "get_booster") else model
-    if not (hasattr(booster, "feature_types") and hasattr(booster, "num_features")):
-        return None
-    names, types = booster.feature_names, booster.feature_types
-    categories = _xgboost_categories(booster) if types and "c" in types else {}
-    traits = []
-    for position in range(booster.num_features()):
-        if types and types[position] == "c":
-            known = categories.get(names[position] if names else position)
-            traits.append(Trait("category" if known else "any", known, ABSORBS))
-        else:
-            traits.append(Trait("number", missing=ABSORBS))
-    return Found(traits, list(names) if names else None)
+def _is_function_of_texts(step: Any) -> bool:
+    """A function as a step notes how many columns it was fitted on, if what it was given had columns."""
+    return type(step).__name__ == "FunctionTransformer" and _get(step, "n_features_in_") is None
 
 
-def _xgboost_categories(booster: Any) -> dict[Any, tuple[Any, ...]]:
-    """Kept by the booster since xgboost 3.1; needs pyarrow."""
-    try:
-        exported = booster.get_categories(export_to_arrow=True).to_arrow()
-        return {name: tuple(values.to_pylist()) for name, values in exported if values is not None}
-    except Exception:  # noqa: BLE001  an older xgboost, or no pyarrow: the categories stay unknown
-        return {}
-
-
-def _statsmodels(model: Any) -> Found | None:
-    """A results object: fitted on an array, on a DataFrame, or with a formula on the columns that it mentions."""
-    data = getattr(getattr(model, "model", None), "data", None)
-    if data is None or not hasattr(model, "params"):
-        return None
-    formula, frame = getattr(model.model, "formula", None), getattr(data, "frame", None)
-    if formula is not None:
-        if frame is None:
-            return None
-        words = set(re.findall(r"[^\W\d]\w*", formula.split("~")[-1]))
-        names = [str(name) for name in frame.columns if name in words]
-        return Found([_of_dtype(frame[name]) for name in names], names)
-    names = list(model.model.exog_names)
-    return Found([Trait("number")] * len(names), names if hasattr(data.orig_exog, "columns") else None)
-
-
-def _of_dtype(series: Any) -> Trait:
-    if series.dtype.kind in "fiu":
-        return Trait("number")
-    return Trait("text") if all(isinstance(v, str) for v in series.dropna()) else Trait()
+def _objects(model: Any) -> Found | None:
+    """A vectorizer of dicts as the first step: objects as they are."""
+    first = _unwrapped(model)
+    while hasattr(first, "steps"):
+        first = _unwrapped(first.steps[0][1])
+    name = type(first).__name__
+    objects = name == "DictVectorizer" or (name == "FeatureHasher" and first.input_type == "dict")
+    return Found([], form="objects") if objects else None
 
 
 def _scikit_learn(model: Any) -> Found | None:
@@ -140,7 +117,7 @@ def _scikit_learn(model: Any) -> Found | None:
     return Found(traits, [str(name) for name in names] if names is not None else None)
 
 
-RECOGNISERS: tuple[Callable[[Any], Found | None], ...] = (_texts, _lightgbm, _xgboost, _statsmodels, _scikit_learn)
-
-
-# ---- scikit-learn: what happens to each column -----------------------------------------------------------------------
+RECOGNISERS: tuple[Callable[[Any], Found | None], ...] = (
+    *(_texts, _objects, libraries.lightgbm, libraries.xgboost, libraries.catboost, libraries.statsmodels),
+    _scikit_learn,
+)

@@ -10,11 +10,11 @@ from typing import Any
 
 from ..compiler import facade
 from ..compiler.artifact import Compiled
-from ..errors import ModelNotUsable
+from ..errors import BadRequest, ModelNotUsable
 from ..rows import made_up, predictions
 from ..rows.decoded import dressed
 from ..rows.signature import Signature
-from . import diagnosis
+from . import diagnosis, methods
 from .context import Context
 from .own_modules import OwnModules
 
@@ -90,11 +90,17 @@ class LoadedModel:
     def warm_up(self) -> None:
         """Predicts three sample rows; of two, (mean, std) would be one each. Raises ModelNotUsable when that fails, or
         when no plausible row is known and the model is plainly not fitted."""
-        rows = self.sample_rows(WARM_UP_ROWS)
+        try:
+            rows = self.sample_rows(WARM_UP_ROWS)
+        except BadRequest as exc:
+            raise ModelNotUsable(diagnosis.of_warm_up(exc, self.model, self.signature)) from exc
         if rows is None:
+            if self.method and self.signature.lacking:
+                raise ModelNotUsable(self.signature.lacking)
             if not facade.is_facade(self.model) and _is_unfitted(self.model):
                 raise ModelNotUsable(diagnosis.of_unfitted(self.model))
-            log.info("no warm-up prediction: the model does not tell which rows it expects")
+            remedy = self.signature.lacking or "save_sample would tell: see README"
+            log.info("no warm-up prediction: the model does not tell which rows it expects (%s)", remedy)
             return
         try:
             result = self.predict(rows)
@@ -118,7 +124,7 @@ def _is_unfitted(model: Any) -> bool:
 
     try:
         parts = [part for part in (model, *model.get_params().values()) if isinstance(part, BaseEstimator)]
-        if not parts or not any(hasattr(model, method) for method in diagnosis.METHODS):
+        if not parts or not any(hasattr(model, method) for method in methods.METHODS):
             return False
         if any(not type(part).__module__.startswith("sklearn.") or _has_learned(part) for part in parts):
             return False

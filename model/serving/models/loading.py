@@ -19,7 +19,7 @@ from ..compiler.artifact import Compiled
 from ..compiler.facade import Estimator, Facade
 from ..errors import ModelNotUsable
 from ..settings import PROGRAM_DIR
-from . import diagnosis, file_kinds, inspection, sample
+from . import diagnosis, file_kinds, inspection, methods, sample
 from .artifact import _pickle_in
 from .loaded import LoadedModel
 from .own_modules import OwnModules
@@ -73,6 +73,8 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
         expected = sample.load_sample(told) if told.is_file() else expected
     else:
         model = read()
+        if use.method and not method and not callable(getattr(model, use.method, None)):
+            raise ModelNotUsable(methods.of_no_method(model, use.method))
         expected = inspection.signature_of(model, told if told.is_file() else None)
     seconds = time.monotonic() - began
     function = _calling(model, method) if method else predictor.transformation

@@ -14,13 +14,13 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import ModelNotUsable
-from . import diagnosis
+from . import diagnosis, methods
 from .own_modules import OwnModules
 
 
 def _calling(model: Any, method: str) -> Callable[[Any, Any], Any]:
     if not callable(getattr(model, method, None)):
-        raise ModelNotUsable(diagnosis.of_missing_method(model, method))
+        raise ModelNotUsable(methods.of_missing_method(model, method))
     return lambda model, rows: getattr(model, method)(rows)
 
 

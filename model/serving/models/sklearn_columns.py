@@ -22,6 +22,8 @@ class Trait:
     used: bool = True
     closed: bool = False
     """A value outside the categories is an error (handle_unknown="error")."""
+    none: bool = False
+    """A missing value is looked for as None, not as NaN."""
 
 
 def _traits(estimator: Any, count: int) -> list[Trait]:
@@ -51,7 +53,8 @@ def _pipeline(pipeline: Any, count: int) -> list[Trait]:
 def _then(before: Trait, after: Trait) -> Trait:
     known = before if before.kind != "any" else after
     missing = after.missing if before.missing == PASSES else before.missing
-    return replace(known, missing=missing, used=before.used and after.used)
+    none = before.none or (before.missing == PASSES and after.none)
+    return replace(known, missing=missing, used=before.used and after.used, none=none)
 
 
 def _column_transformer(transformer: Any, count: int) -> list[Trait]:
@@ -73,7 +76,8 @@ def _column_transformer(transformer: Any, count: int) -> list[Trait]:
 def _both(one: Trait, other: Trait) -> Trait:
     """A column that two transformers read: the more telling of the two, the stricter of the two."""
     known = one if one.categories is not None or other.kind == "any" else other
-    return replace(known, missing=REFUSES if REFUSES in (one.missing, other.missing) else one.missing)
+    missing = REFUSES if REFUSES in (one.missing, other.missing) else one.missing
+    return replace(known, missing=missing, none=one.none or other.none)
 
 
 def _union(union: Any, count: int) -> list[Trait]:
@@ -107,6 +111,17 @@ def _encoder(encoder: Any, count: int) -> list[Trait]:
     return traits
 
 
+def _category_encoders(encoder: Any, count: int) -> list[Trait]:
+    """Of the library of that name: it encodes the columns in `cols`, and notes which values it has seen."""
+    names = [str(name) for name in encoder.feature_names_in_]
+    seen = getattr(getattr(encoder, "ordinal_encoder", encoder), "mapping", None) or ()
+    values = {str(entry["col"]): np.asarray(entry["mapping"].index, dtype=object) for entry in seen}
+    traits = [Trait(missing=PASSES)] * count
+    for name in map(str, encoder.cols or ()):
+        traits[names.index(name)] = Trait(_of_categories(values[name]) if name in values else "any", missing=ABSORBS)
+    return traits
+
+
 def _of_categories(categories: np.ndarray) -> str:
     present = [c for c in categories.tolist() if c is not None and c == c]
     if present and all(isinstance(c, str) for c in present):
@@ -114,6 +129,8 @@ def _of_categories(categories: np.ndarray) -> str:
     if present and all(isinstance(c, bool) for c in present):
         return "boolean"
     if categories.dtype.kind in "iu":
+        return "integer"
+    if present and categories.dtype == object and all(type(c) is int for c in present):
         return "integer"
     return "number" if present and all(isinstance(c, int | float) for c in present) else "any"
 
@@ -128,6 +145,7 @@ COMPOSITES: dict[str, Callable[[Any, int], list[Trait]]] = {
     "transformer_list": _union,
     "is_categorical_": _histogram_boosting,
     "categories_": _encoder,
+    "use_default_cols": _category_encoders,
 }
 """The attribute that tells what an estimator is → the function that reads it."""
 
@@ -138,15 +156,20 @@ def _leaf(estimator: Any, count: int) -> list[Trait]:
         return [Trait(missing=PASSES)] * count
     if not type(estimator).__module__.startswith("sklearn.") or type(estimator).__name__ == "FunctionTransformer":
         return [Trait(missing=ABSORBS if _is_boosting(estimator) else UNKNOWN)] * count
+    if _wraps(estimator):
+        return [Trait()] * count
     tags = estimator.__sklearn_tags__().input_tags if hasattr(estimator, "__sklearn_tags__") else None
     allows_nan = tags.allow_nan if tags else estimator._get_tags()["allow_nan"]  # scikit-learn before 1.6
+    if type(estimator).__module__ == "sklearn.dummy":
+        return [Trait(missing=ABSORBS)] * count
     name = type(estimator).__name__
     if not allows_nan:
         missing = REFUSES
     else:
         missing = ABSORBS if hasattr(estimator, "predict") or "Imputer" in name or "Indicator" in name else PASSES
     fitted_on_objects = "Imputer" in name and getattr(estimator, "_fit_dtype", np.dtype(float)).kind not in "fiu"
-    return [Trait("any" if fitted_on_objects else "number", missing=missing)] * count
+    none = "Imputer" in name and getattr(estimator, "missing_values", np.nan) is None
+    return [Trait("any" if fitted_on_objects else "number", missing=missing, none=none)] * count
 
 
 def _is_boosting(estimator: Any) -> bool:
@@ -156,6 +179,8 @@ def _is_boosting(estimator: Any) -> bool:
 def _is_identity(estimator: Any) -> bool:
     if type(estimator).__name__ == "FunctionTransformer":
         return getattr(estimator, "func", 0) is None
+    if hasattr(estimator, "fit_resample"):  # imbalanced-learn's samplers work in fit alone
+        return True
     return estimator is None or (isinstance(estimator, str) and estimator == "passthrough")
 
 
@@ -172,30 +197,43 @@ def _is_text_vectorizer(estimator: Any) -> bool:
 
 
 def _unwrapped(estimator: Any) -> Any:
-    """The estimator inside a search, a vote, a calibration: the first to see the rows."""
-    while estimator is not None and (inner := WRAPPERS.get(type(estimator).__name__)) is not None:
-        found = _get(estimator, inner)
-        if isinstance(found, list):
-            found = found[0]
-        if inner == "calibrated_classifiers_":
-            found = found.estimator
-        if found is None:
-            return estimator
-        estimator = found
+    """The estimator inside a search, a vote, a calibration: the first to see the rows, as they come."""
+    while _wraps(estimator) and (inner := _inner(estimator)) is not None:
+        estimator = inner
     return estimator
 
 
-WRAPPERS = {
-    **dict.fromkeys(("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV"), "best_estimator_"),
-    **dict.fromkeys(("HalvingRandomSearchCV",), "best_estimator_"),
-    **dict.fromkeys(("VotingClassifier", "VotingRegressor", "StackingClassifier", "StackingRegressor"), "estimators_"),
-    **dict.fromkeys(("OneVsRestClassifier", "MultiOutputClassifier", "MultiOutputRegressor"), "estimators_"),
-    **dict.fromkeys(("FixedThresholdClassifier", "TunedThresholdClassifierCV"), "estimator_"),
-    "TransformedTargetRegressor": "regressor_",
-    "CalibratedClassifierCV": "calibrated_classifiers_",
-    "FrozenEstimator": "estimator",
-}
-"""Class → the attribute that holds the fitted estimator, or a list of such."""
+def _wraps(estimator: Any) -> bool:
+    """Whether it is scikit-learn's, and was given an estimator to fit: it takes what that takes."""
+    if not type(estimator).__module__.startswith("sklearn.") or not hasattr(estimator, "get_params"):
+        return False
+    given = [estimator.get_params(deep=False).get(name) for name in GIVEN]
+    return any(hasattr(one, "fit") or (isinstance(one, list) and one != []) for one in given) and not any(
+        hasattr(estimator, attribute) for attribute in COMPOSITES
+    )
+
+
+def _inner(estimator: Any) -> Any:
+    """What it has fitted; None if that sees other columns than came in."""
+    for attribute in FITTED:
+        found = _get(estimator, attribute)
+        found = found[0] if isinstance(found, list | tuple | np.ndarray) and len(found) else found
+        found = _get(found, "estimator") if attribute == "calibrated_classifiers_" else found
+        if found is None or not (hasattr(found, "predict") or hasattr(found, "transform")):
+            continue
+        features = _get(estimator, "estimators_features_")  # of a bag: each may have its own
+        count = _get(estimator, "n_features_in_")
+        if features is not None and not np.array_equal(features[0], np.arange(len(features[0]))):
+            return None
+        return found if count in (None, _get(found, "n_features_in_") or count) else None
+    return None
+
+
+GIVEN = ("estimator", "base_estimator", "estimators", "regressor", "classifier")
+"""The parameters by which a class of scikit-learn is given estimators to fit."""
+
+FITTED = ("best_estimator_", "estimators_", "estimator_", "calibrated_classifiers_", "regressor_", "estimator")
+"""Where it keeps them once they are fitted."""
 
 
 def _get(thing: Any, attribute: str) -> Any:

@@ -17,7 +17,7 @@ def explain(rows: Any, signature: Signature, error: BaseException) -> BadRequest
     To be asked after transformation raised, so that a user's own fillna() is not pre-empted and good rows cost
     nothing.
     """
-    if not isinstance(error, ValueError | TypeError | KeyError) or signature.columns is None:
+    if not isinstance(error, Exception) or isinstance(error, ArithmeticError) or signature.columns is None:
         return None
     return _blame(rows, signature, str(error))
 
