@@ -40,6 +40,15 @@ model: .venv ## train the committed example model again
 lock: ## pin every package of the requirements files, with hashes; run it after a change of requirements.txt
 	@./local-test/lock.sh
 
+pin: ## pin the base image of the Dockerfile by its digest; run it again to take a newer one
+	@./local-test/pin.sh
+
+upgrade: ## replace the machinery by that of a newer kit: make upgrade FROM=directory-or-url
+	@./local-test/upgrade.sh "$(FROM)" $(ARGS)
+
+release: ## note the hashes of this version's files, by which a later version knows what was changed
+	@python3 -P local-test/upgrade.py . --release
+
 lock-tests: ## pin what the kit's own tests and linters need
 	@./local-test/lock.sh --tests
 
@@ -62,4 +71,4 @@ bench: ## load all servers with all models, in 22 minutes; run it once with ARGS
 .venv-test:
 	@./local-test/environment-for.sh .venv-test --model tests/requirements.lock
 
-.PHONY: help serve predict test fuzz check image model lock lock-tests bench-quick bench .venv .venv-check .venv-quick .venv-test
+.PHONY: help serve predict test quick fuzz check image model lock pin upgrade release lock-tests bench-quick bench .venv .venv-check .venv-quick .venv-test

@@ -48,6 +48,8 @@ scratch="" changed=no leave_login=yes
 # shellcheck source=push/attended.sh
 . "$ROOT/push/attended.sh"
 ATTENDED_SAYS_AFTER=5 ATTENDED_SAYS_EVERY=10 # the builder's and the push's own words are shown too
+# shellcheck source=push/building.sh
+. "$ROOT/push/building.sh"
 # shellcheck source=push/checks.sh
 . "$ROOT/push/checks.sh"
 # shellcheck source=push/remedies.sh
@@ -199,7 +201,8 @@ build_image() {
   # The one network that Docker has in SageMaker Studio.
   if grep -qs '"AppType"' /opt/ml/metadata/resource-metadata.json; then options+=(--network sagemaker); fi
   say "Building $image_name for $platform"
-  command+=("${options[@]}" ${build_options[@]+"${build_options[@]}"} "$ROOT")
+  set_build_arguments "$builder" "$ROOT" "$scratch"
+  command+=("${options[@]}" ${build_arguments[@]+"${build_arguments[@]}"} ${build_options[@]+"${build_options[@]}"} "$ROOT")
   show "${command[@]}"
   [ "$dry_run" = yes ] || attend "" "building" "${command[@]}" >&2 || build_failed
   state="Built, but nothing was pushed."

@@ -1,5 +1,5 @@
 # Docker: whether an engine answers and why not, the image of this directory. Sourced by lib.sh.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # build_arguments is set by push/building.sh
 
 # True when an engine answers; else ENGINE_SAYS is the reason and ENGINE_REMEDY what to do.
 engine_answers() {
@@ -54,7 +54,9 @@ build_image() {
   docker image inspect "$IMAGE" >/dev/null 2>&1 || first=" (the first time its packages are downloaded, which takes minutes)"
   say "building the image $IMAGE$first"
   remember_layers
-  if ! attend "$BUILD_LOG" "building" docker build --force-rm --tag "$IMAGE" "$KIT"; then
+  make_scratch
+  set_build_arguments "$(builder_of docker)" "$KIT" "$SCRATCH"
+  if ! attend "$BUILD_LOG" "building" docker build --force-rm --tag "$IMAGE" ${build_arguments[@]+"${build_arguments[@]}"} "$KIT"; then
     tail -n 8 "$BUILD_LOG" >&2
     return 1
   fi

@@ -12,6 +12,8 @@ CONTAINER="" # the one that goes with the script
 
 # shellcheck source=push/attended.sh
 . "$KIT/push/attended.sh"
+# shellcheck source=push/building.sh
+. "$KIT/push/building.sh"
 # shellcheck source=local-test/environment.sh
 . "$HERE/environment.sh"
 # shellcheck source=local-test/engine.sh

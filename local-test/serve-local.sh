@@ -63,8 +63,11 @@ serve_docker() {
   while IFS= read -r name; do
     variables+=(--env "$name")
   done < <(env | sed -n 's/^\(MODEL_SERVER_[A-Z_]*\)=.*/\1/p; s/^\(SAGEMAKER_[A-Z_]*\)=.*/\1/p' | grep -v -e _BIND_TO_PORT -e _BASE_DIR)
-  # Mounted read-only, as SageMaker does it.
+  # test-dir is mounted read-only, as SageMaker does it. The container may do only what a server that starts as root and
+  # whose workers run as another user must.
   exec docker run --rm --name "$CONTAINER" --publish "127.0.0.1:$PORT:8080" --volume "$TEST_DIR:/opt/ml:ro" \
+    --security-opt no-new-privileges --cap-drop ALL --cap-add CHOWN --cap-add SETUID --cap-add SETGID --cap-add KILL \
+    --cap-add DAC_OVERRIDE \
     ${variables[@]+"${variables[@]}"} "$IMAGE" serve
 }
 

@@ -32,7 +32,8 @@ train_docker() {
   local user=(--user "$(id -u):$(id -g)")
   case "$(docker info --format '{{.SecurityOptions}}')" in *rootless*) user=() ;; esac
   CONTAINER="$LOCAL_IMAGE-$$"
-  attend "" "training" docker run --rm --name "$CONTAINER" ${user[@]+"${user[@]}"} --volume "$TEST_DIR:/opt/ml" "$IMAGE" train
+  attend "" "training" docker run --rm --name "$CONTAINER" --security-opt no-new-privileges --cap-drop ALL \
+    ${user[@]+"${user[@]}"} --volume "$TEST_DIR:/opt/ml" "$IMAGE" train
   CONTAINER=""
 }
 

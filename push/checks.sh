@@ -50,14 +50,7 @@ find_engine() {
     "Install one, or let AWS build: ./build_and_push.sh $image_name --codebuild"
   engine="$candidate"
   "$engine" info >/dev/null 2>"$scratch/engine-error" || engine_failed
-  case "$("$engine" --version)" in # `docker` may be podman in disguise
-    *podman*) builder=podman ;;
-    *Docker*)
-      builder=legacy
-      if [ "${DOCKER_BUILDKIT:-1}" != 0 ] && "$engine" buildx version >/dev/null 2>&1; then builder=buildkit; fi
-      ;;
-    *) builder=finch ;;
-  esac
+  builder="$(builder_of "$engine")"
 }
 
 check_disk() {

@@ -105,7 +105,7 @@ def test_commands_and_files_are_there(page: Path) -> None:
     for word in re.findall(r"\bmake ([a-z-]+)", shell):
         assert re.search(rf"^{word}:", text("Makefile"), re.MULTILINE), f"make {word}"
     folders = "|".join(path.name for path in KIT.iterdir() if path.is_dir() and not path.name.startswith("."))
-    made = ("model/model.sample.json", "local-test/test-dir/models")
+    made = ("model/model.sample.json", "model/pyproject.toml", "model/uv.lock", "local-test/test-dir/models")
     for path in re.findall(rf"(?<![\w/.-])((?:{folders})/[\w./*-]*[\w/*])", shell):
         assert path.startswith(made) or any(KIT.glob(path)), path
 

@@ -12,3 +12,5 @@ The way of a request, from the top floor down:
     monitoring   health, counters, /metrics and CloudWatch
 Folders import downwards only; tests/test_map.py holds that.
 """
+
+__version__ = "2.0.0"

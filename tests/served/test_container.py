@@ -7,11 +7,12 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from running import KIT, PAYLOAD, Container, make_program, wait_until
+from running import KIT, PAYLOAD, REPOSITORY, Container, make_program, wait_until
 
 Run = Callable[..., Container]
 PROGRAMS = ("nginx: worker", "gunicorn", "serving serve")
@@ -161,10 +162,25 @@ def test_the_image_is_what_sagemaker_takes(image: str) -> None:
     config = json.loads(docker("image", "inspect", image).stdout)[0]
     assert config["Config"]["Entrypoint"] == ["python3", "-m", "serving"]
     served = ("accept-bind-to-port", "multi-models")
-    assert config["Config"]["Labels"] == {f"com.amazonaws.sagemaker.capabilities.{name}": "true" for name in served}
+    labels = config["Config"]["Labels"]
+    ours = {name: value for name, value in labels.items() if not name.startswith("org.opencontainers.image.")}
+    assert ours == {f"com.amazonaws.sagemaker.capabilities.{name}": "true" for name in served}
+    assert labels["org.opencontainers.image.version"] == (REPOSITORY / "VERSION").read_text().strip()
     assert config["Config"]["User"] in ("", "root", "0")
     listed = docker("run", "--rm", "--entrypoint", "sh", image, "-c", "ls /opt/ml 2>/dev/null; which gcc cc make; true")
     assert listed.stdout == ""
+
+
+def test_nothing_in_the_image_installs_or_gives_rights(image: str) -> None:
+    """No pip, no ensurepip, no uv, no setuid bit; the packages of the lock are listed in an SBOM."""
+    script = (
+        "which pip pip3 uv; for name in pip ensurepip; do python3 -c import\\ $name 2>/dev/null && echo $name; done; "
+        "find / -xdev -type f -perm /6000; cat /usr/local/sbom.json"
+    )
+    sbom = json.loads(docker("run", "--rm", "--entrypoint", "sh", image, "-c", script).stdout)
+    versions = {component["name"]: component["version"] for component in sbom["components"]}
+    assert (sbom["bomFormat"], versions["scikit-learn"]) == ("CycloneDX", metadata.version("scikit-learn"))
+    assert {"flask", "gunicorn", "gevent", "numpy", "orjson"} <= versions.keys()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from collections.abc import Iterator  # noqa: E402
 from contextlib import contextmanager, suppress  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from .. import limits, settings  # noqa: E402
+from .. import __version__, limits, settings  # noqa: E402
 from ..errors import SettingError  # noqa: E402
 from ..monitoring import exposition, health  # noqa: E402
 from ..monitoring.clocks import AwakeClock  # noqa: E402
@@ -80,7 +80,7 @@ def announcement(config: Settings) -> str:
     count, source = limits.cpus()
     body = "body of any size" if config.max_body_mb == settings.ANY_SIZE_MB else f"body up to {config.max_body_mb} MB"
     return (
-        f"{_counted(config.workers, 'worker')} x {_counted(config.threads, 'thread')} "
+        f"version {__version__}, {_counted(config.workers, 'worker')} x {_counted(config.threads, 'thread')} "
         f"({_counted(count, 'CPU')} by the {source}), timeout {config.timeout} s, {body}, "
         f"port {config.port}, "
         + (f"runs as {config.user}" if config.user else f"uid {os.geteuid()}")
