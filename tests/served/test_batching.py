@@ -119,7 +119,7 @@ def test_another_method_of_the_model_can_be_chosen(serve: Serve) -> None:
 def test_a_method_that_the_model_lacks_is_told(serve: Serve) -> None:
     """A wrong method stops the start with those that there are."""
     running = serve(MODEL_SERVER_PREDICT_METHOD="transform_all")
-    assert running.process.wait(30) == 1
+    assert running.process.wait(30) == 78
     assert "has no such method. It has predict, predict_proba" in running.log
 
 
