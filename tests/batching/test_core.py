@@ -148,6 +148,16 @@ def test_a_body_that_is_read_for_ever_costs_its_caller_a_504_and_the_worker() ->
     assert "has not been read within 60 s" in served.stuck[0]
 
 
+def test_large_bodies_that_wait_to_be_read_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as rows may take of the memory; a single one is always read."""
+    served = Served(first)
+    body = b"1,2\n" * SHORT_TEXT
+    monkeypatch.setattr(settings.Settings, "row_bytes", property(lambda _: 2 * len(body)))
+    served.ask(*[body] * 4)
+    assert [reply and reply.status for reply in served.replies] == [None, None, 503, 503]
+    assert {reply.status for reply in served.run()[:2]} == {200}
+
+
 def test_a_call_that_never_returns_costs_its_callers_a_504_and_the_worker() -> None:
     """The next call has a new thread."""
     served = Served(first)

@@ -36,6 +36,8 @@ QUEUE_ROWS = 4_000_000
 SHORT_TEXT, SHORT_BINARY = 64 * 1024, 1024
 """Bytes of a body that is read in the loop's thread: some milliseconds at most. What is compressed may grow a
 thousandfold."""
+READ_SECONDS = 1
+"""When to come again, who is refused because too many large bodies wait to be read."""
 BINARY = ("application/x-npz", "application/x-parquet", "application/vnd.apache.parquet")
 Done = Callable[[Reply], None]
 log = logging.getLogger(__name__)
@@ -55,6 +57,8 @@ class Engine:
         self._embedded = EmbeddedMetrics(config.emf_namespace, name) if config.emf_namespace else None
         self._queue = Queue()
         self._computing: Batch | None = None
+        self._unread = 0
+        """Bytes of the bodies that wait for the reader."""
         self._turning = self._in_thread_only = False
 
     # ---- life: warm up, compute, prove -------------------------------------------------------------------------------
@@ -141,7 +145,10 @@ class Engine:
     def _take(self, request: Request, done: Done) -> None:
         if _is_short(request):
             self._admit(request, done, functools.partial(answering.prepare, self.model, request, self.max_bytes))
+        elif self._unread and self._unread + len(request.body) > self.config.row_bytes:
+            done(answering.refuse(Overloaded(READ_SECONDS), request))
         else:
+            self._unread += len(request.body)
             self._loop.soon(functools.partial(self._read_in_thread, request, done))
 
     def _read_in_thread(self, request: Request, done: Done) -> None:
@@ -155,6 +162,8 @@ class Engine:
             done(answering.refuse(exc, request))
         else:
             self._admit(request, done, lambda: job)
+        finally:
+            self._unread -= len(request.body)
 
     def _admit(self, request: Request, done: Done, read: Callable[[], Job]) -> None:
         """The request becomes a job in the queue."""

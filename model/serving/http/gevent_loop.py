@@ -6,9 +6,11 @@ its own, which costs a microsecond for a whole batch.
 
 from __future__ import annotations
 
+import queue
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import gevent
@@ -78,8 +80,13 @@ class RealThread:
             if failure is not None:
                 raise failure
             return result  # type: ignore[no-any-return]
-        self._calls.put(None)
-        self._begin()
+        hopeless = self._calls
+        with suppress(RuntimeError):  # no more threads can be started; the worker is about to be replaced
+            self._begin()
+            with suppress(queue.Empty):
+                while True:  # who waited behind it
+                    self._calls.put(hopeless.get_nowait())
+        hopeless.put(None)
         raise GivenUp
 
     def end(self) -> None:

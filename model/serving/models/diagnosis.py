@@ -123,7 +123,7 @@ def of_unfitted(model: object) -> str:
     )
 
 
-def of_warm_up(exc: Exception, model: object, expected: Signature) -> str:
+def of_warm_up(exc: BaseException, model: object, expected: Signature) -> str:
     """The model loaded, and a prediction on a sample row failed. Without the user's own sample the row was made up."""
     stale = " The row is one of model.sample.json: if that is of another model, write it again with save_sample."
     if isinstance(exc, ServingError):

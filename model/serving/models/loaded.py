@@ -106,7 +106,7 @@ class LoadedModel:
             result = self.predict(rows)
             if not predictions.is_whole(result):
                 predictions.per_row(result, WARM_UP_ROWS)
-        except Exception as exc:
+        except BaseException as exc:  # a panic of Rust, too
             raise ModelNotUsable(diagnosis.of_warm_up(exc, self.model, self.signature)) from exc
 
 
