@@ -163,6 +163,10 @@ def test_parts_in_threads_give_the_same_sums(monkeypatch: pytest.MonkeyPatch) ->
         forest.add(rows, together)
     assert alone.any()
     assert alone.tobytes() == together.tobytes()
+    few = np.zeros_like(alone)
+    for first in range(0, len(rows), 100):
+        forest.add(rows[first : first + 100], few[first : first + 100])
+    assert alone.tobytes() == few.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ enum { LONGEST_CELL = 1000 };
 static const struct {
     const char *text;
     size_t size;
-} MISSING[] = {{"NA", 2},       {"nan", 3},     {"NaN", 3},      {"NULL", 4},   {"null", 4},     {"N/A", 3},
+} NO_VALUE[] = {{"NA", 2},       {"nan", 3},     {"NaN", 3},      {"NULL", 4},   {"null", 4},     {"N/A", 3},
                {"n/a", 3},      {"None", 4},    {"<NA>", 4},     {"#N/A", 4},   {"#NA", 3},      {"#N/A N/A", 8},
                {"-nan", 4},     {"-NaN", 4},    {"1.#IND", 6},   {"-1.#IND", 7}, {"1.#QNAN", 7}, {"-1.#QNAN", 8}};
 
@@ -285,9 +285,9 @@ static const byte *csv_cell(Reading *r, const byte *start)
             return keep(r, &got, digits) ? p : NULL;
     }
     got = (Number){missing(), 0, 0};
-    for (size_t i = 0; i < sizeof MISSING / sizeof *MISSING; i++) {
-        p = start + MISSING[i].size;
-        if ((size_t)(r->end - start) >= MISSING[i].size && memcmp(start, MISSING[i].text, MISSING[i].size) == 0 &&
+    for (size_t i = 0; i < sizeof NO_VALUE / sizeof *NO_VALUE; i++) {
+        p = start + NO_VALUE[i].size;
+        if ((size_t)(r->end - start) >= NO_VALUE[i].size && memcmp(start, NO_VALUE[i].text, NO_VALUE[i].size) == 0 &&
             ends_cell(p, r->end))
             return keep(r, &got, start) ? p : NULL;
     }
@@ -423,7 +423,9 @@ typedef struct {
 
 enum {
     LANES = 8, /* walks that wait for memory at the same time */
-    BLOCK = 64 /* rows that pass a tree while it is in the cache; a multiple of LANES */
+    FEWEST_ROWS = 64, /* rows that pass a tree while it is in the cache: multiples of LANES */
+    MOST_ROWS = 1024,
+    ROWS_BYTES = 1 << 16 /* what such rows may take of the cache */
 };
 
 typedef struct {
@@ -434,8 +436,10 @@ typedef struct {
     const uint32_t *sets;      /* words of 32 categories */
     const int64_t *boundaries; /* set s has the words boundaries[s] to boundaries[s + 1] */
     int64_t node_count, tree_count, width, outputs, features, word_count, set_count;
-    int64_t special; /* a node has ZERO_MISSING or CATEGORICAL */
+    int64_t kind; /* of nodes: PLAIN, some with MISSING_RIGHT, or some with ZERO_MISSING or CATEGORICAL too */
 } Forest;
+
+enum { PLAIN, MISSING, SPECIAL };
 
 static int node_is_sound(const Forest *f, int64_t i)
 {
@@ -444,7 +448,9 @@ static int node_is_sound(const Forest *f, int64_t i)
         return 0;
     if (node->left == i)
         return node->feature <= FEATURE && node->threshold > DBL_MAX;
-    if (node->feature & (CATEGORICAL | ZERO_MISSING) && !f->special)
+    if (node->feature > FEATURE && f->kind == PLAIN)
+        return 0;
+    if (node->feature & (CATEGORICAL | ZERO_MISSING) && f->kind != SPECIAL)
         return 0;
     if (node->feature & CATEGORICAL && !(node->threshold >= 0 && node->threshold < (double)f->set_count))
         return 0;
@@ -454,7 +460,7 @@ static int node_is_sound(const Forest *f, int64_t i)
 /* 1 if no row can be led outside the arrays or round in circles. */
 int32_t trees_are_sound(const Forest *f)
 {
-    if (f->node_count > INT32_MAX || f->features < 1 || f->width < 1)
+    if (f->node_count > INT32_MAX || f->features < 1 || f->width < 1 || f->kind < PLAIN || f->kind > SPECIAL)
         return 0;
     for (int64_t s = 0; s <= f->set_count; s++)
         if (f->boundaries[s] < (s ? f->boundaries[s - 1] : 0) || f->boundaries[s] > f->word_count)
@@ -493,38 +499,31 @@ static int special(const Forest *f, const Node *node, double x)
 }
 
 /* Eight walks side by side, from their roots in `at` to their leaves. */
-#define WALK(NAME, CELL, RIGHT)                                                    \
-    static inline void NAME(const Forest *f, const CELL *const *rows, int32_t *at) \
-    {                                                                              \
-        const Node *nodes = f->nodes;                                              \
-        for (int32_t moved = 1; moved;) {                                          \
-            moved = 0;                                                             \
-            for (int j = 0; j < LANES; j++) {                                      \
-                const Node *node = nodes + at[j];                                  \
-                double x = rows[j][node->feature & FEATURE];                       \
-                int32_t next = node->left + RIGHT;                                 \
-                moved |= next ^ at[j];                                             \
-                at[j] = next;                                                      \
-            }                                                                      \
-        }                                                                          \
+#define WALK(NAME, CELL, RIGHT)                                               \
+    static void NAME(const Forest *f, const void *const *rows, int32_t *at)   \
+    {                                                                         \
+        for (int32_t moved = 1; moved;) {                                     \
+            moved = 0;                                                        \
+            for (int j = 0; j < LANES; j++) {                                 \
+                const Node *node = f->nodes + at[j];                          \
+                double x = ((const CELL *)rows[j])[node->feature & FEATURE];  \
+                int32_t next = node->left + (RIGHT);                          \
+                moved |= next ^ at[j];                                        \
+                at[j] = next;                                                 \
+            }                                                                 \
+        }                                                                     \
     }
 
-WALK(walk_doubles, double, beyond(node, x))
-WALK(walk_floats, float, beyond(node, x))
-WALK(walk_special_doubles, double, (node->left == at[j] ? 0 : special(f, node, x)))
-WALK(walk_special_floats, float, (node->left == at[j] ? 0 : special(f, node, x)))
+WALK(plain_doubles, double, x > node->threshold)
+WALK(plain_floats, float, x > node->threshold)
+WALK(missing_doubles, double, beyond(node, x))
+WALK(missing_floats, float, beyond(node, x))
+WALK(special_doubles, double, node->left == at[j] ? 0 : special(f, node, x))
+WALK(special_floats, float, node->left == at[j] ? 0 : special(f, node, x))
 
-static void walk(const Forest *f, const char *const *rows, int single, int32_t *at)
-{
-    if (f->special && single)
-        walk_special_floats(f, (const float *const *)rows, at);
-    else if (f->special)
-        walk_special_doubles(f, (const double *const *)rows, at);
-    else if (single)
-        walk_floats(f, (const float *const *)rows, at);
-    else
-        walk_doubles(f, (const double *const *)rows, at);
-}
+typedef void Walk(const Forest *, const void *const *, int32_t *);
+static Walk *const WALKS[][2] = {
+    {plain_doubles, plain_floats}, {missing_doubles, missing_floats}, {special_doubles, special_floats}};
 
 enum { SUM_DOUBLES, SUM_FLOATS, LEAVES };
 
@@ -547,13 +546,13 @@ static inline void deposit(const Forest *f, int64_t tree, int32_t leaf, void *ou
 static void eight_rows(const Forest *f, const char *x, int64_t stride, int single, int64_t row, int64_t tree, void *out,
                        int64_t kind)
 {
-    const char *rows[LANES];
+    const void *rows[LANES];
     int32_t at[LANES];
     for (int j = 0; j < LANES; j++) {
         rows[j] = x + (row + j) * stride;
         at[j] = (int32_t)f->roots[tree];
     }
-    walk(f, rows, single, at);
+    WALKS[f->kind][single](f, rows, at);
     for (int j = 0; j < LANES; j++)
         deposit(f, tree, at[j], out, row + j, kind);
 }
@@ -561,7 +560,7 @@ static void eight_rows(const Forest *f, const char *x, int64_t stride, int singl
 /* Eight trees at a time: what is left of the rows, and small requests. */
 static void one_row(const Forest *f, const char *x, int64_t stride, int single, int64_t row, void *out, int64_t kind)
 {
-    const char *rows[LANES];
+    const void *rows[LANES];
     int32_t at[LANES];
     for (int j = 0; j < LANES; j++)
         rows[j] = x + row * stride;
@@ -569,7 +568,7 @@ static void one_row(const Forest *f, const char *x, int64_t stride, int single, 
         int64_t last = f->tree_count - 1;
         for (int j = 0; j < LANES; j++)
             at[j] = (int32_t)f->roots[tree + j < last ? tree + j : last];
-        walk(f, rows, single, at);
+        WALKS[f->kind][single](f, rows, at);
         for (int j = 0; j < LANES && tree + j <= last; j++)
             deposit(f, tree + j, at[j], out, row, kind);
     }
@@ -580,8 +579,10 @@ static void one_row(const Forest *f, const char *x, int64_t stride, int single, 
 void trees_walk(const Forest *f, const void *x, int64_t single, int64_t rows, void *out, int64_t kind)
 {
     int64_t stride = f->features * (int64_t)(single ? sizeof(float) : sizeof(double));
-    for (int64_t first = 0; first < rows; first += BLOCK) {
-        int64_t count = rows - first < BLOCK ? rows - first : BLOCK, whole = first + count - count % LANES;
+    int64_t block = ROWS_BYTES / stride / LANES * LANES;
+    block = block < FEWEST_ROWS ? FEWEST_ROWS : block > MOST_ROWS ? MOST_ROWS : block;
+    for (int64_t first = 0; first < rows; first += block) {
+        int64_t count = rows - first < block ? rows - first : block, whole = first + count - count % LANES;
         for (int64_t tree = 0; tree < f->tree_count; tree++)
             for (int64_t row = first; row < whole; row += LANES)
                 eight_rows(f, x, stride, single != 0, row, tree, out, kind);

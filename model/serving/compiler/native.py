@@ -64,7 +64,7 @@ class _Forest(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("nodes", "roots", "columns", "values", "sets", "boundaries")),
         *((name, ctypes.c_int64) for name in ("node_count", "tree_count", "width", "outputs", "features")),
-        *((name, ctypes.c_int64) for name in ("word_count", "set_count", "special")),
+        *((name, ctypes.c_int64) for name in ("word_count", "set_count", "kind")),
     )
 
 
@@ -185,7 +185,7 @@ class Forest:
         self._forest = _Forest(
             *(array.ctypes.data for array in self._kept),
             *(len(nodes), len(trees.roots), self._kept[3].shape[1], self.outputs, features),
-            *(len(trees.sets), len(trees.boundaries) - 1, bool((nodes["feature"] & SPECIAL).any())),
+            *(len(trees.sets), len(trees.boundaries) - 1, _kind(nodes["feature"])),
         )
         if not library.trees_are_sound(ctypes.byref(self._forest)):
             raise ValueError("the arrays of the trees lead outside of them")
@@ -218,8 +218,13 @@ class Forest:
         self._library.trees_walk(address, rows.ctypes.data, single, len(rows), out.ctypes.data, kind)
 
 
-SPECIAL = (1 << 25) | (1 << 26)  # ZERO_MISSING and CATEGORICAL
 LEAVES = 2
+
+
+def _kind(feature: Array) -> int:
+    """The least that the walk has to know of the nodes: 0 none with a flag, 1 some with MISSING_RIGHT, 2 any."""
+    flags = int(np.bitwise_or.reduce(feature, initial=0)) >> 24
+    return 2 if flags & 0b110 else int(flags > 0)
 
 
 def _is_single(array: Array) -> int:
