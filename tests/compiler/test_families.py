@@ -305,6 +305,28 @@ def test_column_transformers_answer_as_their_own_methods_do(name):
     assert_equals_own(mixed_model(name).fit(frame, labels), batches_of(frame, (1, 2, 64)), odd)
 
 
+CATEGORIES = {
+    "by dtype": ({"sex": "category", "deck": "category"}, {}),
+    "by name": ({"sex": object, "deck": object}, {"categorical_features": ["sex", "deck"]}),
+    "of numbers": ({"class": float, "sex": "category", "deck": "category"}, {"categorical_features": ["class"]}),
+}
+
+
+@pytest.mark.parametrize("name", CATEGORIES)
+def test_histogram_boosting_with_categories(name):
+    frame, labels = mixed()
+    dtypes, options = CATEGORIES[name]
+    frame = frame[["age", "fare", *dtypes]].astype(dtypes)
+    if name == "of numbers":
+        frame = frame[["age", "fare", "class"]]
+    model = ensemble.HistGradientBoostingClassifier(max_iter=8, **options).fit(frame, labels)
+    some = frame[:12]
+    odd = [some.assign(fare=np.inf), some[some.columns[::-1]], some.to_numpy(), some[:0]]
+    if name == "by name":
+        odd += [some.assign(sex="unseen"), some.assign(deck=None), some.assign(deck=np.nan), some.assign(sex=1)]
+    assert_equals_own(model, batches_of(frame, (1, 2, 64)), odd)
+
+
 @pytest.mark.parametrize("form", ["loop", "object", "records", "blocks"])
 def test_a_frame_is_answered_the_same_however_it_was_made(form):
     frame, labels = mixed()

@@ -46,7 +46,9 @@ class Admission:
             if len(rows.arrays) != self.count or not len(rows):
                 return None
             kinds = [getattr(array, "dtype", None) for array in rows.arrays]
-            return list(rows.arrays) if all(map(self._takes, range(self.count), kinds)) else None
+            if not all(map(self._takes, range(self.count), kinds)):
+                return None
+            return [array if type(array) is np.ndarray else np.asarray(array, dtype=object) for array in rows.arrays]
         return self._matrix(rows) if type(rows) is np.ndarray and not self.texts else None
 
     def _matrix(self, matrix: Any) -> Any:
@@ -66,7 +68,7 @@ class Admission:
 
     def _takes(self, place: int, dtype: Any) -> bool:
         if place in self.texts:
-            return str(dtype) in ("object", "str")
+            return str(dtype) in ("object", "str", "category")
         if self.used is not None and place not in self.used:  # nobody looks
             return True
         return dtype in (FLOATS if self.used is not None else self.dtypes)

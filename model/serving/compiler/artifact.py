@@ -13,7 +13,7 @@ import json
 import logging
 import platform
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +24,7 @@ import numpy as np
 from ..rows.signature import Column, Signature
 from . import native
 from .build import source_hash
+from .evaluate import evaluators
 from .operations import Unsound, must
 from .program import Program, from_arrays, read, to_arrays, write
 from .proof import Proven
@@ -41,6 +42,15 @@ class Compiled:
     program: Program
     proven: Proven
     name: str
+
+    @functools.cached_property
+    def evaluators(self) -> dict[str, Callable[[Any], Any]]:
+        """For each method. Made before a fork, their arrays are shared."""
+        return evaluators(self.program, self.natively)
+
+    @property
+    def natively(self) -> bool:
+        return self.proven.natively and native.available
 
     def describe(self) -> str:
         return f"{self.name} ({', '.join(self.program.methods)})"
@@ -95,7 +105,9 @@ def _find(path: Path, pickle: Path, *_: int) -> tuple[Compiled, Signature] | Non
         dtypes = tuple(about["dtypes"])
         must(set(dtypes) <= {"float64", "float32", "int64"} and "float64" in dtypes, "types of numbers")
         natively = native.available and about["native"] == source_hash()
-        return Compiled(program, Proven(dtypes, natively), str(about["model"])), _from_json(about["signature"])
+        found = Compiled(program, Proven(dtypes, natively), str(about["model"]))
+        must(found.evaluators, "no method")  # native code looks at its arrays too
+        return found, _from_json(about["signature"])
     except (Unsound, KeyError, TypeError, ValueError, AttributeError, RecursionError) as exc:
         log.warning("%s is ignored: it is damaged (%s)", path.name, exc)
         return None

@@ -17,7 +17,7 @@ import numpy as np
 from . import native
 from . import operations as op
 from .operations import Array
-from .program import Node, in_order
+from .program import Node, Program, in_order, width_of
 
 
 class Unproven(Exception):
@@ -31,12 +31,20 @@ class Unknown(Unproven):
 Function = Callable[..., Any]
 
 
-def evaluator(node: Node, natively: bool = True) -> Callable[[Any], Any]:
-    """Rows -> the node's value. `natively`: with native.c where it is built."""
-    nodes = in_order([node])
+def evaluators(program: Program, natively: bool) -> dict[str, Callable[[Any], Any]]:
+    """For each method of the program; what they have in common is made once."""
+    made: dict[int, Function] = {}
+    return {name: evaluator(node, natively, made) for name, node in program.methods.items()}
+
+
+def evaluator(node: Node, natively: bool = True, made: dict[int, Function] | None = None) -> Callable[[Any], Any]:
+    """Rows -> the node's value. `natively`: with native.c where it is built. `made`: functions of nodes so far."""
+    nodes, made = in_order([node]), {} if made is None else made
     places = {id(one): place for place, one in enumerate(nodes)}
-    functions = {**FUNCTIONS, **NATIVE} if natively and native.available else FUNCTIONS
-    calls = [(functions[type(n.operation)](n.operation), [places[id(i)] for i in n.inputs]) for n in nodes[1:]]
+    for one in nodes[1:]:
+        if id(one) not in made:
+            made[id(one)] = _function(one, natively and native.available)
+    calls = [(made[id(one)], [places[id(before)] for before in one.inputs]) for one in nodes[1:]]
     if all(inputs == [place] for place, (_, inputs) in enumerate(calls)):
         return _chain([call for call, _ in calls])
 
@@ -47,6 +55,13 @@ def evaluator(node: Node, natively: bool = True) -> Callable[[Any], Any]:
         return values[-1]
 
     return evaluate
+
+
+def _function(node: Node, natively: bool) -> Function:
+    operation = node.operation
+    if natively and isinstance(operation, op.Trees):
+        return native_trees(operation, width_of(node.inputs[0]))
+    return FUNCTIONS[type(operation)](operation)
 
 
 def _chain(calls: list[Function]) -> Callable[[Any], Any]:
@@ -201,15 +216,13 @@ def trees(o: op.Trees) -> Function:
     return function
 
 
-def native_trees(o: op.Trees) -> Function:
-    kept: list[Any] = []
+def native_trees(o: op.Trees, width: int) -> Function:
+    trees: Any = o
+    forest: Any = native.forest(trees, width)
 
     def function(rows: Array) -> Array:
-        if not kept:  # it has to know how wide the rows are
-            trees: Any = o
-            kept.append(native.forest(trees, rows.shape[1]))
         out = np.tile(o.start, (len(rows), 1))
-        kept[0].add(np.ascontiguousarray(rows, o.precision), out)
+        forest.add(np.ascontiguousarray(rows, o.precision), out)
         return np.asfortranarray(out) if o.order == "F" else out
 
     return function
@@ -457,6 +470,3 @@ FUNCTIONS: dict[type[op.Operation], Callable[[Any], Function]] = {
     op.Interpolation: lambda o: lambda values: np.interp(np.clip(values, o.x[0], o.x[-1]), o.x, o.y),
     op.Labels: labels,
 }
-
-NATIVE: dict[type[op.Operation], Callable[[Any], Function]] = {op.Trees: native_trees}
-"""What native.c computes instead, where it is built."""

@@ -10,12 +10,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from .admission import Admission
 from .artifact import Compiled
-from .evaluate import Unknown, Unproven, evaluator
+from .evaluate import Unknown, Unproven
+from .operations import Trees
 
+FEW_ROWS = 500
 CHANGES = ("fit", "partial_fit", "set_params", "__setstate__")
 """Methods after which an estimator may answer differently."""
 log = logging.getLogger(__name__)
@@ -27,6 +30,10 @@ class Estimator:
     def __init__(self, load: Callable[[], Any], name: str, model: Any = None) -> None:
         self._load, self._name, self._model = load, name, model
         self._lock = threading.RLock()
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._model is not None
 
     def __call__(self) -> Any:
         if self._model is None:
@@ -43,18 +50,26 @@ class Behind:
     def __init__(self, compiled: Compiled, estimator: Estimator) -> None:
         self.compiled, self.estimator, self.valid = compiled, estimator, True
         self.admission = Admission(compiled.program, compiled.proven.dtypes)
-        self.evaluators = {
-            name: evaluator(node, compiled.proven.natively) for name, node in compiled.program.methods.items()
-        }
+        self.evaluators = compiled.evaluators
+        walks = any(isinstance(node.operation, Trees) for node in compiled.program.nodes())
+        self._most = FEW_ROWS if walks and not compiled.natively else None
 
     def answer(self, name: str, admitted: Any) -> Any:
-        """NotImplemented where only the estimator may judge."""
-        if admitted is None or not self.valid:
+        """NotImplemented where only the estimator may judge. Raises Unknown for a category that an encoder refuses."""
+        if admitted is None or not self.valid or self._is_slower(admitted):
             return NotImplemented
         try:
             return self.evaluators[name](admitted)
+        except Unknown:
+            raise
         except Unproven:
             return NotImplemented
+
+    def _is_slower(self, admitted: Any) -> bool:
+        """Without native.c an estimator that is there anyway walks many rows down its trees sooner than NumPy does."""
+        if self._most is None or not self.estimator.is_loaded:
+            return False
+        return len(admitted[0] if isinstance(admitted, list) else admitted) > self._most
 
 
 class Method:
@@ -65,9 +80,10 @@ class Method:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and not kwargs:
-            answer = self._behind.answer(self.__name__, self._behind.admission.rows(args[0]))
-            if answer is not NotImplemented:
-                return answer
+            with suppress(Unknown):  # the estimator says it in its own words
+                answer = self._behind.answer(self.__name__, self._behind.admission.rows(args[0]))
+                if answer is not NotImplemented:
+                    return answer
         return getattr(self._behind.estimator(), self.__name__)(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -144,15 +160,10 @@ def answer(facade: Facade, name: str, rows: Any) -> Any:
     A category that the encoder refuses is refused here: no reason to load the estimator for its wording.
     """
     inside = behind(facade)
-    admitted = inside.admission.undressed(rows)
-    if admitted is None or not inside.valid:
-        return NotImplemented
     try:
-        return inside.evaluators[name](admitted)
+        return inside.answer(name, inside.admission.undressed(rows))
     except Unknown as exc:
         raise ValueError(str(exc)) from None
-    except Unproven:
-        return NotImplemented
 
 
 def _stand_aside(inside: Behind) -> None:

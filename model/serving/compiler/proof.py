@@ -16,7 +16,7 @@ import numpy as np
 
 from . import native
 from .admission import Admission
-from .evaluate import Unproven, evaluator
+from .evaluate import Unproven, evaluators
 from .operations import Arithmetic, Array, Checked, Fill, Join, Linear, Lookup, Numbers, Rows, Trees
 from .program import Node, Program
 
@@ -84,8 +84,8 @@ def _as(batch: Any, dtype: str) -> Any:
 
 def _compare(model: Any, program: Program, batches: Sequence[Any], dtypes: tuple[str, ...], natively: bool) -> None:
     admission = Admission(program, dtypes)
-    for name, node in program.methods.items():
-        evaluate, answered = evaluator(node, natively), 0
+    for name, evaluate in evaluators(program, natively).items():
+        answered = 0
         for rows in batches:
             admitted = admission.rows(rows)
             if admitted is None:
@@ -160,7 +160,8 @@ def _dressed(program: Program, matrix: Array, rng: np.random.Generator, odd: flo
         cells = [keys[i] for i in rng.integers(0, len(keys), len(matrix))]
         for row in np.flatnonzero(rng.random(len(matrix)) < 4 * odd):
             cells[row] = ["\x01unseen", np.nan, None][rng.integers(3)]
-        frame[frame.columns[place]] = pandas.Series(cells, dtype=[object, None][int(rng.integers(2))])
+        dtype: Any = (object, None, pandas.CategoricalDtype(keys))[rng.integers(3)]
+        frame[frame.columns[place]] = pandas.Series(cells, dtype=dtype)
     return frame
 
 
