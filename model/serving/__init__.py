@@ -7,7 +7,7 @@ The way of a request, from the top floor down:
     batching     what waits becomes one call of the model; each request gets its own Reply
     formats      body → rows, predictions → body, one file for each media type
     models       the artifact, the user's predictor.py, what the model says of itself
-    compiler     exact shortcuts for known estimators, proven before they are used
+    compiler     a model's program: read, proven to the last bit, evaluated
     rows         what the model expects, and rows in that form
     monitoring   health, counters, /metrics and CloudWatch
 Folders import downwards only; tests/test_map.py holds that.

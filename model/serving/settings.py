@@ -211,7 +211,8 @@ class Settings:
     )  # fmt: skip
     fast_paths: str = _setting(
         "MODEL_SERVER_FAST_PATHS", "on", _choice("on", "off"),
-        "use exact shortcuts for known estimators, each proven at the start; off: only the estimator's own methods",
+        "answer by the model's program where one is proven equal to the last bit; off: only the estimator's own "
+        "methods",
     )  # fmt: skip
     worker_class: str = _setting(
         "MODEL_SERVER_WORKER_CLASS", "loop", _choice("loop", "gevent"),

@@ -26,7 +26,7 @@ METRICS = {
     "model_server_prediction_duration_seconds": ("histogram", "How long a call of the model took."),
     "model_server_batch_rows": ("histogram", "Rows of a call of the model."),
     "model_server_queue_requests": ("gauge", "Requests that wait now, in all workers."),
-    "model_server_fast_path": ("gauge", "1 if predictions take an exact shortcut, else 0."),
+    "model_server_fast_path": ("gauge", "1 if predictions are answered by the model's program, else 0."),
     "model_server_model_load_seconds": ("gauge", "How long it took to load the model."),
     "sagemaker_endpoint_health": ("gauge", "1 for the state that the endpoint is in: what /ping says."),
 }
