@@ -31,6 +31,7 @@ log = logging.getLogger("serving")
 def load() -> Engine:
     """The engine of the model that serves. Ends the process, with the reason in the log, when it cannot."""
     try:
+        log.info(artifact.told_sha256(artifact.find(config), config.model_sha256))
         fast = config.fast_paths == "on"
         return Engine(loading.load(artifact.find(config), config.predict_method, compiled=fast), config)
     except ModelNotUsable as exc:

@@ -47,7 +47,8 @@ class ServingError(Exception):
 QUOTED = re.compile(r"""(?<!\w)b?(?:'(?:[^'\\]|\\.)*+(?:'|$)|"(?:[^"\\]|\\.)*+(?:"|$))""", re.DOTALL)
 NUMBER = re.compile(
     r"(?<![\w.])(?<!Row )(?<!row )(?<!Record )(?<!line )(?<!byte )(?<!column )(?<!most )(?<!than )(?<!first )"
-    r"[+-]?\d(?:[\d.,]*\d)?(?:[eE][+-]?\d+)?(?!\w)(?! (?:values?|columns?|rows?|bytes|lists|arrays|MB|s)\b)"
+    r"(?<!expected )[+-]?\d(?:[\d.,]*\d)?(?:[eE][+-]?\d+)?(?!\w)"
+    r"(?! (?:values?|columns?|rows?|bytes|lists|arrays|MB|s)\b)"
 )
 
 

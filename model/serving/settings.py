@@ -88,6 +88,19 @@ def _namespace(text: str) -> str:
     return text
 
 
+def _sha256(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text.strip(), re.ASCII):
+        raise ValueError("64 hexadecimal digits, as sha256sum prints them")
+    return text.strip().lower()
+
+
+def _modules(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not all(re.fullmatch(r"[\w.]+", name) for name in names):
+        raise ValueError("names of modules with commas between, such as subprocess,posix")
+    return names
+
+
 def _method(text: str) -> str:
     if not text.strip().isidentifier() or text.strip().startswith("_"):
         raise ValueError("the name of a public method, such as predict_proba")
@@ -208,6 +221,15 @@ class Settings:
     batch_rows: int = _setting(
         "MODEL_SERVER_BATCH_ROWS", 1024, _integer(1, 100_000),
         "most rows of waiting requests that share a call; set 1 for a model whose rows are not independent",
+    )  # fmt: skip
+    model_sha256: str = _setting(
+        "MODEL_SERVER_MODEL_SHA256", "", _sha256,
+        "sha256 of the model's file; another one is not loaded. It is in the log at the build and at the start", "any",
+    )  # fmt: skip
+    pickle_may_import: tuple[str, ...] = _setting(
+        "MODEL_SERVER_PICKLE_MAY_IMPORT", (), _modules,
+        "modules, with commas between, that a pickle may import although they run commands; for the build and `train`",
+        "none",
     )  # fmt: skip
     fast_paths: str = _setting(
         "MODEL_SERVER_FAST_PATHS", "on", _choice("on", "off"),

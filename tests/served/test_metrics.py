@@ -180,6 +180,7 @@ def test_each_model_has_its_numbers_as_long_as_it_is_loaded(nginx: None, serve: 
     running = serve(
         nginx=nginx_in_front,
         SAGEMAKER_MULTI_MODEL="true",
+        MODEL_SERVER_MODELS_DIR=str(KIT),
         MODEL_SERVER_WORKERS="2",
         MODEL_SERVER_EMF_NAMESPACE="Team/models",
     ).until_ready()

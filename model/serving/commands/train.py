@@ -19,8 +19,9 @@ from types import FrameType
 from .. import settings
 from ..compiler.compiling import NotCompiled
 from ..errors import ModelNotUsable, SettingError
-from ..models import compiling, loading
+from ..models import artifact, compiling, loading, pickle_contents
 from ..models.loaded import LoadedModel
+from ..monitoring import logs
 from ..settings import PROGRAM_DIR
 
 FAILURE_CHARACTERS = 1024
@@ -37,6 +38,9 @@ def main() -> int:
         config = settings.load()
         failure = config.base_dir / "output/failure"
         print(f"train: {given(config.base_dir / 'input/config')}", flush=True)
+        for line in pickle_contents.look_in(PROGRAM_DIR, PROGRAM_DIR, config.pickle_may_import):
+            print(f"train: note: {logs.escaped(line)}", flush=True)
+        print(f"train: {logs.escaped(artifact.told_sha256(PROGRAM_DIR, config.model_sha256))}", flush=True)
         model = loading.load(PROGRAM_DIR, config.predict_method, compiled=config.fast_paths == "on")
         model.warm_up()
         copied = copy_artifact(PROGRAM_DIR, config.model_dir)

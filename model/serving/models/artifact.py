@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import re
 from pathlib import Path
@@ -23,6 +24,8 @@ WHERE_NAMED = {
 
 
 PICKLES = (".pkl", ".pickle", ".joblib")
+FILES = (*PICKLES, ".skops")
+"""What is loaded without the user's own loader."""
 
 
 def find(settings: Settings) -> Path:
@@ -52,16 +55,38 @@ def _mentions(path: Path, pattern: bytes) -> bytes | None:
         return bytes(match[match.lastindex or 0]) if match else None
 
 
+def pickles_in(directory: Path) -> list[Path]:
+    """All files that are called as a pickle is."""
+    return [path for path in _artifacts(directory) if path.suffix in PICKLES]
+
+
+def told_sha256(directory: Path, expected: str) -> str:
+    """`NAME has the sha256 …`, of the model's file. Raises ModelNotUsable when another one is expected."""
+    try:
+        path = _pickle_in(directory)
+    except ModelNotUsable:
+        if not expected:
+            return "the model is not one file, so it has no sha256"
+        raise
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if expected and found != expected:
+        raise ModelNotUsable(
+            f"{path.name} has the sha256 {found}; MODEL_SERVER_MODEL_SHA256 expects {expected}. It is another model."
+        )
+    return f"{path.name} has the sha256 {found}"
+
+
 def _artifacts(directory: Path) -> list[Path]:
     """The files of a model directory. SageMaker's local mode leaves the archive itself there; hidden files are none."""
     return sorted(p for p in directory.iterdir() if not p.name.startswith(".") and p.name != "model.tar.gz")
 
 
 def _pickle_in(directory: Path) -> Path:
-    """model.pkl, or the one pickle that has another name."""
+    """model.pkl, or the one pickle or skops file that has another name."""
     if (directory / "model.pkl").is_file():
         return directory / "model.pkl"
-    pickles = [p for p in _artifacts(directory) if p.suffix in PICKLES]
+    pickles = [p for p in _artifacts(directory) if p.suffix in FILES]
     if len(pickles) == 1:
         return pickles[0]
     raise ModelNotUsable(diagnosis.of_missing_artifact(directory, [p.name for p in _artifacts(directory)]))

@@ -19,7 +19,7 @@ from ..compiler.artifact import Compiled
 from ..compiler.facade import Estimator, Facade
 from ..errors import ModelNotUsable
 from ..settings import PROGRAM_DIR
-from . import diagnosis, file_kinds, inspection, methods, sample
+from . import diagnosis, file_kinds, inspection, methods, sample, skops_file
 from .artifact import _pickle_in
 from .loaded import LoadedModel
 from .own_modules import OwnModules
@@ -98,6 +98,8 @@ def _suffices(program: Compiled, use: Use) -> bool:
 
 
 def _unpickle(path: Path, predictor: ModuleType, share: bool) -> Any:
+    if path.suffix == ".skops":
+        return skops_file.read(path, getattr(predictor, "TRUSTED_TYPES", ()))
     file_kinds.refuse_what_is_no_pickle(path)
     with _lent_to_main(predictor), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
