@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -27,16 +28,12 @@ from ..settings import PROGRAM_DIR
 FAILURE_CHARACTERS = 1024
 
 
-class Stopped(BaseException):
-    """SIGTERM: the job was stopped, or its time is over. No handler of the user's errors may catch it."""
-
-
 def main() -> int:
     failure = Path("/opt/ml/output/failure")
-    signal.signal(signal.SIGTERM, _stop)
     try:
         config = settings.load()
         failure = config.base_dir / "output/failure"
+        signal.signal(signal.SIGTERM, partial(_stop, failure, config.model_dir))
         print(f"train: {given(config.base_dir / 'input/config')}", flush=True)
         for line in pickle_contents.look_in(PROGRAM_DIR, PROGRAM_DIR, config.pickle_may_import):
             print(f"train: note: {logs.escaped(line)}", flush=True)
@@ -46,8 +43,6 @@ def main() -> int:
         copied = copy_artifact(PROGRAM_DIR, config.model_dir)
         if model.compiled is None and config.fast_paths == "on":
             print(f"train: {_compiled(model, config.model_dir)}", flush=True)
-    except Stopped:
-        return _fail(failure, "stopped by SIGTERM before the model was copied", 128 + signal.SIGTERM)
     except (ModelNotUsable, SettingError) as exc:
         return _fail(failure, str(exc), 1)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the job's FailureReason must say it
@@ -95,10 +90,10 @@ def copy_artifact(program_dir: Path, model_dir: Path) -> list[str]:
     model_dir.mkdir(parents=True, exist_ok=True)
     names = sorted(path.name for path in program_dir.glob("model.*") if path.is_file())
     for name in names:
-        partial = model_dir / f".{name}.partial"
-        shutil.copyfile(program_dir / name, partial)
-        partial.chmod(0o644)  # the container that serves it may run as another user
-        os.replace(partial, model_dir / name)
+        half = model_dir / f".{name}.partial"
+        shutil.copyfile(program_dir / name, half)
+        half.chmod(0o644)  # the container that serves it may run as another user
+        os.replace(half, model_dir / name)
     return names
 
 
@@ -112,5 +107,9 @@ def _fail(path: Path, reason: str, code: int) -> int:
     return code
 
 
-def _stop(signum: int, frame: FrameType | None) -> None:
-    raise Stopped
+def _stop(failure: Path, model_dir: Path, signum: int, frame: FrameType | None) -> None:
+    """SIGTERM: the job was stopped, or its time is over. Ends at once, so that no handler in the user's code can keep
+    the process."""
+    for half in model_dir.glob(".*.partial"):
+        half.unlink(missing_ok=True)
+    os._exit(_fail(failure, "stopped by SIGTERM before the model was copied", 128 + signum))

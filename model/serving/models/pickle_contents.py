@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import ModelNotUsable
-from . import artifact
+from . import artifact, file_kinds
 
 COMMANDS = {
     "os", "posix", "nt", "subprocess", "pty", "shutil", "socket", "runpy", "code", "codeop", "importlib", "imp",
@@ -129,18 +129,17 @@ class Reader(pickle._Unpickler):
     dispatch = pickle._Unpickler.dispatch | {pickle.REDUCE[0]: load_reduce, pickle.BUILD[0]: load_build}
 
 
-def imports(path: Path) -> set[Name]:
-    """The names that loading the file would import, as (module, name). Raises ModelNotUsable when it cannot be read as
-    a pickle to its end."""
+def imports(path: Path) -> tuple[set[Name], str | None]:
+    """The names that loading the file would import, as (module, name); and what kept it from being read to its end."""
     names: set[Name] = set()
     try:
         with path.open("rb") as file:
             start = file.peek(6)[:6]
             opened = next((opener(file) for magic, opener in OPENERS if start.startswith(magic)), file)
             Reader(opened, names).load()
-    except (Exception, RecursionError) as exc:
-        raise ModelNotUsable(f"{path.name} cannot be looked through ({type(exc).__name__}: {exc}).") from exc
-    return names
+    except Exception as exc:  # noqa: BLE001 - any bytes may be in it
+        return names, " ".join(f"{type(exc).__name__}: {exc}".split())[:200]
+    return names, None
 
 
 def is_command(name: Name) -> bool:
@@ -170,7 +169,7 @@ def _normal(name: str) -> str:
 def look(path: Path, program_dir: Path, allowed: Iterable[str] = ()) -> list[str]:
     """Lines that say what a pickle imports besides the usual. Raises ModelNotUsable for a way to run commands that is
     not in `allowed` (modules)."""
-    names = imports(path)
+    names, problem = imports(path)
     allowed = set(allowed)
     commands = {name for name in names if is_command(name) and name[0] not in allowed}
     refused = sorted(f"{module}.{name}" for module, name in commands)
@@ -183,11 +182,17 @@ def look(path: Path, program_dir: Path, allowed: Iterable[str] = ()) -> list[str
     own = [*program_dir.iterdir(), *path.parent.iterdir()]
     named = {name for name in names if name[0] not in allowed}
     found = unknown(named, own, program_dir / "requirements.txt")
-    if not found:
-        return []
-    return [f"{path.name} imports from {', '.join(found)}, which requirements.txt does not name; the rest is usual"]
+    notes = [f"{path.name} imports from {', '.join(found)}, which requirements.txt does not name; the rest is usual"]
+    notes = notes if found else []
+    if problem is not None:
+        notes.append(f"{path.name} cannot be looked through to its end, so it may import anything ({problem})")
+    return notes
 
 
 def look_in(directory: Path, program_dir: Path, allowed: Iterable[str] = ()) -> list[str]:
     """As `look`, at every pickle of a model's directory."""
-    return [line for path in artifact.pickles_in(directory) for line in look(path, program_dir, allowed)]
+    notes = []
+    for path in artifact.pickles_in(directory):
+        file_kinds.refuse_what_is_no_pickle(path)
+        notes += look(path, program_dir, allowed)
+    return notes
