@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import subprocess
@@ -200,6 +201,25 @@ def test_rows_of_another_kind_do_not_reach_native_code() -> None:
             forest.add(rows, sums)
     with pytest.raises(TypeError):
         forest.add(np.zeros((5, 4)), np.asfortranarray(sums))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_exp_is_the_c_librarys_with_and_without(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit, at both ends, at the odd values and in every layout; the argument stays as it was."""
+    chance = np.random.default_rng(0)
+    values = np.concatenate(
+        [chance.standard_normal(5000) * 30, [0.0, -0.0, 710, -746, 89, -104, np.inf, -np.inf, np.nan]]
+    )
+    values = values.astype(dtype)[:, None]
+    kept = values.copy()
+    got = evaluate.exp(values)
+    assert got.dtype == dtype
+    assert evaluate.exp(values[::-1])[::-1].tobytes() == got.tobytes()
+    assert values.tobytes() == kept.tobytes()
+    monkeypatch.setattr(native, "_library", None)
+    assert evaluate.exp(values).tobytes() == got.tobytes()
+    if dtype == np.float64:
+        assert got[:5000, 0].tolist() == list(map(math.exp, values[:5000, 0].tolist()))
 
 
 # ---- the build -------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def is_current() -> bool:
 def build(compiler: str, library: Path = LIBRARY, flags: tuple[str, ...] = FLAGS, source: Path = SOURCE) -> None:
     """Raises CalledProcessError with the compiler's words in `stderr`, or OSError."""
     partial = library.with_name(f"{library.name}.{os.getpid()}")  # a library in use must not be written into
-    command = [compiler, *flags, f'-DSOURCE_HASH="{source_hash(source)}"', str(source), "-o", str(partial)]
+    command = [compiler, *flags, f'-DSOURCE_HASH="{source_hash(source)}"', str(source), "-o", str(partial), "-lm"]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
         os.replace(partial, library)

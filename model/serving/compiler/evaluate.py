@@ -312,9 +312,17 @@ def _levels(o: op.Trees) -> int:
 # ---- from scores to answers ------------------------------------------------------------------------------------------
 
 
-def _expit(value: float) -> float:
-    """With C's exp, as SciPy has it: NumPy's own rounds differently."""
-    return 1.0 / (1.0 + math.exp(-value)) if value > -709.0 else 1.0 / (1.0 + _exp(-value))
+EXPF: Any = ctypes.CDLL(None).expf
+EXPF.argtypes, EXPF.restype = [ctypes.c_float], ctypes.c_float
+
+
+def exp(values: Array) -> Array:
+    """C's exp, as SciPy, xgboost and lightgbm have it, of float64 or float32: NumPy's own rounds differently."""
+    found = native.exp(values)
+    if found is None:
+        one = EXPF if values.dtype == np.float32 else _exp
+        found = np.array(list(map(one, values.ravel().tolist())), values.dtype).reshape(values.shape)
+    return found
 
 
 def _exp(value: float) -> float:
@@ -325,7 +333,7 @@ def _exp(value: float) -> float:
 
 
 def expit(scores: Array) -> Array:
-    return np.array(list(map(_expit, scores.ravel().tolist()))).reshape(scores.shape)
+    return 1.0 / (1.0 + exp(-scores))
 
 
 def softmax(scores: Array) -> Array:
@@ -354,34 +362,18 @@ def at_most_one(proba: Array) -> Array:
 
 def softmax_double(scores: Array) -> Array:
     """As lightgbm's C++ has it: one after the other."""
-    rows = []
-    for row in scores.tolist():
-        most = max(row)
-        powers = [math.exp(score - most) for score in row]
-        total = 0.0
-        for power in powers:
-            total += power
-        rows.append([power / total for power in powers])
-    return np.array(rows).reshape(scores.shape)
-
-
-EXPF: Any = ctypes.CDLL(None).expf
-"""C's exp of float32 numbers: NumPy's, and a rounded one of double precision, round differently."""
-EXPF.argtypes, EXPF.restype = [ctypes.c_float], ctypes.c_float
-
-
-def exp_single(scores: Array) -> Array:
-    return np.array(list(map(EXPF, scores.ravel().tolist())), np.float32).reshape(scores.shape)
+    powers = exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / np.add.accumulate(powers, axis=1)[:, -1:]
 
 
 def expit_single(scores: Array) -> Array:
     """As xgboost has it."""
-    return np.float32(1) / (exp_single(np.minimum(-scores, np.float32(88.7))) + np.float32(1))
+    return np.float32(1) / (exp(np.minimum(-scores, np.float32(88.7))) + np.float32(1))
 
 
 def softmax_single(scores: Array) -> Array:
     """As xgboost has it: the sum is one of double precision."""
-    powers = exp_single(scores - scores.max(axis=1, keepdims=True))
+    powers = exp(scores - scores.max(axis=1, keepdims=True))
     total = np.add.accumulate(powers, axis=1, dtype=np.float64)[:, -1:]
     return powers / total.astype(np.float32)
 
@@ -399,9 +391,9 @@ NAMED: dict[str, Function] = {
     "outlier_score": lambda depths: -(2 ** (-depths)),
     "ravel": lambda scores: scores.ravel(),
     "expit_single": expit_single,
-    "exp_single": exp_single,
+    "exp_single": exp,
     "softmax_single": softmax_single,
-    "exp_double": lambda scores: np.array(list(map(_exp, scores.ravel().tolist()))).reshape(scores.shape),
+    "exp_double": exp,
     "softmax_double": softmax_double,
     "as_column": lambda scores: scores.reshape(-1, 1),
 }

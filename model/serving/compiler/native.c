@@ -1,10 +1,11 @@
-/* Numbers of a CSV or JSON body → float64 matrix, and ensembles of trees. native.py beside this file calls it.
+/* Numbers of a CSV or JSON body → float64 matrix; ensembles of trees; C's own exp. native.py beside this file calls it.
 
    Laws: no byte outside [body, body + size) is read, no cell outside [out, out + capacity) is written. Nothing depends
-   on the locale, on libm or on the order of threads. What is not certain is handed back with its place: the slow
+   on the locale or on the order of threads. What is not certain is handed back with its place: the slow
    readers explain it. A forest is walked only after trees_check() has found every index in it sound.
    Builds with gcc and clang as one unit: -O3 -ffp-contract=off, no -march. */
 #include <float.h>
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -260,10 +261,8 @@ static const byte *past_blanks(const byte *p, const byte *end)
 /* At the end of a line, or NULL: 0, 1 or 2 bytes that end it lie between p and the result. */
 static const byte *line_end(const byte *p, const byte *end)
 {
-    if (p == end)
-        return p;
-    if (*p == '\n')
-        return p + 1;
+    if (p == end || *p == '\n')
+        return p + (p < end);
     if (*p == '\r' && (p + 1 == end || p[1] == '\n'))
         return p + 1 == end ? end : p + 2;
     return NULL;
@@ -299,11 +298,9 @@ int64_t csv_matrix(Reading *r)
 {
     const byte *p = r->body, *next;
     r->end = r->body + r->size;
-    while (p < r->end) {
-        if ((next = line_end(p, r->end)) != NULL) {
-            p = next;
+    for (; p < r->end; p = line_end(p, r->end)) {
+        if (line_end(p, r->end) != NULL)
             continue;
-        }
         r->row++;
         for (r->column = 1;; r->column++) {
             if (r->width && r->column > r->width)
@@ -318,7 +315,6 @@ int64_t csv_matrix(Reading *r)
         if (r->width && r->column != r->width)
             return unusual(r, p);
         r->width = r->column;
-        p = line_end(p, r->end);
     }
     return r->row;
 }
@@ -448,9 +444,7 @@ static int node_is_sound(const Forest *f, int64_t i)
         return 0;
     if (node->left == i)
         return node->feature <= FEATURE && node->threshold > DBL_MAX;
-    if (node->feature > FEATURE && f->kind == PLAIN)
-        return 0;
-    if (node->feature & (CATEGORICAL | ZERO_MISSING) && f->kind != SPECIAL)
+    if (node->feature & (f->kind == PLAIN ? ~FEATURE : f->kind == MISSING ? CATEGORICAL | ZERO_MISSING : 0))
         return 0;
     if (node->feature & CATEGORICAL && !(node->threshold >= 0 && node->threshold < (double)f->set_count))
         return 0;
@@ -590,3 +584,14 @@ void trees_walk(const Forest *f, const void *x, int64_t single, int64_t rows, vo
             one_row(f, x, stride, single != 0, row, out, kind);
     }
 }
+
+/* ---- C's exponential function, as scikit-learn, XGBoost and LightGBM call it: NumPy's own rounds differently -------- */
+
+#define OF_EACH(NAME, TYPE, FUNCTION)              \
+    void NAME(TYPE *values, int64_t count)         \
+    {                                              \
+        for (int64_t i = 0; i < count; i++)        \
+            values[i] = FUNCTION(values[i]);       \
+    }
+OF_EACH(exp_doubles, double, exp)
+OF_EACH(exp_floats, float, expf)

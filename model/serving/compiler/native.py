@@ -86,6 +86,9 @@ def load(path: Path = LIBRARY) -> ctypes.CDLL | None:
         *(ctypes.POINTER(_Forest), ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
     ]
     library.trees_walk.restype = None
+    for name in ("exp_doubles", "exp_floats"):
+        getattr(library, name).argtypes = [ctypes.c_void_p, ctypes.c_int64]
+        getattr(library, name).restype = None
     return library
 
 
@@ -237,3 +240,17 @@ def _is_single(array: Array) -> int:
 def forest(trees: Trees, features: int) -> Forest | None:
     """None without the library. Raises ValueError for arrays that native code could not be trusted with."""
     return None if _library is None else Forest(_library, trees, features)
+
+
+# ---- functions -------------------------------------------------------------------------------------------------------
+
+
+def exp(values: Array) -> Array | None:
+    """C's exp of each of an array of float64, its expf of each of an array of float32; None without the library."""
+    if _library is None:
+        return None
+    out = np.array(values, order="C")
+    {np.dtype(np.float64): _library.exp_doubles, np.dtype(np.float32): _library.exp_floats}[out.dtype](
+        out.ctypes.data, out.size
+    )
+    return out
