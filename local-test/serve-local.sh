@@ -63,11 +63,9 @@ serve_docker() {
   while IFS= read -r name; do
     variables+=(--env "$name")
   done < <(env | sed -n 's/^\(MODEL_SERVER_[A-Z_]*\)=.*/\1/p; s/^\(SAGEMAKER_[A-Z_]*\)=.*/\1/p' | grep -v -e _BIND_TO_PORT -e _BASE_DIR)
-  # test-dir is mounted read-only, as SageMaker does it. The container may do only what a server that starts as root and
-  # whose workers run as another user must.
+  # test-dir is mounted read-only, as SageMaker does it. The container keeps only the rights to become another user.
   exec docker run --rm --name "$CONTAINER" --publish "127.0.0.1:$PORT:8080" --volume "$TEST_DIR:/opt/ml:ro" \
-    --security-opt no-new-privileges --cap-drop ALL --cap-add CHOWN --cap-add SETUID --cap-add SETGID --cap-add KILL \
-    --cap-add DAC_OVERRIDE \
+    --security-opt no-new-privileges --cap-drop ALL --cap-add CHOWN --cap-add SETUID --cap-add SETGID \
     ${variables[@]+"${variables[@]}"} "$IMAGE" serve
 }
 
@@ -84,7 +82,7 @@ serve_native() {
 wait_until_ready() {
   local answer
   while kill -0 "$SERVER" 2>/dev/null; do
-    answer="$(ping)"
+    answer="$(ping)" || true # the connection may break at any word
     case "$answer" in
       "HTTP/1."?" 200 "*)
         STATE=serving
