@@ -52,11 +52,17 @@ def load_packages() -> None:
 if config.multi_model:
     load_packages()
     models = Models(config)
-    readiness, routes = Readiness(models.engines), Routes(None, models, config.default_accept, config.local_only)
+    readiness, routes = (
+        Readiness(models.engines, config.address),
+        Routes(None, models, config.default_accept, config.local_only),
+    )
 else:
     models = None
     engine = load()
-    readiness, routes = Readiness([engine]), Routes(engine.submit, None, config.default_accept, config.local_only)
+    readiness, routes = (
+        Readiness([engine], config.address),
+        Routes(engine.submit, None, config.default_accept, config.local_only),
+    )
 
 
 @functools.cache

@@ -306,6 +306,11 @@ class Settings:
         return ipaddress.ip_address(self.host).is_loopback
 
     @property
+    def address(self) -> str:
+        """As callers write it; in a container only who has started it knows the host and the port."""
+        return f"http://{self.listening}" if self.local_only else ""
+
+    @property
     def listening(self) -> str:
         """host:port, as nginx and gunicorn take it."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

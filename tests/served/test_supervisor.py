@@ -120,7 +120,7 @@ def test_a_wrong_setting_stops_the_start(serve: Serve) -> None:
 def test_the_start_announces_what_was_derived(serve: Serve) -> None:
     """One line at the start: workers, threads, CPUs and their source, timeout, limits, port."""
     running = serve(MODEL_SERVER_WORKERS="1").until_ready()
-    assert re.search(r"serve: 1 worker .*\d+ CPUs? by the .*timeout 60 s.*100 MB.*port \d+", running.log)
+    assert re.search(r"serve: .*1 worker .*\d+ CPUs? by the .*timeout 60 s.*100 MB.*port \d+", running.log)
 
 
 def test_nothing_is_left_behind(serve: Serve) -> None:
@@ -140,3 +140,19 @@ def test_the_supervisor_reaps_orphans(serve: Serve) -> None:
     wait_until(lambda: Path(f"/proc/{orphan}/stat").read_text().split()[2] == "Z")
     processes.reap_orphans(set())
     assert not Path(f"/proc/{orphan}").exists()
+
+
+@pytest.mark.parametrize("nginx_in_front", [True, False], ids=["behind nginx", "without nginx"])
+def test_the_last_line_of_the_start_says_what_is_served(nginx: None, serve: Serve, nginx_in_front: bool) -> None:
+    """Model, class, columns with their kinds, how it is answered, and where to ask: once for all workers, and last."""
+    running = serve(nginx=nginx_in_front, MODEL_SERVER_WORKERS="2").until_ready()
+    wait_until(lambda: "ready: " in running.log)
+    last = running.log.splitlines()[-1]
+    assert last.startswith(
+        "INFO serving: ready: model.pkl, a Pipeline that takes 4 columns: sepal length (cm) (number)"
+    )
+    assert "fast path: " in last
+    assert last.endswith(f"ask by POST {running.url}/invocations")
+    assert running.log.count("ready: ") == 1
+    for gone in ("Listening at", "unix:", "Booting worker", "\\u"):
+        assert gone not in running.log

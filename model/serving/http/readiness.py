@@ -10,21 +10,26 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 from ..batching.engine import Engine
 from ..batching.loop import Loop, Thread
 from ..monitoring import exposition, health
 from ..monitoring.cloudwatch import PERIOD_SECONDS
+from . import ready_line
 
-log = logging.getLogger(__name__)
+TOLD = "told"
+"""The file in the runtime directory of which the maker says what is served."""
+log = logging.getLogger("serving")
 
 
 class Readiness:
     """`start` after the fork."""
 
-    def __init__(self, engines: Collection[Engine]) -> None:
-        self.engines = engines
+    def __init__(self, engines: Collection[Engine], address: str) -> None:
+        """`address`: where callers ask, for the log."""
+        self.engines, self._address = engines, address
         self._embedded_due = time.monotonic() + PERIOD_SECONDS
         self.not_ready: str | None = "the worker is starting"
         self.stuck = False
@@ -35,10 +40,17 @@ class Readiness:
         for engine in self.engines:
             engine.warm_up()
             engine.start(loop, reader, self.be_stuck)
-            if engine.not_ready is None:
-                loop.soon(engine.prove_fast_paths)
         self._report(next((engine.not_ready for engine in self.engines if engine.not_ready), None))
+        if self.not_ready is None:
+            loop.soon(self._prove_and_tell)
         loop.soon(self._beat_for_ever)
+
+    def _prove_and_tell(self) -> None:
+        """The first worker that has come so far says for all what is served: the last line of a start."""
+        lines = [ready_line.of_one(e.model, e.prove_fast_paths(), self._address) for e in self.engines]
+        with suppress(OSError):
+            (self._runtime_dir / TOLD).touch(exist_ok=False)
+            log.info(lines[0] if lines else ready_line.SEVERAL.format(address=self._address))
 
     def metrics_text(self) -> tuple[str, str]:
         """What the supervisor has counted of all workers, and its Content-Type."""

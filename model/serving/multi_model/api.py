@@ -162,7 +162,7 @@ class Models:
             if engine is not None and limits.free_memory() != 0:
                 self._uses[number] += 1
                 try:
-                    engine.prove_fast_paths()
+                    log.info("model %s: %s", engine.metrics.name, engine.prove_fast_paths())
                 finally:
                     self._uses[number] -= 1
 
