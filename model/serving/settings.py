@@ -351,6 +351,11 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings(**_in_a_job(values))
 
 
+def base_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where files go, also if another variable is wrong: the reason must be written there."""
+    return Path(environ.get("SAGEMAKER_BASE_DIR") or "/opt/ml")
+
+
 def _in_a_job(values: dict[str, Any]) -> dict[str, Any]:
     """A transform job moves defaults: its own timeout ends a request, a bad record is marked, its payload fits in."""
     if values.get("batch"):

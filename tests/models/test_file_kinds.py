@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from serving.errors import ModelNotUsable
-from serving.models import diagnosis, file_kinds
+from serving.models import artifact, diagnosis, file_kinds
 
 OBJECTS: list[Any] = [
     *({}, [], (), set(), {"a": [1, 2.5, "x", None, True]}, [1, 2], (1,), 1, -70000, 2.5, "text", b"bytes", None, True),
@@ -73,7 +73,9 @@ def test_a_directory_is_called_what_it_is(tmp_path: Path, inside: str, said: str
     """model.pkl may be a directory, which no list of files would explain."""
     (tmp_path / "model.pkl").mkdir()
     (tmp_path / "model.pkl" / inside).touch()
-    message = diagnosis.of_missing_artifact(tmp_path, ["model.pkl"])
+    with pytest.raises(ModelNotUsable) as caught:
+        artifact.pickle_in(tmp_path, tmp_path)
+    message = str(caught.value)
     assert f"model.pkl is not a pickle but {said}" in message
     assert inside in message
 

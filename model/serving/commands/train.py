@@ -29,7 +29,7 @@ FAILURE_CHARACTERS = 1024
 
 
 def main() -> int:
-    failure = Path("/opt/ml/output/failure")
+    failure = settings.base_dir() / "output/failure"
     try:
         config = settings.load()
         failure = config.base_dir / "output/failure"
@@ -86,14 +86,19 @@ def _object(path: Path) -> dict[str, object] | str:
 
 
 def copy_artifact(program_dir: Path, model_dir: Path) -> list[str]:
-    """Copies every file model.* (the model and what belongs to it); each appears whole or not at all."""
+    """Copies the model and what belongs to it, each file whole or not at all, and removes what an earlier one left."""
+    files = artifact.belonging(program_dir)
     model_dir.mkdir(parents=True, exist_ok=True)
-    names = sorted(path.name for path in program_dir.glob("model.*") if path.is_file())
-    for name in names:
-        half = model_dir / f".{name}.partial"
-        shutil.copyfile(program_dir / name, half)
+    names = [path.name for path in files]
+    for path in files:
+        half = model_dir / f".{path.name}.partial"
+        shutil.copyfile(path, half)
         half.chmod(0o644)  # the container that serves it may run as another user
-        os.replace(half, model_dir / name)
+        os.replace(half, model_dir / path.name)
+    for path in model_dir.iterdir():
+        of_ours = path.name.startswith("model.") or path.suffix in artifact.FILES
+        if path.is_file() and of_ours and path.name not in names:
+            path.unlink()
     return names
 
 

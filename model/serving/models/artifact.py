@@ -1,15 +1,19 @@
-"""Which file is the model: the one place that looks for it."""
+"""Which file is the model: the one place that looks for it, for the server, `train` and the scripts.
+
+Standard library only: the scripts ask where nothing is installed.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import mmap
 import re
+import sys
 from pathlib import Path
 
 from ..errors import ModelNotUsable
 from ..settings import PROGRAM_DIR, Settings
-from . import diagnosis
+from . import file_kinds
 
 SHY_OF_FORK = b"xgboost|lightgbm|catboost|tensorflow|onnxruntime|torch|pyspark"
 """Libraries that start threads while a model is loaded. A forked process lacks them and waits for them for ever."""
@@ -63,7 +67,7 @@ def pickles_in(directory: Path) -> list[Path]:
 def told_sha256(directory: Path, expected: str) -> str:
     """`NAME has the sha256 …`, of the model's file. Raises ModelNotUsable when another one is expected."""
     try:
-        path = _pickle_in(directory)
+        path = pickle_in(directory)
     except ModelNotUsable:
         if not expected:
             return "the model is not one file, so it has no sha256"
@@ -82,11 +86,69 @@ def _artifacts(directory: Path) -> list[Path]:
     return sorted(p for p in directory.iterdir() if not p.name.startswith(".") and p.name != "model.tar.gz")
 
 
-def _pickle_in(directory: Path) -> Path:
-    """model.pkl, or the one pickle or skops file that has another name."""
-    if (directory / "model.pkl").is_file():
-        return directory / "model.pkl"
-    pickles = [p for p in _artifacts(directory) if p.suffix in FILES]
-    if len(pickles) == 1:
-        return pickles[0]
-    raise ModelNotUsable(diagnosis.of_missing_artifact(directory, [p.name for p in _artifacts(directory)]))
+def pickle_in(directory: Path, program_dir: Path = PROGRAM_DIR) -> Path:
+    """The one pickle or skops file in the directory, whatever its name; those that predictor.py names are its own.
+
+    Raises ModelNotUsable with the names of two that might be meant, or with what is there instead.
+    """
+    said = _predictor(directory, program_dir)
+    pickles = [p for p in _artifacts(directory) if p.suffix in FILES and p.is_file()]
+    meant = [p for p in pickles if p.name == "model.pkl" or p.name not in said] or pickles
+    if len(meant) == 1:
+        return meant[0]
+    if not meant:
+        raise ModelNotUsable(_missing(directory))
+    names = " and ".join(path.name for path in meant[:6])
+    raise ModelNotUsable(
+        f"{directory} holds more than one model: {names}. Keep the one that is to be served. A file that predictor.py "
+        "loads itself must be named there."
+    )
+
+
+def belonging(program_dir: Path) -> list[Path]:
+    """The files of /opt/program that are the model: what `train` puts into model.tar.gz, and what serves from there.
+
+    The pickle, pickles that predictor.py names, and every model.*; with load_model, whatever of these is there.
+    """
+    said = _predictor(program_dir, program_dir)
+    files = {path for path in program_dir.glob("model.*") if path.is_file()}
+    files |= {p for p in _artifacts(program_dir) if p.suffix in FILES and p.is_file() and p.name in said}
+    if not LOADER.search(said):
+        files.add(pickle_in(program_dir, program_dir))
+    if not files:
+        raise ModelNotUsable(f"{program_dir} has no file model.* that load_model could read from model.tar.gz.")
+    return sorted(files)
+
+
+LOADER = re.compile(r"^(async )?def load_model\b|^load_model *=|import .*\bload_model\b", re.MULTILINE)
+
+
+def _predictor(*directories: Path) -> str:
+    """The text of predictor.py, from the first directory that has one."""
+    path = next((d / "predictor.py" for d in directories if (d / "predictor.py").is_file()), None)
+    return path.read_text(encoding="utf-8", errors="replace") if path else ""
+
+
+def _missing(directory: Path) -> str:
+    names = [path.name for path in _artifacts(directory)]
+    if (directory / "model.pkl").is_dir():
+        return file_kinds.of_directory(directory / "model.pkl")
+    return (
+        f"{directory} has no model.pkl. Found: {', '.join(names[:12]) or 'nothing'}. Save the model as model.pkl "
+        "(or write load_model(model_dir) in predictor.py)."
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """`python3 -m serving.models.artifact DIRECTORY`: the model's path, or why there is none (exit 3). For scripts."""
+    directory = Path(arguments[0]).absolute()
+    try:
+        print(directory if LOADER.search(_predictor(directory)) else pickle_in(directory, directory))
+    except (ModelNotUsable, OSError) as exc:
+        print(exc)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -17,7 +17,6 @@ from types import ModuleType
 
 from ..errors import ModelNotUsable, ServingError
 from ..rows.signature import Signature
-from . import file_kinds
 
 PACKAGES = {
     "sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml",
@@ -29,16 +28,6 @@ PACKAGES = {
 
 CUT_OFF = "^EOF: |pickle data was truncated|exhausted before end of frame|mmap length is greater than file size"
 """How pickle and joblib say, when it is not an EOFError, that a file ends too early."""
-
-
-def of_missing_artifact(directory: Path, names: list[str]) -> str:
-    found = ", ".join(n for n in names if n.endswith((".pkl", ".pickle", ".joblib"))) or ", ".join(names[:12])
-    if (directory / "model.pkl").is_dir():
-        return file_kinds.of_directory(directory / "model.pkl")
-    return (
-        f"{directory} has no model.pkl. Found: {found or 'nothing'}. Save the model as model.pkl "
-        "(or write load_model(model_dir) in predictor.py)."
-    )
 
 
 def of_missing_function(predictor: ModuleType) -> str:

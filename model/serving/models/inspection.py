@@ -59,6 +59,7 @@ def inspect_parts(model: Any) -> Found | None:
     Only parts that were fitted on named columns tell, if they agree, and text vectorizers if there are no others: what
     is between the parts is not known.
     """
+    model = _unwrapped(model)
     if isinstance(model, dict | list | tuple):
         parts = list(model.values() if isinstance(model, dict) else model)
     elif type(model).__module__.partition(".")[0] not in LIBRARIES and hasattr(model, "__dict__"):

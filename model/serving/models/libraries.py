@@ -20,6 +20,10 @@ class Found:
     lacking: str = ""
 
 
+def is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
 def lightgbm(model: Any) -> Found | None:
     """Its categories belong to the categorical columns in order; feature_infos tells which those are."""
     model = getattr(model, "booster_", model)
@@ -45,7 +49,7 @@ def xgboost(model: Any) -> Found | None:
     names, types = booster.feature_names, booster.feature_types
     categories = _xgboost_categories(booster) if types and "c" in types else {}
     lacking = ""
-    if types and "c" in types and not categories and importlib.util.find_spec("pyarrow") is None:
+    if types and "c" in types and not categories and not is_installed("pyarrow"):
         lacking = (
             "the model has categorical columns, whose categories xgboost tells and reads with pyarrow, which is not "
             "installed. Add pyarrow to model/requirements.txt."
@@ -110,7 +114,14 @@ QUOTED = re.compile(r"""Q\(\s*(?:"([^"]*)"|'([^']*)')\s*\)""")
 """How a formula writes a name that is not one of Python's."""
 
 
+MOST_LEVELS = 1000
+
+
 def _of_dtype(series: Any) -> Trait:
+    """A formula takes the texts that it was fitted on, and no others."""
     if series.dtype.kind in "fiu":
         return Trait("number")
-    return Trait("text") if all(isinstance(v, str) for v in series.dropna()) else Trait()
+    known = list(dict.fromkeys(series.dropna()))
+    if not all(isinstance(value, str) for value in known):
+        return Trait()
+    return Trait("text", tuple(known), closed=True) if len(known) <= MOST_LEVELS else Trait("text")

@@ -20,7 +20,7 @@ from ..compiler.facade import Estimator, Facade
 from ..errors import ModelNotUsable
 from ..settings import PROGRAM_DIR
 from . import diagnosis, file_kinds, inspection, methods, sample, skops_file
-from .artifact import _pickle_in
+from .artifact import pickle_in
 from .loaded import LoadedModel
 from .own_modules import OwnModules
 from .predictor import Use, _calling, _import_predictor, _lent_to_main, takes_context, use_of
@@ -53,7 +53,7 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
     began = time.monotonic()
     predictor = _import_predictor(model_dir, program_dir, own)
     loader = getattr(predictor, "load_model", None)
-    source = model_dir if loader else _pickle_in(model_dir)
+    source = model_dir if loader else pickle_in(model_dir, program_dir)
     use = Use(frozenset({method}), method) if method else use_of(getattr(predictor, "__file__", None))
     found = artifact.find(source) if compiled and not loader else None
     told = model_dir / sample.SAMPLE_FILE
@@ -87,7 +87,7 @@ def needs_no_pickle(model_dir: Path, method: str = "", program_dir: Path = PROGR
     predictor = next((d / "predictor.py" for d in (model_dir, program_dir) if (d / "predictor.py").is_file()), None)
     use = use_of(predictor)
     try:
-        found = None if use.loads else artifact.find(_pickle_in(model_dir))
+        found = None if use.loads else artifact.find(pickle_in(model_dir, program_dir))
     except ModelNotUsable:
         return False
     return found is not None and _suffices(found[0], Use(frozenset({method})) if method else use)

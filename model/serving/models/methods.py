@@ -14,7 +14,8 @@ def of_missing_method(model: object, method: str) -> str:
 def of_no_method(model: object, method: str) -> str:
     """predictor.py is as it came, or nearly: it calls a method that this object has not."""
     what = f"the model is {_described(model)}, which has no {method}"
-    methods = [n for n in METHODS if callable(getattr(model, n, None))]
+    is_data = hasattr(model, "dtypes") or hasattr(model, "dtype")  # a DataFrame can be transformed, too
+    methods = [n for n in METHODS if callable(getattr(model, n, None)) and not is_data]
     if methods:
         return (
             f"{what}. It has {', '.join(methods)}: set MODEL_SERVER_PREDICT_METHOD={methods[0]}, or call it in "

@@ -155,9 +155,12 @@ def _leaf(estimator: Any, count: int) -> list[Trait]:
     if estimator is None or _is_identity(estimator):
         return [Trait(missing=PASSES)] * count
     if not type(estimator).__module__.startswith("sklearn.") or type(estimator).__name__ == "FunctionTransformer":
-        return [Trait(missing=ABSORBS if _is_boosting(estimator) else UNKNOWN)] * count
+        boosts = type(estimator).__module__.split(".")[0] in ("xgboost", "lightgbm", "catboost")
+        return [Trait(missing=ABSORBS if boosts else UNKNOWN)] * count
     if _wraps(estimator):
-        return [Trait()] * count
+        inner = _fitted(estimator)
+        alike = inner is not None and not _wraps(inner) and not any(hasattr(inner, a) for a in COMPOSITES)
+        return _leaf(inner, count) if alike else [Trait()] * count
     tags = estimator.__sklearn_tags__().input_tags if hasattr(estimator, "__sklearn_tags__") else None
     allows_nan = tags.allow_nan if tags else estimator._get_tags()["allow_nan"]  # scikit-learn before 1.6
     if type(estimator).__module__ == "sklearn.dummy":
@@ -170,10 +173,6 @@ def _leaf(estimator: Any, count: int) -> list[Trait]:
     fitted_on_objects = "Imputer" in name and getattr(estimator, "_fit_dtype", np.dtype(float)).kind not in "fiu"
     none = "Imputer" in name and getattr(estimator, "missing_values", np.nan) is None
     return [Trait("any" if fitted_on_objects else "number", missing=missing, none=none)] * count
-
-
-def _is_boosting(estimator: Any) -> bool:
-    return type(estimator).__module__.split(".")[0] in ("xgboost", "lightgbm", "catboost")
 
 
 def _is_identity(estimator: Any) -> bool:
@@ -215,17 +214,23 @@ def _wraps(estimator: Any) -> bool:
 
 def _inner(estimator: Any) -> Any:
     """What it has fitted; None if that sees other columns than came in."""
+    found, count = _fitted(estimator), _get(estimator, "n_features_in_")
+    features = _get(estimator, "estimators_features_")  # of a bag: each may have its own
+    if features is not None and not np.array_equal(features[0], np.arange(len(features[0]))):
+        return None
+    return found if count in (None, _get(found, "n_features_in_") or count) else None
+
+
+def _fitted(estimator: Any) -> Any:
+    """The first estimator inside that was fitted; one for a class that is never or always there was not."""
     for attribute in FITTED:
         found = _get(estimator, attribute)
-        found = found[0] if isinstance(found, list | tuple | np.ndarray) and len(found) else found
-        found = _get(found, "estimator") if attribute == "calibrated_classifiers_" else found
-        if found is None or not (hasattr(found, "predict") or hasattr(found, "transform")):
-            continue
-        features = _get(estimator, "estimators_features_")  # of a bag: each may have its own
-        count = _get(estimator, "n_features_in_")
-        if features is not None and not np.array_equal(features[0], np.arange(len(features[0]))):
-            return None
-        return found if count in (None, _get(found, "n_features_in_") or count) else None
+        items = list(found) if isinstance(found, list | tuple | np.ndarray) else [found]
+        for item in items:
+            one = _get(item, "estimator") if attribute == "calibrated_classifiers_" else item
+            fits = hasattr(one, "predict") or hasattr(one, "transform")
+            if fits and type(one).__name__ != "_ConstantPredictor":
+                return one
     return None
 
 

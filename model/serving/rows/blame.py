@@ -29,7 +29,7 @@ def _blame(rows: Any, signature: Signature, message: str) -> BadRequest | None:
     cells = _by_column(rows)
     if cells is None or len(cells) != len(columns):
         return None
-    unknown = "unknown categor" in message.lower()
+    unknown = "unknown categor" in message.lower() or "expected levels" in message  # scikit-learn, patsy
     for position, column in enumerate(columns):
         values = np.asarray(cells[position])
         name = column.name if signature.form == "frame" else position + 1

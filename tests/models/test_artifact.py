@@ -1,0 +1,98 @@
+"""One rule says which file is the model: for the server, for `train`, for check and for the scripts."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from running import KIT
+from serving.commands.train import copy_artifact
+from serving.errors import ModelNotUsable
+from serving.models import artifact, loading
+
+MODEL = pickle.dumps(LinearRegression().fit([[1.0], [2.0]], [1, 2]))
+STOCK = (KIT / "model/predictor.py").read_text()
+LOADER = (
+    "def transformation(model, rows):\n    return model.predict(rows)\n\n\ndef load_model(model_dir):\n    return 1\n"
+)
+
+
+def program(directory: Path, *names: str, predictor: str = STOCK) -> Path:
+    """A directory like /opt/program with these models in it."""
+    (directory / "predictor.py").write_text(predictor)
+    for name in names:
+        (directory / name).write_bytes(MODEL)
+    return directory
+
+
+def asked(directory: Path) -> subprocess.CompletedProcess[str]:
+    """As a script asks, with the standard library alone."""
+    words = [sys.executable, "-S", "-m", "serving.models.artifact", str(directory)]
+    return subprocess.run(words, cwd=KIT / "model", capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("names", [("model.pkl",), ("churn.pkl",), ("model.joblib",), ("x.pickle", "notes.txt")])
+def test_one_model_is_found_whatever_its_name(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """It is what serves, what a script is told, and what `train` copies, with what belongs to it."""
+    directory, out = program(tmp_path, *names), tmp_path / "out"
+    (directory / "model.sample.json").write_text("{}")
+    assert artifact.pickle_in(directory, directory) == directory / names[0]
+    assert asked(directory).stdout.strip() == str(directory / names[0])
+    assert copy_artifact(directory, out) == sorted([names[0], "model.sample.json"])
+    assert (out / names[0]).read_bytes() == MODEL
+
+
+@pytest.mark.parametrize("names", [("model.pkl", "model.joblib"), ("churn.pkl", "model.pkl"), ("a.pickle", "b.pkl")])
+def test_two_models_are_refused_with_both_names(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Never is one of them served silently, nor copied."""
+    directory = program(tmp_path, *names)
+    for refused in (
+        lambda: artifact.pickle_in(directory, directory),
+        lambda: loading.load(directory, program_dir=directory),
+        lambda: copy_artifact(directory, tmp_path / "out"),
+    ):
+        with pytest.raises(ModelNotUsable) as caught:
+            refused()
+        assert all(name in str(caught.value) for name in names)
+    assert asked(directory).returncode == 3
+
+
+def test_what_predictor_names_is_its_own(tmp_path: Path) -> None:
+    """A scaler that predictor.py reads stands beside the model, and goes along with it."""
+    directory = program(tmp_path, "model.pkl", "scaler.pkl", predictor=STOCK + "# reads scaler.pkl\n")
+    assert artifact.pickle_in(directory, directory) == directory / "model.pkl"
+    assert copy_artifact(directory, tmp_path / "out") == ["model.pkl", "scaler.pkl"]
+
+
+def test_a_model_with_a_loader_of_its_own(tmp_path: Path) -> None:
+    """load_model reads what it likes; what `train` would copy is every model.*, and nothing at all is refused."""
+    directory = program(tmp_path, predictor=LOADER)
+    with pytest.raises(ModelNotUsable, match="load_model"):
+        copy_artifact(directory, tmp_path / "out")
+    (directory / "model.json").write_text("{}")
+    assert copy_artifact(directory, tmp_path / "out") == ["model.json"]
+
+
+def test_train_mirrors(tmp_path: Path) -> None:
+    """What an earlier run has left is gone: a sample that was deleted, a model of another name; other files stay."""
+    directory, out = program(tmp_path, "model.pkl"), tmp_path / "out"
+    (directory / "model.sample.json").write_text("{}")
+    copy_artifact(directory, out)
+    (out / "notes.txt").write_text("mine")
+    (directory / "model.sample.json").unlink()
+    (directory / "model.pkl").rename(directory / "model.joblib")
+    copy_artifact(directory, out)
+    assert sorted(path.name for path in out.iterdir()) == ["model.joblib", "notes.txt"]
+
+
+def test_no_model(tmp_path: Path) -> None:
+    """An empty directory is refused with what is there."""
+    directory = program(tmp_path)
+    assert "predictor.py" in asked(directory).stdout
+    with pytest.raises(ModelNotUsable, match=r"no model\.pkl"):
+        copy_artifact(directory, tmp_path / "out")
