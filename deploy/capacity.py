@@ -100,7 +100,7 @@ def prices(per_instance: float, instance_type: str, hourly: float | None) -> lis
     return lines
 
 
-def measure(account: Account, plan: Plan, payload: bytes, say: Callable[[str], None]) -> Report:
+def measure(account: Account, plan: Plan, payload: bytes) -> Report:
     """Doubles the connections until the rate grows by less than a tenth or p95 passes the limit. Puts load on the
     endpoint. Raises Stop when it answers nothing but errors."""
     rows = b"\n".join(payload.splitlines()[:2])  # the first may be a header

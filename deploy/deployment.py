@@ -6,11 +6,10 @@ traceback. `say` gets the lines that a person reads while it works.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from . import (
     Stop,
     asking,
     capacity,
-    cleanup,
+    find,
+    jobs,
     lock,
     money,
     names,
@@ -78,22 +78,9 @@ class Deployment:
     def look(self) -> None:
         """Who you are, the role, the image, the quotas: what can be known before anything is made. Makes nothing."""
         with self.guarded("Looking at what is there"):
-            plan, me = self.plan, self.account.me
-            self.say(f"You are {me.owner} in account {me.account}, {me.region}.")
-            role = preflight.role(self.account, plan, plan.role_arn or self.account.own_role(), self.bucket, self.say)
-            image = preflight.image(self.account, plan.image_name, plan.image_tag)
-            shadow = preflight.image(self.account, plan.image_name, plan.shadow_tag) if plan.shadow_tag else None
-            self.say(f"Role   {role}\nImage  {image.uri} ({image.megabytes} MB compressed)")
-            self.say(preflight.architecture(plan, image))
-            for line in preflight.quotas(self.account, self._quotas()):
-                self.say(line)
-            lacking = preflight.caller(self.account, plan, role, self.bucket, self.say)
-            if lacking:
-                self.say(f"IAM says that you may not: {', '.join(lacking)}. {trouble.ALLOWED_BY}")
-            overview.costs(plan, self.prices)  # known from here on, also when nothing can be asked any more
+            overview.costs(self.plan, self.prices)  # known from here on, also when nothing can be asked any more
             _ = self.payload
-            tags = names.tags(plan.name, self.owner, plan.expires_after_days, plan.tags)
-            self.facts = Facts(me.account, me.region, me.partition, role, self.bucket, self.owner, tags, image, shadow)
+            self.facts = preflight.facts(self.account, self.plan, self.bucket, self.owner, self.say)
             self.read()
 
     def read(self) -> None:
@@ -112,16 +99,6 @@ class Deployment:
     def _wished(self) -> set[str]:
         assert self.facts is not None
         return {each.name for mode in MODES for each in wanted.way(self.plan, self.facts, mode)}
-
-    def _quotas(self) -> list[tuple[str, str, int, int]]:
-        plan, needs = self.plan, []
-        if "realtime" in plan.modes:
-            needs.append((plan.instance_type, "endpoint usage", plan.max_instances, 2 * plan.max_instances))
-        if plan.needs_job:
-            needs.append((plan.job_instance_type, "training job usage", 1, 0))
-        if "batch" in plan.modes:
-            needs.append((plan.job_instance_type, "transform job usage", 1, 0))
-        return needs
 
     def steps(self) -> list[Step]:
         if self.facts is None:
@@ -183,13 +160,13 @@ class Deployment:
                 running.outcome = running.endpoint(step)
                 self.there.add(Thing("endpoint", step.name))
             case "training job" if step.changes:
-                running.train(step)
+                jobs.train(running, step)
             case "model" | "endpoint config" if step.action == "create":
                 running.ensure(step)
             case "alarm" if step.changes:
                 running.alarm(step)
             case "capacity":
-                self.measure(step)
+                self.measure()
             case "autoscaling" if step.changes:
                 running.scale(self._with_target(step))
             case "schedule":
@@ -205,26 +182,24 @@ class Deployment:
         request = {**step.request, "put_scaling_policy": scaling.policy(self.plan.name, per_minute)}
         return replace(step, request=request)
 
-    def measure(self, step: Step | None = None) -> capacity.Report | None:
+    def measure(self) -> bool:
         """How much an instance carries; the target is kept with the endpoint, in a tag. Never fatal."""
         try:
-            self.report = report = capacity.measure(self.account, self.plan, self.payload, self.say)
             told = self.account.client("sagemaker").describe_endpoint(EndpointName=self.plan.name)
+            self.report = capacity.measure(self.account, self.plan, self.payload)
             running = told["ProductionVariants"][0].get("CurrentInstanceCount") or 1
-            target = report.target(self.plan.latency_ms, running)
-            self.say(report.text(self.plan, self.prices.hourly(self.plan.instance_type), running))
-            tag = {"Key": names.CAPACITY, "Value": str(target)}
-            if self.plan.name in self.state.endpoints:
-                self.state.endpoints[self.plan.name]["Tags"][names.CAPACITY] = str(target)
-            else:
-                self.state.endpoints[self.plan.name] = {**told, "Tags": {names.CAPACITY: str(target)}}
+            self.say(self.report.text(self.plan, self.prices.hourly(self.plan.instance_type), running))
+            target = str(self.report.target(self.plan.latency_ms, running))
+            there = self.state.endpoints.setdefault(self.plan.name, {**told, "Tags": {}})
+            there["Tags"][names.CAPACITY] = target
+            tag = {"Key": names.CAPACITY, "Value": target}
             self.account.client("sagemaker").add_tags(ResourceArn=told["EndpointArn"], Tags=[tag])
         except (ClientError, BotoCoreError, Stop) as exc:
             if trouble.expired(exc):
                 raise
             self.say(f"  not measured: {exc if isinstance(exc, Stop) else trouble.explained(exc)}")
-            return None
-        return report
+            return False
+        return True
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -257,23 +232,14 @@ class Deployment:
         except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - it becomes a Stop
             unseen = [wanted.endpoint_of(self.plan, mode) for mode in MODES if mode != "batch"]
             may_be = [Left(Thing("endpoint", name), "if it is there: it was not looked for") for name in unseen]
-            raise Stop(f"{self._said(exc, 'Deleting')}\n{self.bill.named(may_be)}") from None
+            raise Stop(f"{trouble.said(exc, 'Deleting')}\n{self.bill.named(may_be)}") from None
         if left:
             raise Stop("Not everything could be deleted.\n" + self.bill.named(left))
         self.say(f"Nothing of {self.plan.name} is left but logs and the image in ECR.")
 
     def _ended(self) -> list[Left]:
-        endpoints = [wanted.endpoint_of(self.plan, mode) for mode in MODES if mode != "batch"]
         made = list(self.run.made) if self.run else []
-        cleaner = cleanup.Cleaner(self.account, self.files, self.say, self.plan.poll_seconds)
-        find = partial(cleanup.find, self.account, self.plan.name, self.files, self.prefix, endpoints)
-        try:
-            things, unknown = find()
-        except KeyboardInterrupt:
-            self.say("  still deleting, so that nothing goes on costing money (Ctrl-C again: leave it)")
-            cleaner.interrupts = 1
-            things, unknown = find()
-        left = cleaner.end([*things, *made]) + unknown
+        left = find.and_end(self.account, self.plan, self.files, made, self.say)
         if self.run:
             self.run.made.clear()
         self.cleaned = True
@@ -291,30 +257,22 @@ class Deployment:
         try:
             yield
         except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - it becomes a Stop
-            text = self._said(exc, doing)
+            text = trouble.said(exc, doing)
             raise Stop("\n".join(part for part in (text, self._afterwards()) if part)) from None
-
-    def _said(self, exc: BaseException, doing: str) -> str:
-        match exc:
-            case Stop():
-                return str(exc)
-            case KeyboardInterrupt():
-                return f"{doing}: interrupted."
-            case ClientError() | BotoCoreError():
-                return trouble.explained(exc, doing)
-        at = traceback.extract_tb(exc.__traceback__)[-1]
-        return f"{doing}: unforeseen {type(exc).__name__} at {Path(at.filename).name}, line {at.lineno}: {exc}"
 
     def _afterwards(self) -> str:
         """Ends the jobs that nobody waits for any more, and with clean_up everything; then what still costs money."""
+        known = {*self.there, *(self.run.costly() if self.run else [])}
         left: list[Left] = []
-        if self.run is not None and self.plan.clean_up:
-            self.say("Cleaning up, although it failed (clean_up)")
-            return self.bill.named(self._ended())
-        costly = set(self.there)
-        if self.run is not None:
-            left = self.run.end(self.run.jobs_that_run())
-            costly |= set(self.run.costly())
-            self.run.made.clear()
-        stays = sorted(costly - {each.thing for each in left}, key=lambda thing: thing.name)
+        try:
+            if self.run is not None and self.plan.clean_up:
+                self.say("Cleaning up, although it failed (clean_up)")
+                return self.bill.named(self._ended())
+            if self.run is not None:
+                left = self.run.end(self.run.jobs_that_run())
+                known = {*self.there, *self.run.costly()}
+                self.run.made.clear()
+        except (Exception, KeyboardInterrupt):  # noqa: BLE001 - what is known is named all the same
+            self.say("  interrupted: nothing more is deleted")
+        stays = sorted(known - {each.thing for each in left}, key=lambda thing: thing.name)
         return self.bill.named([*left, *(Left(thing, "it stays") for thing in stays)])

@@ -15,10 +15,10 @@ from urllib.request import urlopen
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import Stop, permissions, trouble
+from . import Stop, names, permissions, trouble
 from .account import HOW_TO_MAKE_A_ROLE, TRUST_POLICY, Account
 from .plan import Plan, is_arm
-from .wanted import Image
+from .wanted import Facts, Image
 
 SCHEMA_2 = "application/vnd.docker.distribution.manifest.v2+json"
 INDEXES = (
@@ -28,6 +28,35 @@ INDEXES = (
 MANIFESTS = [SCHEMA_2, "application/vnd.oci.image.manifest.v1+json", *INDEXES]
 ARM_REMEDY = "Push one for {}: ./build_and_push.sh {} --platform linux/{}. Or set instance_type to the other kind."
 Say = Callable[[str], None]
+
+
+def facts(account: Account, plan: Plan, bucket: str, owner: str, say: Say) -> Facts:
+    """Everything that can be known before anything is made, said line by line."""
+    me = account.me
+    say(f"You are {me.owner} in account {me.account}, {me.region}.")
+    named = role(account, plan, plan.role_arn or account.own_role(), bucket, say)
+    found = image(account, plan.image_name, plan.image_tag)
+    shadow = image(account, plan.image_name, plan.shadow_tag) if plan.shadow_tag else None
+    say(f"Role   {named}\nImage  {found.uri} ({found.megabytes} MB compressed)")
+    for each in [found, shadow] if shadow else [found]:
+        say(architecture(plan, each))
+    for line in quotas(account, _needs(plan)):
+        say(line)
+    if lacking := caller(account, plan, named, bucket, say):
+        say(f"IAM says that you may not: {', '.join(lacking)}. {trouble.ALLOWED_BY}")
+    tags = names.tags(plan.name, owner, plan.expires_after_days, plan.tags)
+    return Facts(me.account, me.region, me.partition, named, bucket, owner, tags, found, shadow)
+
+
+def _needs(plan: Plan) -> list[tuple[str, str, int, int]]:
+    needs = []
+    if "realtime" in plan.modes:
+        needs.append((plan.instance_type, "endpoint usage", plan.max_instances, 2 * plan.max_instances))
+    if plan.needs_job:
+        needs.append((plan.job_instance_type, "training job usage", 1, 0))
+    if "batch" in plan.modes:
+        needs.append((plan.job_instance_type, "transform job usage", 1, 0))
+    return needs
 
 
 def role(account: Account, plan: Plan, arn: str, bucket: str, say: Say) -> str:
@@ -46,8 +75,8 @@ def role(account: Account, plan: Plan, arn: str, bucket: str, say: Say) -> str:
     else:
         if not _trusts_sagemaker(trust):
             raise Stop(f"SageMaker may not assume {arn}. Give the role this trust policy:\n{_pretty(TRUST_POLICY)}")
-    names = {"BUCKET": bucket, "IMAGE_NAME": plan.image_name, "NAME": plan.name, "ROLE": arn}
-    document = permissions.filled(account, "execution-role", names, keys=[plan.kms_key, plan.volume_key],
+    filling = {"BUCKET": bucket, "IMAGE_NAME": plan.image_name, "NAME": plan.name, "ROLE": arn}
+    document = permissions.filled(account, "execution-role", filling, keys=[plan.kms_key, plan.volume_key],
                                   network=bool(plan.subnets))  # fmt: skip
     missing = _missing(iam, arn, document, say, "the role's permissions")
     if missing:
@@ -63,8 +92,8 @@ def caller(account: Account, plan: Plan, role_arn: str, bucket: str, say: Say) -
         me = f"{assumed[1]}:iam::{assumed[2]}:role/{assumed[3]}"
         if assumed[3] == role_arn.rpartition("/")[2]:
             me = role_arn  # with its path
-    names = {"BUCKET": bucket, "IMAGE_NAME": plan.image_name, "NAME": plan.name, "ROLE": role_arn}
-    document = permissions.filled(account, "deployer", names)
+    filling = {"BUCKET": bucket, "IMAGE_NAME": plan.image_name, "NAME": plan.name, "ROLE": role_arn}
+    document = permissions.filled(account, "deployer", filling)
     if not plan.delete_when_expired:
         document["Statement"] = [row for row in document["Statement"] if not row["Sid"].startswith("Expire")]
     found = _missing(account.client("iam"), me, document, say, "your own permissions")

@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import Stop, cleanup, expiry, logs, names, scaling, state, trouble, wanted
+from . import Stop, expiry, find, jobs, logs, names, rollback, scaling, state, trouble, wanted
 from .account import Account, Files
 from .cleanup import COSTLY, KINDS, Cleaner, Left, Thing
 from .lock import Lock
@@ -80,46 +80,6 @@ class Run:
             if not trouble.there(exc):
                 raise
 
-    def train(self, step: Step) -> None:
-        """Runs the training job, or waits for the one that runs already."""
-        thing = Thing(step.kind, step.name)
-        if step.action == "wait":
-            self.made[thing] = None
-        else:
-            self.make(step.kind, step.name, self.sagemaker.create_training_job, step.request)
-        told = self._until_ended(thing)
-        del self.made[thing]
-        if told["TrainingJobStatus"] != "Completed":
-            reason = told.get("FailureReason") or told["TrainingJobStatus"]
-            told_by = logs.told(self.account, logs.TRAINING, step.name, reason)
-            raise Stop(f"The training job {step.name} failed: {reason}\n{told_by}")
-        self._record_artifact(told)
-
-    def _record_artifact(self, job: dict[str, Any]) -> None:
-        """The digest of what the job made: a file that another has put in its place is not served."""
-        uri = job["ModelArtifacts"]["S3ModelArtifacts"]
-        self.say(f"  trained: {uri}")
-        try:
-            if (key := self.files.key_of(uri)) and (etag := self.files.etag(key)):
-                tag = {"Key": names.ARTIFACT, "Value": etag}
-                self.sagemaker.add_tags(ResourceArn=job["TrainingJobArn"], Tags=[tag])
-        except (ClientError, BotoCoreError) as exc:
-            self.say(f"  the artifact's digest was not recorded: {trouble.explained(exc)}")
-
-    def _until_ended(self, thing: Thing) -> dict[str, Any]:
-        kind, shown, began = KINDS[thing.kind], "", time.monotonic()
-        while True:
-            told = state.describe(self.account, thing)
-            if told is None:
-                raise Stop(f"The {thing.kind} {thing.name} was deleted while it was waited for.")
-            status = told.get("SecondaryStatus", told[kind.status])
-            if status != shown:
-                self.say(f"  {time.monotonic() - began:4.0f} s  {thing.name}: {status}")
-                shown = status
-            if told[kind.status] not in kind.busy:
-                return told
-            self.wait()
-
     # -- endpoints ------------------------------------------------------------------------------------------------
 
     def endpoint(self, step: Step) -> str:
@@ -173,7 +133,7 @@ class Run:
     def _update(self, step: Step, existing: dict[str, Any]) -> None:
         name, config = step.name, step.request["EndpointConfigName"]
         kept = scaling.read(self.account, name)
-        request = wanted.update(name, config, self.plan.min_instances, bool(kept["targets"]))
+        request = rollback.update(name, config, self.plan.min_instances, bool(kept["targets"]))
         if not self._alarm_is_there(name):
             del request["DeploymentConfig"]["AutoRollbackConfiguration"]
             self.say("  without its alarm SageMaker does not go back by itself when the new version fails")
@@ -186,7 +146,7 @@ class Run:
 
     def _alarm_is_there(self, name: str) -> bool:
         try:
-            told = self.account.client("cloudwatch").describe_alarms(AlarmNames=[wanted.alarm_name(name)])
+            told = self.account.client("cloudwatch").describe_alarms(AlarmNames=[rollback.alarm_name(name)])
         except (ClientError, BotoCoreError):
             return False
         return bool(told["MetricAlarms"])
@@ -217,7 +177,7 @@ class Run:
 
     def component(self, step: Step) -> None:
         self.ensure(step)
-        told = self._until_ended(Thing(step.kind, step.name))
+        told = jobs.until_ended(self, Thing(step.kind, step.name))
         if told["InferenceComponentStatus"] != "InService":
             reason = told.get("FailureReason", "no reason given")
             raise Stop(f"The inference component {step.name} failed.\n"
@@ -300,7 +260,7 @@ class Run:
 def superseded(account: Account, plan: Plan, wished: set[str]) -> list[Thing]:
     """Of earlier versions, what neither an endpoint nor this plan uses."""
     try:
-        return [thing for thing in cleanup.superseded(account, plan.name, plan.name) if thing.name not in wished]
+        return [thing for thing in find.superseded(account, plan.name, plan.name) if thing.name not in wished]
     except (ClientError, BotoCoreError) as exc:
         if trouble.expired(exc):
             raise

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import Stop, expiry, names, scaling, trouble, wanted
+from . import Stop, expiry, names, rollback, scaling, trouble, wanted
 from .account import Account, Files
 from .cleanup import KINDS, Thing
 from .plan import Plan
@@ -128,7 +128,7 @@ def refuse_if_anothers(name: str, tags: dict[str, str], facts: Facts) -> None:
 
 def _alarm(account: Account, plan: Plan) -> bool:
     try:
-        told = account.client("cloudwatch").describe_alarms(AlarmNames=[wanted.alarm_name(plan.name)])
+        told = account.client("cloudwatch").describe_alarms(AlarmNames=[rollback.alarm_name(plan.name)])
     except (ClientError, BotoCoreError):
         return True
     return bool(told["MetricAlarms"])

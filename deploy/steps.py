@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import scaling, wanted
+from . import rollback, scaling, wanted
 from .plan import Plan
 from .state import State
 from .wanted import Facts, Request, Resource
@@ -86,9 +86,9 @@ def _realtime(plan: Plan, facts: Facts, state: State) -> list[Step]:
     ]
     config, endpoint = resources[-2], resources[-1]
     told = state.endpoints.get(plan.name)
-    alarm = wanted.alarm(plan.name, config.name, facts.tags)
+    alarm = rollback.alarm(plan.name, config.name, facts.tags)
     scaled = bool(state.scaling["targets"])
-    changed = wanted.update(plan.name, config.name, plan.min_instances, scaled)
+    changed = rollback.update(plan.name, config.name, plan.min_instances, scaled)
     status = told["EndpointStatus"] if told else ""
     if told is None:
         step = Step("realtime", "create", "endpoint", plan.name, endpoint.request)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import traceback
+from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, SSOError
+
+from . import Stop
 
 MISSING = re.compile(
     r"Could not find|NotFound|NoSuch|does not exist|RecordNotFound|ObjectNotFoundException|^404|not found", re.I
@@ -86,6 +90,18 @@ def explained(exc: BaseException, doing: str = "") -> str:
     if re.search(r"[Cc]apacity", str(exc)):
         return f"{what}AWS has no free instance of this type now: {exc} Name others in fallback_instance_types."
     return f"{what}{exc}"
+
+
+def said(exc: BaseException, doing: str) -> str:
+    """Any exception in words. One that nobody has foreseen is a fault of ours: its place is named."""
+    if isinstance(exc, Stop):
+        return str(exc)
+    if isinstance(exc, KeyboardInterrupt):
+        return f"{doing}: interrupted."
+    if isinstance(exc, (ClientError, BotoCoreError)):
+        return explained(exc, doing)
+    at = traceback.extract_tb(exc.__traceback__)[-1]
+    return f"{doing}: unforeseen {type(exc).__name__} at {Path(at.filename).name}, line {at.lineno}: {exc}"
 
 
 def _operation(exc: BaseException) -> str:

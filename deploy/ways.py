@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import Stop, asking, logs, scaling, wanted
+from . import Stop, asking, jobs, logs, scaling, wanted
 from .cleanup import Left, Thing
 from .run import Run
 from .steps import Step
@@ -117,7 +117,7 @@ def _ask_batch(run: Run, payload: bytes) -> list[str]:
     served = wanted.model(run.plan, run.facts, "batch").name
     job = wanted.transform_job(run.plan, run.facts, name, served, source)
     run.make(job.kind, name, run.sagemaker.create_transform_job, job.request)
-    told = run._until_ended(Thing(job.kind, name))
+    told = jobs.until_ended(run, Thing(job.kind, name))
     del run.made[Thing(job.kind, name)]
     if told["TransformJobStatus"] != "Completed":
         reason = told.get("FailureReason") or told["TransformJobStatus"]

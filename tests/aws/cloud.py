@@ -176,7 +176,7 @@ class Cloud(SageMaker, Jobs, Others):
         return answer
 
     def _strikes(self, fault: Fault, number: int, method: str) -> bool:
-        if number == fault.at:
+        if number == fault.at or (fault.kind == "ctrl-c twice" and number == fault.at + 1):
             return True
         lasts = fault.happened and (
             fault.kind == "token expired" or (fault.kind == "denied" and method == fault.operation)
@@ -185,7 +185,7 @@ class Cloud(SageMaker, Jobs, Others):
 
     def _before(self, fault: Fault, service: str, name: str) -> None:
         match fault.kind:
-            case "ctrl-c before":
+            case "ctrl-c before" | "ctrl-c twice":
                 raise KeyboardInterrupt
             case "denied":
                 raise error("AccessDeniedException", f"User: ana is not authorized to perform: {service}:{name}", name)

@@ -49,7 +49,7 @@ def measured(url: str, **settings: Any) -> Report:
     cloud = Cloud()
     cloud.url = url
     wished = plan.of({"role_arn": ROLE, "region": REGION, "load_seconds": 0.2, **settings})
-    return capacity.measure(Account(REGION, cloud.session), wished, ROWS, lambda line: None)
+    return capacity.measure(Account(REGION, cloud.session), wished, ROWS)
 
 
 def test_requests_are_signed_once_and_sent_often() -> None:

@@ -160,3 +160,18 @@ def test_ctrl_c_at_any_call(name: str) -> None:
     scene.run(cloud)
     for at in range(1, len(cloud.calls)):  # the first asks who you are
         check(scene, "ctrl-c before", at)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_ctrl_c_twice_in_a_row_is_obeyed(name: str) -> None:
+    """Who insists is obeyed: it ends with a sentence, and what was made and costs money is named."""
+    scene = SCENES[name]
+    cloud = scene.prepared()
+    scene.run(cloud)
+    for at in range(1, len(cloud.calls) - 1):
+        cloud, fault, text, went_well = disturbed(scene, "ctrl-c twice", at)
+        for name in cloud.costly() - cloud.there_before if not went_well else ():
+            assert f" {name}: " in text, f"ctrl-c twice at call {at} ({fault.operation})\n{text}"
+        cloud.fault = None
+        Deployment(plan.of(scene.settings), cloud.session, say=lambda line: None).down()
+        assert cloud.everything() == {}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.session import get_session
-from deploy import Stop, names, plan, scaling, steps, wanted
+from deploy import Stop, names, plan, rollback, scaling, steps, wanted
 from deploy.state import State
 from deploy.wanted import Facts, Image
 
@@ -83,7 +83,7 @@ def resources(wished: plan.Plan, facts: Facts = FACTS) -> list[wanted.Resource]:
     every = [each for mode in wished.modes for each in wanted.way(wished, facts, mode)]
     every.append(wanted.training_job(wished, facts))
     every.append(wanted.transform_job(wished, facts, "job-1", "model", "s3://bucket/in"))
-    every.append(wanted.alarm(wished.name, "config", facts.tags))
+    every.append(rollback.alarm(wished.name, "config", facts.tags))
     if wished.model_package_group:
         every.append(wanted.model_package(wished, facts))
     return every
@@ -106,7 +106,7 @@ def test_every_request_is_what_awss_own_service_models_take(name: str) -> None:
     wished = plan.of(PLANS[name])
     for each in resources(wished, facts):
         check(each.request, operations(each.service)[each.call].input_shape, each.call)
-    update = wanted.update(wished.name, "config", 2, True)
+    update = rollback.update(wished.name, "config", 2, True)
     check(update, operations("sagemaker")["update_endpoint"].input_shape, "update_endpoint")
     for request in (scaling.policy("n", 100), scaling.policy("n", 100, scaling.COPIES), scaling.backlog_policy("n"),
                     scaling.first_policy("n"), scaling.first_policy("n", scaling.COPIES)):  # fmt: skip
@@ -153,7 +153,7 @@ def test_the_container_needs_no_network() -> None:
 
 def test_the_alarm_counts_the_new_version_only() -> None:
     """A version that fails already does not roll back the update that mends it: a rate, of the new config's fleet."""
-    request = wanted.alarm("churn", "churn-new", TAGS).request
+    request = rollback.alarm("churn", "churn-new", TAGS).request
     for metric in request["Metrics"][:2]:
         assert {"Name": "EndpointConfigName", "Value": "churn-new"} in metric["MetricStat"]["Metric"]["Dimensions"]
     assert request["Metrics"][2]["Expression"] == "100 * errors / calls"
@@ -162,7 +162,7 @@ def test_the_alarm_counts_the_new_version_only() -> None:
 
 def test_an_update_moves_one_instance_first_where_there_are_several() -> None:
     """A canary may be half of the instances at most, so a single instance is replaced at once; both roll back."""
-    policies = {n: wanted.update("churn", "config", n, False)["DeploymentConfig"] for n in (1, 2)}
+    policies = {n: rollback.update("churn", "config", n, False)["DeploymentConfig"] for n in (1, 2)}
     routing = {n: row["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"] for n, row in policies.items()}
     assert routing[1] == {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 300}
     assert routing[2]["Type"] == "CANARY"
