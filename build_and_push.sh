@@ -52,6 +52,8 @@ ATTENDED_SAYS_AFTER=5 ATTENDED_SAYS_EVERY=10 # the builder's and the push's own 
 . "$ROOT/push/building.sh"
 # shellcheck source=push/checks.sh
 . "$ROOT/push/checks.sh"
+# shellcheck source=push/repair.sh
+. "$ROOT/push/repair.sh"
 # shellcheck source=push/remedies.sh
 . "$ROOT/push/remedies.sh"
 # shellcheck source=push/codebuild.sh
@@ -246,6 +248,11 @@ push_tag() { # <tag>
   local command
   if already_pushed "$1"; then
     say "$image_name:$1 is there already"
+    return
+  fi
+  if [ -f "$scratch/manifest" ]; then # the engine would push its own kind again
+    put_repaired "$1" || aws_failed "Moving $1"
+    changed=yes
     return
   fi
   command=("$engine" push)

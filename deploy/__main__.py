@@ -17,7 +17,7 @@
 Exit codes:
   0  done                                      3  there is something to do (--exit-code), or other answers (test)
   1  failed; nothing that costs money is left  4  failed; what still costs money is named
-  2  wrong usage, or a plan that is wrong    130  interrupted before anything was made
+  2  usage, plan or credentials are wrong    130  interrupted before anything was made
 """
 
 from __future__ import annotations

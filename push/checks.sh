@@ -99,12 +99,25 @@ check_image() {
 
 # Asks ECR, not the engine, what the tag is now. `latest` is moved only after this.
 check_manifest() {
-  local answer type
+  local type arrived remedy
   digest=DIGEST
   [ "$dry_run" = no ] || return 0
+  ask_for_manifest
+  arrived="$type"
+  [ "$type" = "$MANIFEST_TYPE" ] || ! repair_manifest "$type" || ask_for_manifest
+  [ "$type" = "$MANIFEST_TYPE" ] && return
+  case "$builder" in
+    podman) remedy="Set BUILDAH_FORMAT=docker." ;;
+    finch) remedy="Use docker or podman (--engine)." ;;
+    *) remedy="In Docker Desktop switch the containerd image store off; in daemon.json: \"features\": {\"containerd-snapshotter\": false}." ;;
+  esac
+  fail 8 "$repository:$tag is of type $arrived, which SageMaker refuses; \`latest\` was not moved" \
+    "It could not be written anew: $(tr -s '\n' ' ' <"$scratch/aws-error")" "$remedy Or add --codebuild."
+}
+
+ask_for_manifest() {
+  local answer
   answer="$(ask_aws ecr describe-images --repository-name "$image_name" --image-ids "imageTag=$tag" \
     --query 'imageDetails[0].[imageDigest, imageManifestMediaType]')" || aws_failed "Looking at what was pushed"
   read -r digest type <<<"$answer"
-  [ "$type" = "$MANIFEST_TYPE" ] || fail 8 "$repository:$tag is of type $type, which SageMaker refuses; \`latest\` was not moved" \
-    "Build with BuildKit: install the docker buildx plugin and unset DOCKER_BUILDKIT. Or add --codebuild."
 }

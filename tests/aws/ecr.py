@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -41,6 +42,12 @@ HOST = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 TOKEN = f"{ACCOUNT}-auth-token"  # the one that moto hands out
 HOSTS_LINE = f"127.0.0.1 {HOST} # tests/aws/ecr.py\n"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+OCI = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_TO_OCI = {
+    "application/vnd.docker.distribution.manifest.v2+json": OCI,
+    "application/vnd.docker.container.image.v1+json": "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+}
 DENIED = (
     "User: arn:aws:sts::{account}:assumed-role/reader/someone is not authorized to perform: ecr:InitiateLayerUpload "
     "on resource: arn:aws:ecr:{region}:{account}:repository/{name} because no identity-based policy allows the "
@@ -177,9 +184,27 @@ class Ecr:
         reply = self.forward(request, body)
         if reply.status_code == 201 and not by_digest:
             kind, digest = self.manifest_type or request.content_type, reply.headers["Docker-Content-Digest"]
+            text = body.decode()
+            if self.manifest_type:  # as an engine with containerd's image store writes it
+                text, digest = self.as_oci(name, text)
             with contextlib.suppress(ImageAlreadyExistsException):
-                self.books.put_image(name, body.decode(), reference, kind, digest)
+                self.books.put_image(name, text, reference, kind, digest)
         return reply
+
+    def as_oci(self, name: str, manifest: str) -> tuple[str, str]:
+        """The manifest with OCI's types, and its digest; for an index, the index of it and of an attestation."""
+        for docker, oci in DOCKER_TO_OCI.items():
+            manifest = manifest.replace(docker, oci)
+        digest = f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
+        if "index" not in self.manifest_type:
+            return manifest, digest
+        self.books.put_image(name, manifest, None, OCI, digest)
+        entry = {"mediaType": OCI, "digest": digest, "size": len(manifest)}
+        other = {**entry, "digest": f"sha256:{'0' * 64}", "annotations": {"vnd.docker.reference.digest": digest}}
+        platforms = [{"architecture": "unknown", "os": "unknown"}, {"architecture": "amd64", "os": "linux"}]
+        entries = [row | {"platform": each} for row, each in zip((other, entry), platforms, strict=True)]
+        index = json.dumps({"schemaVersion": 2, "mediaType": self.manifest_type, "manifests": entries}, indent=2)
+        return index, f"sha256:{hashlib.sha256(index.encode()).hexdigest()}"
 
     def forward(self, request: Request, body) -> Response:
         headers = {

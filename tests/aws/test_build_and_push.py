@@ -180,17 +180,22 @@ def test_first_push_makes_the_repository_and_the_second_changes_nothing(pushing:
 
 
 def test_what_was_pushed_can_be_pulled_by_its_digest(pushing: Kit, ecr: Ecr):
-    """The URI that is printed is the one to deploy by."""
+    """The URI that is printed is the one to deploy by. The push leaves no token behind, and a login of yours stays."""
     uri = pushing.run()[0].strip()
     subprocess.run(
         ["docker", "image", "rm", "--force", pushing.image, uri.partition("@")[0] + ":latest"],
         check=True,
         capture_output=True,
     )
+    assert "auth" not in json.loads((pushing.home / ".docker/config.json").read_text()).get("auths", {}).get(HOST, {})
+    log_in = ["docker", "login", "--username", "AWS", "--password-stdin", HOST]
+    subprocess.run(log_in, input=ecr.token.encode(), check=True, capture_output=True, env=pushing.env)
     subprocess.run(["docker", "pull", uri], check=True, capture_output=True, env=pushing.env)
     facts = subprocess.run(["docker", "inspect", uri], check=True, capture_output=True, text=True).stdout
     assert json.loads(facts)[0]["Config"]["Entrypoint"] == ["python3", "-m", "serving"]
     subprocess.run(["docker", "image", "rm", "--force", uri], check=True, capture_output=True)
+    pushing.run()
+    assert "auth" in json.loads((pushing.home / ".docker/config.json").read_text())["auths"][HOST]
 
 
 def test_another_model_gets_another_tag_and_latest_moves(pushing: Kit, ecr: Ecr):
@@ -477,11 +482,27 @@ def test_reader_with_a_repository(pushing: Kit, ecr: Ecr):
     assert ecr.pushed(pushing.image) == {}
 
 
-def test_a_manifest_that_sagemaker_refuses(pushing: Kit, ecr: Ecr):
-    """ECR says that an OCI index arrived: exit 8, and `latest` stays where it was."""
-    ecr.manifest_type = "application/vnd.oci.image.index.v1+json"
-    _, err = pushing.run(expect=8)
-    assert "is of type application/vnd.oci.image.index.v1+json, which SageMaker refuses" in err
+@pytest.mark.parametrize("kind", ["manifest", "index"])
+def test_a_manifest_of_containerds_image_store_is_repaired(pushing: Kit, ecr: Ecr, kind: str):
+    """Docker 29 pushes OCI's types: the manifest is written anew with Docker's, for `latest` too; no layer is sent."""
+    ecr.manifest_type = f"application/vnd.oci.image.{kind}.v1+json"
+    out, err = pushing.run()
+    assert "its manifest is written anew" in err
+    tags = ecr.pushed(pushing.image)
+    assert out.strip().endswith(tags["latest"])
+    [served] = [image for image in ecr.books.repositories[pushing.image].images if "latest" in image.image_tags]
+    assert served.image_manifest_media_type == DOCKER_V2
+    assert "vnd.oci" not in served.image_manifest
+    assert json.loads(served.image_manifest)["mediaType"] == DOCKER_V2
+    assert len(served.image_tags) == 2
+
+
+def test_a_manifest_that_cannot_be_repaired(pushing: Kit, ecr: Ecr):
+    """Tags that cannot be moved: exit 8, the remedy that fits the engine, and `latest` stays where it was."""
+    ecr.manifest_type = "application/vnd.oci.image.manifest.v1+json"
+    _, err = pushing.run("--immutable", expect=8)
+    assert "is of type application/vnd.oci.image.manifest.v1+json, which SageMaker refuses" in err
+    assert "containerd" in err
     assert "latest" not in ecr.pushed(pushing.image)
 
 
