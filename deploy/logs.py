@@ -34,14 +34,17 @@ CAUSES = (
 
 
 def tail(account: Account, group: str, stream_prefix: str = "", count: int = LINES) -> list[str]:
-    """The last lines of the newest log stream; none when nothing has written there, or nothing can be read."""
+    """The last lines of the stream that was begun last; none when nothing has written there, or nothing can be read.
+
+    Not of the one that was written last: after a roll-back the old instances go on writing, and the new ones say why.
+    """
     logs = account.client("logs")
     by = {"logStreamNamePrefix": stream_prefix} if stream_prefix else {"orderBy": "LastEventTime", "descending": True}
     try:
         streams = logs.describe_log_streams(logGroupName=group, limit=20, **by)["logStreams"]
         if not streams:
             return []
-        newest = max(streams, key=lambda row: (row.get("lastEventTimestamp", 0), row.get("creationTime", 0)))
+        newest = max(streams, key=lambda row: (row.get("creationTime", 0), row.get("lastEventTimestamp", 0)))
         events = logs.get_log_events(logGroupName=group, logStreamName=newest["logStreamName"], limit=count)["events"]
     except (ClientError, BotoCoreError) as exc:
         return ["(you may not read it: logs:DescribeLogStreams, logs:GetLogEvents)"] if trouble.denied(exc) else []

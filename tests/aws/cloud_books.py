@@ -33,6 +33,7 @@ class Books:
         self.buckets: dict[str, str] = {}
         self.objects: dict[str, tuple[bytes, str]] = {}
         self.broken: set[str] = set()
+        self.streams: dict[str, tuple[dict[str, int], list[str]]] = {}
         self.there_before: set[str] = set()
         self.unreachable: set[str] = set()
         self.refused: set[str] = set()

@@ -71,8 +71,13 @@ class Others(Books):
             ]
         }
 
-    def logs_describe_log_streams(self, **_: Any) -> dict:
-        raise error("ResourceNotFoundException", "The specified log group does not exist.")
+    def logs_describe_log_streams(self, logGroupName: str, **_: Any) -> dict:
+        if not self.streams:
+            raise error("ResourceNotFoundException", "The specified log group does not exist.")
+        return {"logStreams": [{"logStreamName": n, **times} for n, (times, _) in self.streams.items()]}
+
+    def logs_get_log_events(self, logGroupName: str, logStreamName: str, **_: Any) -> dict:
+        return {"events": [{"message": line} for line in self.streams[logStreamName][1]]}
 
     # -- who, where, how much ----------------------------------------------------------------------
 

@@ -334,6 +334,18 @@ def test_the_likely_cause_of_a_failure(lines: list[str], reason: str, cause: str
     assert any(each in logs.likely_cause(lines, reason) for each in cause.split("|"))
 
 
+def test_after_a_roll_back_the_new_instances_log_is_shown(cloud: Cloud) -> None:
+    """The old ones go on writing; the stream that was begun last says why."""
+    cloud.streams = {
+        "AllTraffic/i-old": ({"creationTime": 1, "lastEventTimestamp": 99}, ["served"]),
+        "AllTraffic/i-new": ({"creationTime": 50, "lastEventTimestamp": 60}, ["the model cannot serve: it is empty."]),
+    }
+    up(cloud, train=False)
+    cloud.images["latest"], cloud.broken = NEXT, {NEXT}
+    with pytest.raises(Stop, match=r"was rolled back(.|\n)*Likely cause: it is empty\."):
+        up(cloud, train=False)
+
+
 def test_costs_survive_other_peoples_endpoints(cloud: Cloud) -> None:
     """One that may not be looked into is listed; one that is Creating counts with what it was asked for; jobs too."""
     made = deployment(cloud)
