@@ -195,6 +195,7 @@ def _contradictions(plan: Plan) -> list[str]:
         (bool(plan.subnets) != bool(plan.security_groups), "subnets and security_groups go together: set both or none."),
         ("serverless" in modes and bool(plan.subnets), "Serverless endpoints cannot run in a VPC: take serverless out of modes, or subnets away."),
         ("serverless" in modes and bool(plan.capture_percent and "realtime" not in modes), "Serverless endpoints capture no data: set capture_percent = 0."),
+        (bool(plan.volume_key) and any(map(has_local_disk, plan.instance_types)), f"volume_key cannot be used with {', '.join(filter(has_local_disk, plan.instance_types))}: its disk is its own, and encrypted by its hardware."),
         (not modes, f"modes is empty: choose of {', '.join(MODES)}."),
         (0 < len(arm) < len(plan.instance_types), f"{', '.join(sorted(arm))} is Graviton and the others are not: one image runs on one kind only."),
         (bool(plan.shadow_tag) and plan.max_instances > plan.min_instances, "A shadow variant and autoscaling exclude each other: set max_instances = min_instances."),
@@ -209,3 +210,8 @@ def _contradictions(plan: Plan) -> list[str]:
 def is_arm(instance_type: str) -> bool:
     """Graviton: the family's number is followed by a g (m6g, c7gn), which a GPU's g5 or g4dn is not."""
     return bool(re.match(r"ml\.[a-z]+\d+g[a-z]*\.", instance_type))
+
+
+def has_local_disk(instance_type: str) -> bool:
+    """A d behind the family's number: m5d, c6gd, g4dn. SageMaker takes no key for such a disk."""
+    return bool(re.match(r"ml\.[a-z]+\d+[a-z]*d[a-z]*\.", instance_type))

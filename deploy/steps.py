@@ -32,7 +32,8 @@ class Step:
 
     def line(self) -> str:
         mark = MARKS.get(self.action, ">")
-        why = f" ({self.why})" if self.why else ""
+        said = [each for each in (self.why, "deleted again at the end" if self.temporary else "") if each]
+        why = f" ({'; '.join(said)})" if said else ""
         return f"  {mark} {self.action:7}{self.kind} {self.name}{why}"
 
     def data(self) -> dict[str, Any]:

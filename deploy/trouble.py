@@ -87,6 +87,8 @@ def explained(exc: BaseException, doing: str = "") -> str:
         return f"{what}no answer from AWS ({exc}). Check the network, and run it again: what is there is found again."
     if code(exc) == "ResourceLimitExceeded":
         return f"{what}a quota of the account is reached: {exc} Choose another instance type or ask for more."
+    if "MinInstanceCount" in str(exc):
+        return f"{what}{exc} Inference components cannot go down to no instance here: use serverless or async."
     if re.search(r"[Cc]apacity", str(exc)):
         return f"{what}AWS has no free instance of this type now: {exc} Name others in fallback_instance_types."
     return f"{what}{exc}"

@@ -116,7 +116,8 @@ def model(plan: Plan, facts: Facts, mode: str = "realtime", image: Image | None 
 
 
 def config(plan: Plan, facts: Facts, name: str, variant: Request, **more: Any) -> Resource:
-    key = {"KmsKeyId": plan.volume_key} if plan.volume_key else {}
+    disks = "ServerlessConfig" not in variant
+    key = {"KmsKeyId": plan.volume_key} if plan.volume_key and disks else {}
     variant = {"VariantName": VARIANT, **variant}
     return _versioned("endpoint config", name, "create_endpoint_config", "EndpointConfigName", facts,
                       {"ProductionVariants": [variant], **key, **more})  # fmt: skip

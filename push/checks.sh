@@ -77,7 +77,7 @@ check_image() {
   local facts built size user label entrypoint
   image_id=IMAGE_ID image_date=DATE
   [ "$dry_run" = no ] || return 0
-  facts="$("$engine" image inspect "$image_name" --format "{{.Id}}|{{.Created}}|{{.Os}}/{{.Architecture}}|{{.Size}}|{{.Config.User}}|{{with .Config.Labels}}{{index . \"$BIND_TO_PORT_LABEL\"}}{{end}}|{{json .Config.Entrypoint}}")"
+  facts="$("$engine" image inspect "$built_image" --format "{{.Id}}|{{.Created}}|{{.Os}}/{{.Architecture}}|{{.Size}}|{{.Config.User}}|{{with .Config.Labels}}{{index . \"$BIND_TO_PORT_LABEL\"}}{{end}}|{{json .Config.Entrypoint}}")"
   IFS='|' read -r image_id image_date built size user label entrypoint <<<"$facts"
   image_id="${image_id#sha256:}" image_date="${image_date%%[T ]*}"
   [ "$built" = "$platform" ] || fail 6 "the image is for $built, not for $platform" \

@@ -51,6 +51,7 @@ def test_the_example_is_the_default_plan() -> None:
         ({"job_instance_type": "ml.m6g.large"}, "have no Graviton types: set job_instance_type"),
         ({"fallback_instance_types": ["ml.m6g.large"]}, "ml.m6g.large is Graviton and the others are not"),
         ({"endpoint_name": "x" * 41}, "expected 1 to 40 letters"),
+        ({"instance_type": "ml.m5d.large", "volume_key": "alias/disks"}, "volume_key cannot be used with ml.m5d.large"),
         ({"capture_percent": 101}, "expected a whole number from 0 to 100"),
     ],
 )
