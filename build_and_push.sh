@@ -199,13 +199,14 @@ build_image() {
     finch) command=("$engine" build --provenance=false --output "type=docker,oci-mediatypes=false") ;;
     *) command=(env DOCKER_BUILDKIT=0 "$engine" build) ;;
   esac
-  options=(--platform "$platform" --tag "$image_name" --iidfile "$scratch/image-id")
+  options=(--platform "$platform" --tag "$image_name")
   # The one network that Docker has in SageMaker Studio.
   if grep -qs '"AppType"' /opt/ml/metadata/resource-metadata.json; then options+=(--network sagemaker); fi
   say "Building $image_name for $platform"
   set_build_arguments "$builder" "$ROOT" "$scratch"
-  command+=("${options[@]}" ${build_arguments[@]+"${build_arguments[@]}"} ${build_options[@]+"${build_options[@]}"} "$ROOT")
-  show "${command[@]}"
+  options+=(${build_arguments[@]+"${build_arguments[@]}"} ${build_options[@]+"${build_options[@]}"})
+  show "${command[@]}" "${options[@]}" "$ROOT"
+  command+=(--iidfile "$scratch/image-id" "${options[@]}" "$ROOT")
   built_image="$image_name"
   [ "$dry_run" = yes ] || attend "" "building" "${command[@]}" >&2 || build_failed
   # By its id: another build may move the name before this one is pushed.
@@ -262,7 +263,8 @@ push_tag() { # <tag>
   fi
   command=("$engine" push)
   [ "$builder" != podman ] || command+=(--format v2s2)
-  change "$engine" tag "$built_image" "$repository:$1"
+  show "$engine" tag "$image_name" "$repository:$1"
+  [ "$dry_run" = yes ] || "$engine" tag "$built_image" "$repository:$1"
   state="The push of $1 was cut short; that tag is as it was. Run it again: layers that arrived are not sent twice."
   show "${command[@]}" "$repository:$1"
   [ "$dry_run" = no ] || return 0
