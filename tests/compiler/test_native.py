@@ -145,8 +145,8 @@ def test_numpy_walks_the_same_trees_the_same_way(seed: int) -> None:
     for row, places in enumerate(leaves):
         for column, leaf in zip(trees.columns, places, strict=True):
             expected[row, column : column + width] += trees.values[leaf].astype(sums)
-    for of in (evaluate.trees, evaluate.native_trees):
-        got = of(operation)(rows)
+    for function in (evaluate.trees(operation), evaluate.native_trees(operation, features)):
+        got = function(rows)
         assert got.dtype == expected.dtype
         assert np.array_equal(got, expected)
 
