@@ -7,6 +7,7 @@ sample row before it takes requests.
 
 import functools
 import logging
+import socket
 import sys
 from pathlib import Path
 
@@ -93,5 +94,7 @@ def start(worker) -> None:
     if models is not None:
         models.start(runtime_dir, loop, reader, readiness.be_stuck)
     if isinstance(worker, LoopWorker):
+        behind_nginx = worker.sockets[0].FAMILY == socket.AF_UNIX
         write_log = worker.log.request if worker.cfg.accesslog else None
-        worker.server = Server(loop, routes, app, config.max_body_mb * 2**20, worker.cfg.keepalive, write_log)
+        limits_of_callers = config.max_body_mb * 2**20, worker.cfg.keepalive
+        worker.server = Server(loop, routes, app, *limits_of_callers, behind_nginx, write_log)

@@ -74,7 +74,7 @@ class Served:
 
     def __init__(self, app: Any = None) -> None:
         self.loop, self.asked = Clock(), []
-        self.server = Server(self.loop, Routes(self.submit), app, 2**20, IDLE_SECONDS)
+        self.server = Server(self.loop, Routes(self.submit), app, 2**20, IDLE_SECONDS, behind_nginx=False)
 
     def submit(self, request: Request, done: Callable[[Reply], None]) -> None:
         self.asked.append((request, done))
@@ -264,6 +264,38 @@ def test_a_stream_waits_for_a_slow_caller(served: Served) -> None:
     assert len(made) > first
     served.later(SLOW_SECONDS + 1)
     assert not served.server.connections
+
+
+def test_who_does_not_read_gets_no_second_answer(served: Served) -> None:
+    """Requests that follow wait until the reply is taken, so that what is kept for a caller is one reply."""
+    caller = Caller(served).send(POST * 20)
+    served.reply(Reply(200, b"x" * 2**22))
+    gevent.sleep(0.005)
+    caller.send(POST)
+    assert served.asked == []
+    while not served.asked:
+        assert caller.read()
+    served.reply()
+    assert b"[1]" in caller.read()
+
+
+def test_a_reply_that_is_taken_drop_by_drop_is_not_kept_for_ever(served: Served) -> None:
+    """A minute, and a second for each thousand bytes."""
+    caller = Caller(served).send(POST)
+    served.reply(Reply(200, b"x" * 2**22))
+    for _ in range(100):
+        caller.socket.recv(4096)
+        served.later(30)
+    assert not served.server.connections
+
+
+def test_what_is_meant_for_nginx_does_not_reach_a_caller(served: Served) -> None:
+    """The numbers of the request log, whether it is written or not."""
+    caller = Caller(served).send(POST)
+    served.reply(Reply(200, iter([b"1"]), measured="rows=1"))
+    head = caller.read().partition(b"\r\n\r\n")[0]
+    assert b"rows=" not in head
+    assert b"X-Accel" not in head
 
 
 def test_a_stream_is_chunked_and_its_connection_kept(served: Served) -> None:

@@ -26,7 +26,7 @@ MOST_PIPELINED = 64 * 1024
 MOST_UNSENT = 256 * 1024
 """Bytes of a stream that wait for a slow caller; then its maker waits."""
 SLOW_SECONDS, SLOWEST = 60, 1000
-"""A request must be there within so many seconds, and one more for so many bytes; a reply must move within them."""
+"""A request must be there within so many seconds, and one more for so many bytes; so must a reply be taken."""
 LINGER_SECONDS = 2
 """How long what a refused caller goes on sending is read and forgotten: else it would see a reset, not the reply."""
 
@@ -35,7 +35,7 @@ class Connection:
     """`server` is told of whole requests, by `server.arrived(connection)`."""
 
     __slots__ = (
-        "_blocked", "_reader", "_reading", "_receive", "_socket", "_unsent", "_writer",
+        "_blocked", "_moved", "_reader", "_reading", "_receive", "_socket", "_unsent", "_unsent_since", "_writer",
         "began", "busy", "closing", "parser", "peer", "received", "request", "server", "since", "streaming",
     )  # fmt: skip
 
@@ -55,6 +55,8 @@ class Connection:
         self.began = 0.0
         self._receive = sock.recv
         self._unsent: memoryview | None = None
+        self._unsent_since, self._moved = 0.0, 0
+        """Since when something of a reply is unsent, and bytes that the caller has taken since then."""
         self._writer: Any = None
         self._blocked: Event | None = None
         self._reader = server.loop.io(sock.fileno(), READ)
@@ -78,14 +80,18 @@ class Connection:
         if not data:
             self._ended()
             return
-        if not self.parser.unfinished and not self.busy:
+        if not self.parser.unfinished and not self._is_occupied():
             self.since, self.received = self.server.now(), 0
         self.received += len(data)
         self.parser.feed(data)
-        if not self.busy:
+        if not self._is_occupied():
             self.advance()
         elif self.received > MOST_PIPELINED:
             self._pause()
+
+    def _is_occupied(self) -> bool:
+        """Whether a request is being answered, or its answer has not been taken: the next one must wait."""
+        return self.busy or self._unsent is not None
 
     def _ended(self) -> None:
         """The caller sends no more. It may still read."""
@@ -120,7 +126,7 @@ class Connection:
         """Whether its time is over, as it is now."""
         waited = now - self.since
         if self._unsent:
-            return waited > SLOW_SECONDS
+            return waited > SLOW_SECONDS or now - self._unsent_since > SLOW_SECONDS + self._moved / SLOWEST
         if self.busy:
             return False
         if self.closing:
@@ -173,7 +179,8 @@ class Connection:
             return
         if sent < len(data):
             self._unsent = memoryview(data)[sent:]
-            self.since = self.server.now()
+            self.since = self._unsent_since = self.server.now()
+            self._moved = 0
             self._writer = self.server.loop.io(self._socket.fileno(), WRITE)
             self._writer.start(self._writable)
 
@@ -187,6 +194,7 @@ class Connection:
             self.drop()
             return
         self.since = self.server.now()
+        self._moved += sent
         self._unsent = self._unsent[sent:]
         if self._blocked is not None and len(self._unsent) < MOST_UNSENT:
             self._blocked.set()

@@ -44,13 +44,13 @@ Log = Callable[[Callable[[str], str | None], str, str, int, list[tuple[str, str]
 class Server:
     def __init__(
         self, loop: GeventLoop, where: routes.Routes, app: WSGIApplication, max_body: int, idle_seconds: float,
-        write_log: Log | None = None,
+        behind_nginx: bool, write_log: Log | None = None,
     ) -> None:  # fmt: skip
-        """`max_body` in bytes. `write_log` is told of each reply where there is no nginx in front."""
+        """`max_body` in bytes. Without nginx in front `write_log` is told of each reply; nginx is told in a header."""
         self.loop: Any = gevent.get_hub().loop
         self.now, self._soon = loop.now, loop.soon
         self.routes, self.app, self.max_body, self._idle_seconds = where, app, max_body, idle_seconds
-        self._write_log = write_log
+        self._behind_nginx, self._write_log = behind_nginx, write_log
         self.connections: set[Connection] = set()
         self.draining = False
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -237,7 +237,7 @@ class Server:
         return connection.request.keep_alive and not self.draining and not connection.closing
 
     def _head(self, request: HttpRequest, status: int, headers: list[tuple[str, str]], keep: bool) -> bytes:
-        if self._write_log is not None:  # what nginx would take out
+        if not self._behind_nginx:  # what it would take out
             headers = [header for header in headers if header[0] not in (HEADER, "X-Accel-Buffering")]
         return writing.head(status, headers, writing.http_date(int(time.time())), request.version, keep)
 
