@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 from collections import Counter
@@ -13,7 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from running import Native, make_program, wait_until
+from running import KIT, Native, make_program, wait_until
+from serving import settings
+from serving.commands.nginx import render_nginx_conf
 from serving.http import own_socket
 from serving.http.own_socket import OwnSocket
 
@@ -94,3 +97,15 @@ def test_a_worker_that_hangs_is_not_fed(two: Native) -> None:
             assert {call.result().status_code for call in first} == {200}
     finally:
         os.kill(int(hung), signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    ("worker_class", "servers"),
+    [("loop", ["worker-0.sock", "worker-1.sock", "gunicorn.sock backup"]), ("gevent", ["gunicorn.sock"])],
+)
+def test_nginx_knows_the_sockets_that_there_are(tmp_path: Path, worker_class: str, servers: list[str]) -> None:
+    """One for each worker, and the one of all for when no worker has its own; gunicorn's own workers have but that."""
+    config = settings.load({"MODEL_SERVER_WORKERS": "2", "MODEL_SERVER_WORKER_CLASS": worker_class})
+    rendered = render_nginx_conf((KIT / "model/nginx.conf").read_text(), config, tmp_path)
+    found = re.findall(r"server unix:\S*/([\w-]+\.sock)(?: max_fails=\d)?(?: fail_timeout=1s)?( backup)?;", rendered)
+    assert ["".join(parts) for parts in found] == servers

@@ -65,11 +65,7 @@ def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str
     connections = _connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     return _Template(template).substitute(
         runtime_dir=runtime_dir,
-        socket=f"{runtime_dir}/gunicorn.sock",
-        workers="\n".join(
-            f"    server unix:{own_socket.path(runtime_dir, place)} max_fails=1 fail_timeout=1s;"
-            for place in range(config.workers)
-        ),
+        workers=_workers(config, runtime_dir),
         user_line=_user_line(),
         nginx_workers=processes,
         connections=connections,
@@ -93,6 +89,15 @@ def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str
         error_pages="\n".join(f"    error_page {status} = /.errors/{status};" for status in NGINX_ERRORS),
         error_locations="\n".join(_location(status, config, runtime_dir) for status in NGINX_ERRORS),
     )
+
+
+def _workers(config: Settings, runtime_dir: Path) -> str:
+    """The sockets of the workers. gunicorn's own workers have but the one that all share."""
+    shared = f"    server unix:{runtime_dir}/gunicorn.sock max_fails=0"
+    if config.worker_class != "loop":
+        return f"{shared};"
+    places = (own_socket.path(runtime_dir, place) for place in range(config.workers))
+    return "".join(f"    server unix:{path} max_fails=1 fail_timeout=1s;\n" for path in places) + f"{shared} backup;"
 
 
 def _user_line() -> str:
