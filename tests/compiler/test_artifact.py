@@ -262,6 +262,22 @@ def test_a_model_of_texts_is_served_without_its_libraries(program_dir):
     assert lines[-1] == "[]"
 
 
+def test_columns_of_several_types_become_one_matrix(program_dir):
+    """A sample file makes some columns integers: the answers are those of a frame, and no frame is made."""
+    names = ["a", "b", "c"]
+    model = LogisticRegression().fit(pd.DataFrame(NUMBERS * 9, columns=names), LABELS)
+    (program_dir / "model.pkl").write_bytes(pickle.dumps(model))
+    compile_in(program_dir)
+    kinds = {"a": "integer", "b": "number", "c": "number"}
+    dtypes = {"integer": "int64", "number": "float64"}
+    columns = [{"name": name, "kind": kind, "dtype": dtypes[kind]} for name, kind in kinds.items()]
+    sample = {"form": "frame", "columns": columns, "rows": [[1, 2.5, 3.5]]}
+    (program_dir / "model.sample.json").write_text(json.dumps(sample))
+    lines = started(program_dir, [("7,-0.5,3.25\n", "text/csv")])
+    assert lines[0] == f"200 {model.predict(pd.DataFrame([[7, -0.5, 3.25]], columns=names))[0]}"
+    assert lines[-1] == "[]"
+
+
 def test_a_changed_pickle_is_served_by_itself(program_dir):
     compile_in(program_dir)
     model = RandomForestClassifier(3, random_state=0).fit(NUMBERS, LABELS)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from conftest import lacking
 from running import KIT
-from serving.compiler import build, evaluate, native, operations
+from serving.compiler import build, links, native, operations, walks
 
 HERE = Path(__file__).parent
 
@@ -145,7 +145,7 @@ def test_numpy_walks_the_same_trees_the_same_way(seed: int) -> None:
     for row, places in enumerate(leaves):
         for column, leaf in zip(trees.columns, places, strict=True):
             expected[row, column : column + width] += trees.values[leaf].astype(sums)
-    for function in (evaluate.trees(operation), evaluate.native_trees(operation, features)):
+    for function in (walks.trees(operation), walks.native_trees(operation, features)):
         got = function(rows)
         assert got.dtype == expected.dtype
         assert np.array_equal(got, expected)
@@ -212,12 +212,12 @@ def test_exp_is_the_c_librarys_with_and_without(dtype: Any, monkeypatch: pytest.
     )
     values = values.astype(dtype)[:, None]
     kept = values.copy()
-    got = evaluate.exp(values)
+    got = links.exp(values)
     assert got.dtype == dtype
-    assert evaluate.exp(values[::-1])[::-1].tobytes() == got.tobytes()
+    assert links.exp(values[::-1])[::-1].tobytes() == got.tobytes()
     assert values.tobytes() == kept.tobytes()
     monkeypatch.setattr(native, "_library", None)
-    assert evaluate.exp(values).tobytes() == got.tobytes()
+    assert links.exp(values).tobytes() == got.tobytes()
     if dtype == np.float64:
         assert got[:5000, 0].tolist() == list(map(math.exp, values[:5000, 0].tolist()))
 

@@ -48,6 +48,8 @@ class Admission:
             kinds = [getattr(array, "dtype", None) for array in rows.arrays]
             if not all(map(self._takes, range(self.count), kinds)):
                 return None
+            if self.used is None:
+                return self._matrix(np.stack(rows.arrays).T)  # as a frame of such columns becomes an array
             return [array if type(array) is np.ndarray else np.asarray(array, dtype=object) for array in rows.arrays]
         return self._matrix(rows) if type(rows) is np.ndarray and not self.texts else None
 

@@ -7,15 +7,15 @@ Answers are new arrays; rows are never changed.
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from . import native
+from . import answers, native, walks
 from . import operations as op
+from .links import NAMED
 from .operations import Array
 from .program import Node, Program, in_order, width_of
 
@@ -60,7 +60,7 @@ def evaluator(node: Node, natively: bool = True, made: dict[int, Function] | Non
 def _function(node: Node, natively: bool) -> Function:
     operation = node.operation
     if natively and isinstance(operation, op.Trees):
-        return native_trees(operation, width_of(node.inputs[0]))
+        return walks.native_trees(operation, width_of(node.inputs[0]))
     return FUNCTIONS[type(operation)](operation)
 
 
@@ -185,227 +185,16 @@ def _one_by_one(rows: Array, weights: Array) -> Array:
     return total if weights.ndim == 2 else total[:, 0]
 
 
-# ---- trees -----------------------------------------------------------------------------------------------------------
-
-BLOCK = 2**18
-"""Walks (rows x trees) at a time: what they need stays in the cache."""
-
-
-def trees(o: op.Trees) -> Function:
-    walk = _special_walk(o) if np.any(o.feature & ~np.uint32(op.FEATURE)) else _plain_walk(o)
-    height = max(1, BLOCK // len(o.roots))
-    table, straight = np.ascontiguousarray(o.values.T, o.start.dtype), o.values.shape[1] == len(o.start)
-    mine = [np.flatnonzero(o.columns == output) for output in range(len(o.start))]
-
-    def sums(rows: Array) -> Array:
-        leaves = walk(np.ascontiguousarray(rows, o.precision))
-        out = np.empty((len(rows), len(o.start)), o.start.dtype, order="F" if o.order == "F" else "C")
-        for output, start in enumerate(o.start):
-            values = table[output].take(leaves) if straight else table[0].take(leaves[:, mine[output]])
-            out[:, output] = _running(values, start)
-        return out
-
-    def function(rows: Array) -> Array:
-        if len(rows) <= height:
-            return sums(rows)
-        out = np.empty((len(rows), len(o.start)), o.start.dtype, order="F" if o.order == "F" else "C")
-        for first in range(0, len(rows), height):
-            out[first : first + height] = sums(rows[first : first + height])
-        return out
-
-    return function
-
-
-def native_trees(o: op.Trees, width: int) -> Function:
-    trees: Any = o
-    forest: Any = native.forest(trees, width)
-
-    def function(rows: Array) -> Array:
-        out = np.tile(o.start, (len(rows), 1))
-        forest.add(np.ascontiguousarray(rows, o.precision), out)
-        return np.asfortranarray(out) if o.order == "F" else out
-
-    return function
-
-
-def _running(values: Array, start: float) -> Array:
-    """The sum of each row from `start` on, from left to right, as `total += value` makes it."""
-    if not values.shape[1]:
-        return np.full(len(values), start)
-    values[:, 0] += start
-    return np.add.accumulate(values, axis=1)[:, -1]
-
-
-def _plain_walk(o: op.Trees) -> Callable[[Array], Array]:
-    """No flags: left unless the value is above the threshold."""
-    feature, left = o.feature.astype(np.intp), o.left.astype(np.intp)
-    threshold = _single(o.threshold) if o.precision == "float32" else o.threshold
-    roots = o.roots.astype(np.intp)
-    levels = _levels(o)
-
-    def walk(rows: Array) -> Array:
-        at = np.broadcast_to(roots, (len(rows), len(roots)))
-        flat, base = rows.ravel(), (np.arange(len(rows)) * rows.shape[1])[:, None]
-        for _ in range(levels):
-            cells = flat.take(feature.take(at) + base)
-            at = left.take(at) + (cells > threshold.take(at))
-        return at
-
-    return walk
-
-
-def _special_walk(o: op.Trees) -> Callable[[Array], Array]:
-    feature, left = (o.feature & op.FEATURE).astype(np.intp), o.left.astype(np.intp)
-    missing_right = (o.feature & op.MISSING_RIGHT) != 0
-    other_right, zero_missing = (o.feature & op.OTHER_RIGHT) != 0, (o.feature & op.ZERO_MISSING) != 0
-    categorical, towards_zero = (o.feature & op.CATEGORICAL) != 0, (o.feature & op.TOWARDS_ZERO) != 0
-    number = np.where(categorical, o.threshold, 0).astype(np.intp)
-    sets = o.sets if len(o.sets) else np.zeros(1, np.uint32)
-    any_zero, any_category = zero_missing.any(), categorical.any()
-    levels = _levels(o)
-
-    def in_no_set(cells: Array, at: Array) -> Array:
-        """Whether categories go right."""
-        first = o.boundaries.take(number.take(at))
-        size = 32 * (o.boundaries.take(number.take(at) + 1) - first)
-        cells = np.where((cells > -1) & (cells < 0) & towards_zero.take(at), 0, cells)
-        beyond = ~((cells >= 0) & (cells < size))
-        codes = np.where(beyond, 0, cells).astype(np.intp)
-        words = sets.take(np.where(beyond, 0, first + (codes >> 5)))
-        outside = (words >> (codes & 31).astype(np.uint32)) & np.uint32(1) == 0
-        return np.asarray(np.where(beyond, other_right.take(at), outside))
-
-    def walk(rows: Array) -> Array:
-        at = np.broadcast_to(o.roots.astype(np.intp), (len(rows), len(o.roots)))
-        flat, base = rows.ravel(), (np.arange(len(rows)) * rows.shape[1])[:, None]
-        for _ in range(levels):
-            cells = flat.take(feature.take(at) + base)
-            absent = np.isnan(cells)
-            right = cells > o.threshold.take(at)
-            if any_category:
-                chosen = categorical.take(at)
-                right[chosen] = in_no_set(cells[chosen], at[chosen])
-            if any_zero:
-                absent |= zero_missing.take(at) & (np.abs(cells) <= np.float32(1e-35))
-            at = left.take(at) + np.where(absent, missing_right.take(at), right)
-        return at
-
-    return walk
-
-
-def _single(threshold: Array) -> Array:
-    """The largest float32 that is not above each threshold: comparisons of float32 values come out the same."""
-    with np.errstate(over="ignore"):
-        single = threshold.astype(np.float32)
-    return np.where(single > threshold, np.nextafter(single, np.float32(-np.inf)), single)
-
-
-def _levels(o: op.Trees) -> int:
-    """Steps of the longest walk."""
-    at, level = np.unique(o.roots), 0
-    while len(at := at[o.left[at] != at]):
-        at = np.concatenate([o.left[at], o.left[at] + 1])
-        level += 1
-    return level
-
-
 # ---- from scores to answers ------------------------------------------------------------------------------------------
 
 
-EXPF: Any = ctypes.CDLL(None).expf
-EXPF.argtypes, EXPF.restype = [ctypes.c_float], ctypes.c_float
-
-
-def exp(values: Array) -> Array:
-    """C's exp, as SciPy, xgboost and lightgbm have it, of float64 or float32: NumPy's own rounds differently."""
-    found = native.exp(values)
-    if found is None:
-        one = EXPF if values.dtype == np.float32 else _exp
-        found = np.array(list(map(one, values.ravel().tolist())), values.dtype).reshape(values.shape)
-    return found
-
-
-def _exp(value: float) -> float:
-    try:
-        return math.exp(value)
-    except OverflowError:
-        return math.inf
-
-
-def expit(scores: Array) -> Array:
-    return 1.0 / (1.0 + exp(-scores))
-
-
-def softmax(scores: Array) -> Array:
-    scores = scores - np.max(scores, axis=1).reshape((-1, 1))
-    np.exp(scores, out=scores)
-    scores /= np.sum(scores, axis=1).reshape((-1, 1))
-    return np.asarray(scores)
-
-
-def two_columns(positive: Array) -> Array:
-    out = np.empty((len(positive), 2), positive.dtype)
-    out[:, 1] = positive.ravel()
-    out[:, 0] = 1 - out[:, 1]
-    return out
-
-
-def normalized(values: Array) -> Array:
-    total = np.sum(values, axis=1)[:, None]
-    return np.asarray(np.divide(values, total, out=np.full_like(values, 1 / values.shape[1]), where=total != 0))
-
-
-def at_most_one(proba: Array) -> Array:
-    proba[(proba > 1.0) & (proba <= 1.0 + 1e-5)] = 1.0
-    return proba
-
-
-def softmax_double(scores: Array) -> Array:
-    """As lightgbm's C++ has it: one after the other."""
-    powers = exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / np.add.accumulate(powers, axis=1)[:, -1:]
-
-
-def expit_single(scores: Array) -> Array:
-    """As xgboost has it."""
-    return np.float32(1) / (exp(np.minimum(-scores, np.float32(88.7))) + np.float32(1))
-
-
-def softmax_single(scores: Array) -> Array:
-    """As xgboost has it: the sum is one of double precision."""
-    powers = exp(scores - scores.max(axis=1, keepdims=True))
-    total = np.add.accumulate(powers, axis=1, dtype=np.float64)[:, -1:]
-    return powers / total.astype(np.float32)
-
-
-NAMED: dict[str, Function] = {
-    "expit": expit,
-    "half_logit": lambda scores: expit(2 * scores),
-    "exp": np.exp,
-    "exp1": np.expm1,
-    "square": np.square,
-    "softmax": softmax,
-    "two_columns": two_columns,
-    "normalized": normalized,
-    "at_most_one": at_most_one,
-    "outlier_score": lambda depths: -(2 ** (-depths)),
-    "ravel": lambda scores: scores.ravel(),
-    "expit_single": expit_single,
-    "exp_single": exp,
-    "softmax_single": softmax_single,
-    "exp_double": exp,
-    "softmax_double": softmax_double,
-    "as_column": lambda scores: scores.reshape(-1, 1),
-}
-
-
-def columns(o: op.Columns) -> Function:
+def columns(o: answers.Columns) -> Function:
     if o.end == -1:
         return lambda rows: rows[:, o.first]
     return lambda rows: rows[:, o.first : o.end]
 
 
-def average(o: op.Average) -> Function:
+def average(o: answers.Average) -> Function:
     weights = o.weights if len(o.weights) else None
 
     def function(*parts: Array) -> Array:
@@ -416,7 +205,7 @@ def average(o: op.Average) -> Function:
     return function
 
 
-def votes(o: op.Votes) -> Function:
+def votes(o: answers.Votes) -> Function:
     weights = o.weights.tolist() if len(o.weights) else None
 
     def function(*codes: Array) -> Array:
@@ -436,7 +225,7 @@ CHOICES: dict[str, Function] = {
 }
 
 
-def labels(o: op.Labels) -> Function:
+def labels(o: answers.Labels) -> Function:
     classes = o.classes
     if o.objects:
         classes = np.empty(len(o.classes), dtype=object)
@@ -453,12 +242,12 @@ FUNCTIONS: dict[type[op.Operation], Callable[[Any], Function]] = {
     op.Fill: fill,
     op.Missing: missing,
     op.Arithmetic: arithmetic,
-    op.Trees: trees,
+    op.Trees: walks.trees,
     op.Linear: linear,
-    op.Function: lambda o: NAMED[o.name],
-    op.Columns: columns,
-    op.Average: average,
-    op.Votes: votes,
-    op.Interpolation: lambda o: lambda values: np.interp(np.clip(values, o.x[0], o.x[-1]), o.x, o.y),
-    op.Labels: labels,
+    answers.Function: lambda o: NAMED[o.name],
+    answers.Columns: columns,
+    answers.Average: average,
+    answers.Votes: votes,
+    answers.Interpolation: lambda o: lambda values: np.interp(np.clip(values, o.x[0], o.x[-1]), o.x, o.y),
+    answers.Labels: labels,
 }

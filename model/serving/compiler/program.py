@@ -16,8 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from .operations import OPERATIONS, Array, Lookup, Numbers, Operation, Rows, Unsound, must
+from . import answers, operations
+from .operations import Array, Lookup, Numbers, Operation, Rows, Unsound, must
 
+OPERATIONS: dict[str, type[Operation]] = {
+    name: kind
+    for name, kind in {**vars(operations), **vars(answers)}.items()
+    if isinstance(kind, type) and issubclass(kind, Operation)
+}
 MOST_STEPS = 10_000
 MOST_BYTES = 16 * 2**30
 MOST_ARRAYS = 100_000

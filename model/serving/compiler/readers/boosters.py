@@ -14,17 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..operations import (
-    CATEGORICAL,
-    MISSING_RIGHT,
-    OTHER_RIGHT,
-    TOWARDS_ZERO,
-    ZERO_MISSING,
-    Arithmetic,
-    Array,
-    Function,
-    Labels,
-)
+from ..answers import Function, Labels
+from ..operations import CATEGORICAL, MISSING_RIGHT, OTHER_RIGHT, TOWARDS_ZERO, ZERO_MISSING, Arithmetic, Array
 from ..program import Node
 from .reading import Declined, Methods, Reading, checked, labels
 from .trees import Wood, planted

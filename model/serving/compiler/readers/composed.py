@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..operations import VECTOR, Arithmetic, Average, Columns, Function, Interpolation, Join, Labels, Votes
+from ..answers import Average, Columns, Function, Interpolation, Labels, Votes
+from ..operations import VECTOR, Arithmetic, Join
 from ..program import Node, width_of
 from .reading import Declined, Methods, Reading, kind_of, labels
 

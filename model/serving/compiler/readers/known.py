@@ -10,7 +10,7 @@ from typing import Any
 
 from ..operations import Rows
 from ..program import Node, Program, check
-from . import boosters, columns, composed, linear, steps, trees
+from . import boosters, boosting, columns, composed, linear, steps, trees
 from .reading import Declined, Methods, kind_of
 
 
@@ -67,6 +67,7 @@ METHODS = ("predict", "predict_proba", "decision_function", "score_samples", "tr
 PREDICTORS: dict[tuple[str, str], Callable[..., Methods]] = {
     **trees.PREDICTORS,
     **boosters.PREDICTORS,
+    **boosting.PREDICTORS,
     **composed.PREDICTORS,
     **linear.PREDICTORS,
     **steps.PREDICTORS,

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..operations import Checked, Function, Join, Linear
+from ..answers import Function
+from ..operations import Checked, Join, Linear
 from ..program import Node
 from .reading import Methods, Reading, checked, labels
 

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..operations import Array, Checked, Labels
+from ..answers import Labels
+from ..operations import Array, Checked
 from ..program import Node
 
 Methods = dict[str, Node]
