@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from serving import settings
-from serving.batching.engine import SHORT_TEXT, Engine
+from serving.batching.engine import Engine
 from serving.batching.loop import GivenUp
 from serving.batching.messages import Reply, Request
+from serving.batching.reading import SHORT_TEXT
 from serving.models import native_code
 from serving.models.loaded import LoadedModel
 from serving.rows.signature import Column, Signature
@@ -248,3 +249,17 @@ def test_a_bad_record_is_marked_through_the_same_door() -> None:
     served.ask(b"1,0\nx,0\n" + b"3,0\n" * 200, b"9,9\n")
     assert [reply.body for reply in served.run()] == [b"1.0\nERROR\n" + b"3.0\n" * 200, b"9.0\n"]
     assert len(served.sizes) <= 5
+
+
+def test_a_caller_that_cannot_be_told_costs_nobody_elses_reply() -> None:
+    """What `done` raises is logged; the engine goes on."""
+    served = Served(first)
+
+    def gone(reply: Reply) -> None:
+        raise OSError("gone")
+
+    served.engine.submit(Request(b"1,0\n", "text/csv"), gone)
+    served.ask(b"2,0\n")
+    assert served.run()[0].body == b"2.0\n"
+    served.ask(b"3,0\n")
+    assert served.run()[1].body == b"3.0\n"

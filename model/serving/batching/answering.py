@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
-from ..errors import ModelFailed, Overloaded, ServingError, without_values
+from ..errors import ModelFailed, Overloaded, PredictionTimeout, ServingError, without_values
 from ..formats import content_types
 from ..formats.budget import Bounds
 from ..models import diagnosis
@@ -115,6 +115,14 @@ def _for_the_log(exc: BaseException) -> BaseException:
     if ServingError.echoes_values:
         return exc
     return RuntimeError(f"{type(exc).__name__}, its text left out").with_traceback(exc.__traceback__)
+
+
+def late(seconds: int) -> PredictionTimeout:
+    """For who has waited for so long."""
+    return PredictionTimeout(
+        f"No prediction within {seconds} s. Send fewer rows, or raise MODEL_SERVER_TIMEOUT; "
+        "for long predictions SageMaker has asynchronous inference and batch transform."
+    )
 
 
 def refuse(exc: BaseException, request: Request) -> Reply:

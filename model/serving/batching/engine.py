@@ -2,8 +2,8 @@
 
 Whatever waits when the model is free goes into one call; nothing waits for a timer. A call that is expected to be short
 runs in the loop's own thread (a hop to another costs more), a long one in the engine's one predictor thread, so that
-the loop goes on reading and answering; so is a body read that is large. A call that does not return costs the worker:
-its requests get a 504, all others are computed in a new thread. Nothing here knows HTTP or gevent.
+the loop goes on reading and answering. A call that does not return costs the worker: its requests get a 504, all others
+are computed in a new thread. Nothing here knows HTTP or gevent.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..errors import ModelNotUsable, NotReady, Overloaded, PredictionTimeout
-from ..formats import media_types
-from ..formats.budget import Bounds
+from ..errors import ModelNotUsable, NotReady, Overloaded
 from ..models import native_code
 from ..models.loaded import LoadedModel
 from ..monitoring.cloudwatch import EmbeddedMetrics
@@ -29,16 +27,10 @@ from .loop import GivenUp, Loop, Thread
 from .messages import Reply, Request
 from .policy import Policy
 from .queue import Queue
+from .reading import Reading
 
-MEGABYTE = 2**20
 QUEUE_ROWS = 4_000_000
 """Rows that may wait: some large requests. What would wait for more than half the timeout is refused before that."""
-SHORT_TEXT, SHORT_BINARY = 64 * 1024, 1024
-"""Bytes of a body that is read in the loop's thread: some milliseconds at most. What is compressed may grow a
-thousandfold."""
-READ_SECONDS = 1
-"""When to come again, who is refused because too many large bodies wait to be read."""
-BINARY = ("application/x-npz", "application/x-parquet", "application/vnd.apache.parquet")
 Done = Callable[[Reply], None]
 log = logging.getLogger(__name__)
 
@@ -49,7 +41,7 @@ class Engine:
     def __init__(self, model: LoadedModel, config: Settings, name: str = "") -> None:
         """`name` tells the model's numbers from those of others, if there are others."""
         self.model, self.config = model, config
-        self.limit, self.max_bytes = config.batch_rows, Bounds(config.max_body_mb * MEGABYTE, config.row_bytes)
+        self.limit = config.batch_rows
         self.policy = Policy(self.limit, QUEUE_ROWS, config.timeout)
         self.not_ready: str | None = "the worker is starting"
         """Why predictions would fail; None when the warm-up prediction has worked."""
@@ -57,8 +49,6 @@ class Engine:
         self._embedded = EmbeddedMetrics(config.emf_namespace, name) if config.emf_namespace else None
         self._queue = Queue()
         self._computing: Batch | None = None
-        self._unread = 0
-        """Bytes of the bodies that wait for the reader."""
         self._turning = self._in_thread_only = False
 
     # ---- life: warm up, compute, prove -------------------------------------------------------------------------------
@@ -83,6 +73,7 @@ class Engine:
         reason when something has not returned in time."""
         self._loop, self._reader, self._stuck = loop, reader, stuck
         self._predictor = loop.thread()
+        self._reading = Reading(self.model, self.config, loop, reader, stuck)
 
     def prove_fast_paths(self) -> str:
         """In a thread, while requests are answered by the estimator's own methods: a proof takes up to a second.
@@ -133,11 +124,11 @@ class Engine:
 
         def marked() -> None:
             try:
-                cut = functools.partial(bad_records.cut, request, self.model.signature, self.max_bytes)
+                cut = functools.partial(bad_records.cut, request, self.model.signature, self._reading.bounds)
                 ask = functools.partial(bad_records.ask_all, self._loop, self._take)
                 answer = bad_records.marked(request, reply, *self._reader.run(cut, self.config.timeout), ask)
             except GivenUp:
-                answer = answering.refuse(self._late(), request)
+                answer = answering.refuse(answering.late(self.config.timeout), request)
             except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
                 answer = answering.refuse(exc, request)
             done(answer)
@@ -145,41 +136,18 @@ class Engine:
         self._loop.soon(marked)
 
     def _take(self, request: Request, done: Done) -> None:
-        if _is_short(request):
-            self._admit(request, done, functools.partial(answering.prepare, self.model, request, self.max_bytes))
-        elif self._unread and self._unread + len(request.body) > self.config.row_bytes:
-            done(answering.refuse(Overloaded(READ_SECONDS), request))
-        else:
-            self._unread += len(request.body)
-            self._loop.soon(functools.partial(self._read_in_thread, request, done))
+        self._reading.read(request, functools.partial(self._admit, request, done))
 
-    def _read_in_thread(self, request: Request, done: Done) -> None:
-        read = functools.partial(answering.prepare, self.model, request, self.max_bytes)
-        try:
-            job = self._reader.run(read, self.config.timeout)
-        except GivenUp:
-            self._stuck(f"the body of {request.name} has not been read within {self.config.timeout} s")
-            done(answering.refuse(self._late(), request))
-        except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-            done(answering.refuse(exc, request))
-        else:
-            self._admit(request, done, lambda: job)
-        finally:
-            self._unread -= len(request.body)
-
-    def _admit(self, request: Request, done: Done, read: Callable[[], Job]) -> None:
+    def _admit(self, request: Request, done: Done, read: Job | BaseException) -> None:
         """The request becomes a job in the queue."""
-        try:
-            job = read()
-            now = self._loop.now()
-            retry_after = self.policy.admit(job.count, now)
-            if retry_after is not None:
-                raise Overloaded(retry_after)
-        except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-            done(answering.refuse(exc, request))
+        now = self._loop.now()
+        if isinstance(read, Job) and (retry_after := self.policy.admit(read.count, now)) is not None:
+            read = Overloaded(retry_after)
+        if isinstance(read, BaseException):
+            done(answering.refuse(read, request))
             return
-        job.arrived, job.done = now, done
-        self._queue.jobs.append(job)
+        read.arrived, read.done = now, done
+        self._queue.jobs.append(read)
         if not self._turning:
             self._turning = True
             self._loop.soon(self._turn)
@@ -190,33 +158,23 @@ class Engine:
         latest = self._loop.now() - self.config.timeout
         for job in self._queue.leave(latest):
             self.policy.leave(job.count)
-            job.reply(answering.refuse(self._late(), job.request))
+            job.reply(answering.refuse(answering.late(self.config.timeout), job.request))
         for job in self._computing.jobs if self._computing else ():
             if job.arrived <= latest:
-                job.reply(answering.refuse(self._late(), job.request))
-
-    def refuse_waiting(self, why: str) -> None:
-        """A 503 for all whose call has not begun: the worker ends."""
-        for job in self._queue.leave(float("inf")):
-            self.policy.leave(job.count)
-            job.reply(answering.refuse(NotReady(why), job.request))
-
-    def _late(self) -> PredictionTimeout:
-        return PredictionTimeout(
-            f"No prediction within {self.config.timeout} s. Send fewer rows, or raise MODEL_SERVER_TIMEOUT; "
-            "for long predictions SageMaker has asynchronous inference and batch transform."
-        )
+                job.reply(answering.refuse(answering.late(self.config.timeout), job.request))
 
     # ---- calls -------------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         """One call, and another turn of the loop if more waits: what has arrived by then joins it."""
-        if self._queue:
-            self._compute(self._queue.next(min(self.limit, self.policy.call_rows)))
-        if self._queue:
-            self._loop.next_turn(self._turn)
-        else:
-            self._turning = False
+        try:
+            if self._queue:
+                self._compute(self._queue.next(min(self.limit, self.policy.call_rows)))
+        finally:  # whatever happens: who comes later would wait for ever
+            if self._queue:
+                self._loop.next_turn(self._turn)
+            else:
+                self._turning = False
 
     def _compute(self, batch: Batch) -> None:
         """Answers every job of the batch, whatever happens."""
@@ -229,7 +187,7 @@ class Engine:
             replies = self._replies(batch)
         except GivenUp:
             self.policy.end(None)
-            replies = [answering.refuse(self._late(), job.request) for job in batch.jobs]
+            replies = [answering.refuse(answering.late(self.config.timeout), job.request) for job in batch.jobs]
         except BaseException as exc:  # noqa: BLE001 - every later request would wait for this turn
             self.policy.end(None)
             replies = [answering.refuse(exc, job.request) for job in batch.jobs]
@@ -239,7 +197,10 @@ class Engine:
         if batch.rows and batch.seconds is not None:  # without a row the model is not called
             self.metrics.called(batch.rows, batch.seconds)
         for job, reply in zip(batch.jobs, replies, strict=True):
-            job.reply(reply)
+            try:
+                job.reply(reply)
+            except Exception:  # the others of the batch are told theirs
+                log.exception("%s could not be told its reply", job.request.name)
 
     def _replies(self, batch: Batch) -> list[Reply]:
         call = functools.partial(self._call, batch)
@@ -274,13 +235,3 @@ class Engine:
     def _switch_off(self, reason: str) -> None:
         self.limit = 1
         log.warning("no more batches: %s", reason)
-
-
-def _is_short(request: Request) -> bool:
-    """Whether its body may be read in the loop's thread."""
-    size = len(request.body)
-    if size <= SHORT_BINARY:
-        return True
-    if size > SHORT_TEXT or request.content_encoding:
-        return False
-    return media_types.type_of(request.content_type, request.body)[0] not in BINARY
