@@ -24,10 +24,11 @@ from urllib.parse import urlsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.exceptions import ClientError
 
-from . import Stop
+from . import Stop, names, trouble
 from .account import Account
-from .money import HOURS_A_MONTH
+from .money import HOURS_A_MONTH, Prices
 from .plan import Plan
 
 KIT = Path(__file__).resolve().parent.parent
@@ -85,10 +86,10 @@ class Report:
             lines.append(
                 f"The senders on this machine are the limit ({self.ceiling:.0f}/s at most): the endpoint carries more."
             )
-        return "\n".join([*lines, *prices(each, plan.instance_type, hourly)])
+        return "\n".join([*lines, *table(each, plan.instance_type, hourly)])
 
 
-def prices(per_instance: float, instance_type: str, hourly: float | None) -> list[str]:
+def table(per_instance: float, instance_type: str, hourly: float | None) -> list[str]:
     """For some rates: instances at half their load, dollars a month, dollars for a million requests."""
     lines = [f"  requests/s  {instance_type:>14}  $ a month  $ a million"]
     for rate in RATES:
@@ -121,6 +122,23 @@ def measure(account: Account, plan: Plan, payload: bytes) -> Report:
             break
         clients *= 2
     return Report(steps, ceiling(steps[-1].clients, min(plan.load_seconds, 1)))
+
+
+def kept(
+    account: Account, plan: Plan, payload: bytes, prices: Prices, say: Callable[[str], None]
+) -> tuple[Report, str]:
+    """Measures, says the report, and keeps the target in a tag of the endpoint; returns both."""
+    sagemaker = account.client("sagemaker")
+    told = sagemaker.describe_endpoint(EndpointName=plan.name)
+    report = measure(account, plan, payload)
+    running = told["ProductionVariants"][0].get("CurrentInstanceCount") or 1
+    say(report.text(plan, prices.hourly(plan.instance_type), running))
+    target = str(report.target(plan.latency_ms, running))
+    try:
+        sagemaker.add_tags(ResourceArn=told["EndpointArn"], Tags=[{"Key": names.CAPACITY, "Value": target}])
+    except ClientError as exc:
+        say(f"  the target was not kept, a later run measures again: {trouble.explained(exc)}")
+    return report, target
 
 
 def signed(account: Account, name: str, body: bytes) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from . import (
     names,
     overview,
     preflight,
+    registry,
     scaling,
     state,
     steps,
@@ -172,7 +173,7 @@ class Deployment:
             case "schedule":
                 running.schedule()
             case "model package" if step.changes:
-                running.register(step, self.payload)
+                registry.register(running, step.request, self.payload)
 
     def _with_target(self, step: Step) -> Step:
         """The step, with the target as it is known now: it may just have been measured."""
@@ -185,20 +186,13 @@ class Deployment:
     def measure(self) -> bool:
         """How much an instance carries; the target is kept with the endpoint, in a tag. Never fatal."""
         try:
-            told = self.account.client("sagemaker").describe_endpoint(EndpointName=self.plan.name)
-            self.report = capacity.measure(self.account, self.plan, self.payload)
-            running = told["ProductionVariants"][0].get("CurrentInstanceCount") or 1
-            self.say(self.report.text(self.plan, self.prices.hourly(self.plan.instance_type), running))
-            target = str(self.report.target(self.plan.latency_ms, running))
-            there = self.state.endpoints.setdefault(self.plan.name, {**told, "Tags": {}})
-            there["Tags"][names.CAPACITY] = target
-            tag = {"Key": names.CAPACITY, "Value": target}
-            self.account.client("sagemaker").add_tags(ResourceArn=told["EndpointArn"], Tags=[tag])
+            self.report, target = capacity.kept(self.account, self.plan, self.payload, self.prices, self.say)
         except (ClientError, BotoCoreError, Stop) as exc:
             if trouble.expired(exc):
                 raise
-            self.say(f"  not measured: {exc if isinstance(exc, Stop) else trouble.explained(exc)}")
+            self.say(f"  not measured: {trouble.said(exc, 'Measuring')}")
             return False
+        self.state.endpoints.setdefault(self.plan.name, {"Tags": {}})["Tags"][names.CAPACITY] = target
         return True
 
     # -- asking -----------------------------------------------------------------------------------------------------

@@ -59,7 +59,13 @@ LISTS = {
 def _tagged(account: Account, name: str, call: str, listed: str, key: str, arn: str) -> list[str]:
     sagemaker, found = account.client("sagemaker"), []
     running = {"StatusEquals": "InProgress"} if call == "list_transform_jobs" else {}
-    for page in sagemaker.get_paginator(call).paginate(NameContains=name, **running):
+    try:
+        pages = list(sagemaker.get_paginator(call).paginate(NameContains=name, **running))
+    except ClientError as exc:
+        if trouble.not_here(exc):
+            return []
+        raise
+    for page in pages:
         for row in page[listed]:
             if row[key].startswith(name) and names.of(sagemaker, row[arn]).get(names.DEPLOYMENT) == name:
                 found.append(row[key])

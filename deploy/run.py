@@ -224,17 +224,6 @@ class Run:
         with self.optional("the scheduled deletion"):
             expiry.make(self.account, self.plan, self.facts.tags)
 
-    def register(self, step: Step, payload: bytes) -> None:
-        with self.optional("the model registry"):
-            self.files.put(f"{wanted.prefix(self.plan)}registry/payload.csv", payload)
-            group = {"ModelPackageGroupName": self.plan.model_package_group, "Tags": self.facts.tags}
-            try:
-                self.sagemaker.create_model_package_group(**group)
-            except ClientError as exc:
-                if not trouble.there(exc):
-                    raise
-            self.sagemaker.create_model_package(**step.request)
-
     # -- ending -----------------------------------------------------------------------------------------------------
 
     def end(self, things: list[Thing]) -> list[Left]:

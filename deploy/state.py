@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import Stop, expiry, names, rollback, scaling, trouble, wanted
+from . import Stop, expiry, names, registry, rollback, scaling, trouble, wanted
 from .account import Account, Files
 from .cleanup import KINDS, Thing
 from .plan import Plan
@@ -98,7 +98,7 @@ def read(account: Account, plan: Plan, facts: Facts, files: Files) -> State:
     if plan.delete_when_expired:
         state.scheduled = bool(expiry.found(account, plan.name))
     if plan.model_package_group:
-        state.registered = _registered(account, plan, facts)
+        state.registered = registry.is_registered(account, plan, facts)
     return state
 
 
@@ -147,19 +147,3 @@ def _types(account: Account, told: dict[str, Any]) -> list[str]:
     variant = told["ProductionVariants"][0]
     pools = [pool["InstanceType"] for pool in variant.get("InstancePools", [])]
     return [variant["InstanceType"]] if "InstanceType" in variant else pools
-
-
-def _registered(account: Account, plan: Plan, facts: Facts) -> bool:
-    """Whether this very version is in the model registry."""
-    sagemaker, mine = account.client("sagemaker"), wanted.model_package(plan, facts).name
-    try:
-        pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=plan.model_package_group)
-        for page in pages:
-            for row in page["ModelPackageSummaryList"]:
-                told = sagemaker.describe_model_package(ModelPackageName=row["ModelPackageArn"])
-                if told.get("CustomerMetadataProperties", {}).get("model") == mine:
-                    return True
-    except (ClientError, BotoCoreError) as exc:
-        if not trouble.missing(exc):
-            raise
-    return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import rollback, scaling, wanted
+from . import registry, rollback, scaling, wanted
 from .plan import Plan
 from .state import State
 from .wanted import Facts, Request, Resource
@@ -56,7 +56,7 @@ def of(plan: Plan, facts: Facts, state: State) -> list[Step]:
         if mode != "realtime":
             steps += _other(plan, facts, state, mode)
     if plan.model_package_group:
-        package = wanted.model_package(plan, facts)
+        package = registry.model_package(plan, facts)
         action = "keep" if state.registered else "create"
         steps.append(Step("registry", action, "model package", plan.model_package_group, package.request, package.name))
     if plan.delete_when_expired:

@@ -32,6 +32,14 @@ THERE = re.compile(r"already exist|AlreadyExists|AlreadyOwnedByYou|EntityAlready
 ALLOWED_BY = "deploy/permissions/deployer.json holds all that is needed (python -m deploy permissions)"
 
 
+NOT_HERE = {"UnknownOperationException", "UnknownOperation", "InvalidAction"}
+
+
+def not_here(exc: BaseException) -> bool:
+    """The region does not have this call: then there is nothing of its kind either."""
+    return code(exc) in NOT_HERE
+
+
 def code(exc: BaseException) -> str:
     return str(exc.response.get("Error", {}).get("Code", "")) if isinstance(exc, ClientError) else ""
 

@@ -250,25 +250,3 @@ WAYS = {
     "multi-model": _multi_model,
     "components": _components,
 }
-
-
-def model_package(plan: Plan, facts: Facts) -> Resource:
-    """A version in the model registry: image by digest, artifact, content types, a sample of rows."""
-    container: Request = {"Image": facts.image.uri, "ImageDigest": facts.image.digest, "Environment": plan.environment}
-    if data := model_data(plan, facts):
-        container["ModelDataUrl"] = data
-    served = model(plan, facts).name
-    return Resource("model package", served, "sagemaker", "create_model_package", {
-        "ModelPackageGroupName": plan.model_package_group,
-        "ModelPackageDescription": f"{plan.image_name} {facts.image.digest}",
-        "ModelApprovalStatus": "PendingManualApproval",
-        "InferenceSpecification": {
-            "Containers": [container],
-            "SupportedContentTypes": CONTENT_TYPES,
-            "SupportedResponseMIMETypes": CONTENT_TYPES,
-            "SupportedRealtimeInferenceInstanceTypes": plan.instance_types,
-            "SupportedTransformInstanceTypes": [plan.job_instance_type],
-        },
-        "SamplePayloadUrl": _under(plan, facts, "registry/payload.csv"),
-        "CustomerMetadataProperties": {"model": served},
-    })  # fmt: skip

@@ -158,6 +158,8 @@ class Cloud(SageMaker, Jobs, Others):
         if service in self.unreachable:
             raise EndpointConnectionError(endpoint_url=f"https://{service}.{REGION}.amazonaws.com")
         fault = self.fault if self.fault and self._strikes(self.fault, number, method) else None
+        if method in self.not_here:
+            raise error("UnknownOperationException", "", operation.name)
         if method in self.refused:
             raise error("AccessDeniedException", f"User is not authorized to perform: {service}:{operation.name}")
         if fault:

@@ -36,6 +36,7 @@ class Books:
         self.streams: dict[str, tuple[dict[str, int], list[str]]] = {}
         self.there_before: set[str] = set()
         self.unreachable: set[str] = set()
+        self.not_here: set[str] = set()
         self.refused: set[str] = set()
         self.denied_by_iam: set[str] = set()
         self.images = {"latest": DIGEST}

@@ -12,8 +12,10 @@ import pytest
 from deploy import Stop, capacity, plan
 from deploy.account import Account
 from deploy.capacity import Report, Step
+from deploy.deployment import Deployment
 
 from cloud import REGION, ROLE, Cloud
+from running import KIT
 
 ROWS = b"5.1,3.4,1.5,0.2\n" * 3
 
@@ -103,3 +105,18 @@ def test_the_report_is_in_money() -> None:
     [row] = [line.split() for line in text.splitlines() if line.strip().startswith("100 ")]
     assert row == ["100", "3", "262.80", "1.0000"]  # 100 / (90 / 2) → 3 instances at 0.12
     assert "unknown" in report.text(plan.of({}), None)
+
+
+def test_it_is_measured_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first `up` measures and scales by it; the second knows it from the endpoint's tag, and puts no load on it."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.chdir(KIT)
+    calls: list[int] = []
+    monkeypatch.setattr(capacity, "measure", lambda *_: calls.append(1) or Report([Step(4, 20, 1, 2)], 1e6))
+    cloud = Cloud()
+    for settings in ({}, {"environment": {"A": "1"}}, {"measure_again": True}):
+        wished = plan.of({"role_arn": ROLE, "region": REGION, "poll_seconds": 0, **settings})
+        Deployment(wished, cloud.session, say=lambda line: None).up()
+        [policy] = cloud.things["policy"].values()
+        assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 600.0
+    assert len(calls) == 2

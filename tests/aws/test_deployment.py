@@ -412,6 +412,19 @@ def test_kept_ways_stay_until_down(cloud: Cloud) -> None:
     assert cloud.everything() == {}
 
 
+def test_a_region_without_a_call_has_nothing_of_its_kind(cloud: Cloud) -> None:
+    """Where there are no inference components `down` ends well all the same; a denial is named."""
+    cloud.not_here = {"list_inference_components"}
+    up(cloud)
+    up(cloud, environment={"A": "1"})
+    assert len(cloud.things["model"]) == 1
+    deployment(cloud).down()
+    assert cloud.everything() == {}
+    cloud.refused, cloud.not_here = {"list_inference_components"}, set()
+    with pytest.raises(Stop, match=r"inference component sagemaker-my-model…: .*could not be looked for"):
+        deployment(cloud).down()
+
+
 def test_an_answer_that_is_not_the_models_is_told(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.local.predictions", lambda *_: ["setosa"] * 10)
     made = deployment(cloud)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.session import get_session
-from deploy import Stop, names, plan, rollback, scaling, steps, wanted
+from deploy import Stop, names, plan, registry, rollback, scaling, steps, wanted
 from deploy.state import State
 from deploy.wanted import Facts, Image
 
@@ -86,7 +86,7 @@ def resources(wished: plan.Plan, facts: Facts = FACTS) -> list[wanted.Resource]:
     every.append(wanted.transform_job(wished, facts, "job-1", "model", "s3://bucket/in"))
     every.append(rollback.alarm(wished.name, "config", facts.tags))
     if wished.model_package_group:
-        every.append(wanted.model_package(wished, facts))
+        every.append(registry.model_package(wished, facts))
     return every
 
 
