@@ -32,7 +32,9 @@ def models(request, target, artifact, tmp_path_factory):
         if path.is_file():
             (root / "corrupt/model" / path.name).write_bytes(b"this is not a model\n")
     flags = ["-v", f"{root}:/opt/ml/models:ro"] if an_image else []
-    started = target.serve(env={"SAGEMAKER_MULTI_MODEL": "true"}, flags=flags)
+    # a program that runs without a container may ask where its models are, since they are not in /opt/ml/models
+    where = {} if an_image else {"MODEL_SERVER_MODELS_DIR": str(root)}
+    started = target.serve(env={"SAGEMAKER_MULTI_MODEL": "true", **where}, flags=flags)
     started.models = "/opt/ml/models" if an_image else str(root)
     try:
         yield started.wait_ready()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from running import EXPECTED, KIT, Running, free_port
+from running import EXPECTED, KIT, Running, free_port, wait_until
 
 
 @pytest.fixture
@@ -37,6 +37,7 @@ def test_the_first_screen_of_the_readme(clone: Path, tmp_path: Path) -> None:
         running.until_ready(300)
         answered = subprocess.run(["./local-test/predict.sh"], cwd=clone, env=environ, capture_output=True, text=True)
         assert (answered.returncode, answered.stdout) == (0, EXPECTED)
+        wait_until(lambda: "ready on http" in running.log)
     finally:
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(40) == 0

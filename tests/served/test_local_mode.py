@@ -45,7 +45,9 @@ def session(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     root = tmp_path_factory.mktemp("local-mode")
     networks = set(docker("network", "ls", "--format", "{{.Name}}"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SAGEMAKER_USER_CONFIG_OVERRIDE", str(KIT / "deploy/sagemaker-sdk.yaml"))
+        settings = root / "sdk.yaml"
+        settings.write_text("SchemaVersion: '1.0'\nSageMaker: {PythonSDK: {Modules: {TelemetryOptOut: true}}}\n")
+        patch.setenv("SAGEMAKER_USER_CONFIG_OVERRIDE", str(settings))
         patch.setenv("NO_PROXY", "*")
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
         session = LocalSession(boto3.Session(region_name="us-east-1", **keys))
