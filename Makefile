@@ -52,6 +52,11 @@ release: ## note the hashes of this version's files, by which a later version kn
 lock-tests: ## pin what the kit's own tests and linters need
 	@./local-test/lock.sh --tests
 
+faults: .venv-test/ready ## break everything that can break, under load; prints the table of docs/reliability.md
+	@rm -f .venv-test/faults
+	@FAULTS_TABLE=.venv-test/faults $(PYTHON_BIN)/python -m pytest -q tests/served/test_faults.py tests/served/more_faults.py $(ARGS); \
+		status=$$?; cat .venv-test/faults; exit $$status
+
 bench-quick: ## load this kit and the classic design, in two minutes; needs wrk and nginx
 	@python3 benchmarks/run.py --quick $(ARGS)
 
@@ -71,4 +76,4 @@ bench: ## load all servers with all models, in 22 minutes; run it once with ARGS
 .venv-test:
 	@./local-test/environment-for.sh .venv-test --model tests/requirements.lock
 
-.PHONY: help serve predict test quick fuzz check image model lock pin upgrade release lock-tests bench-quick bench .venv .venv-check .venv-quick .venv-test
+.PHONY: help serve predict test quick fuzz check image model lock pin upgrade release lock-tests faults bench-quick bench .venv .venv-check .venv-quick .venv-test

@@ -1,13 +1,12 @@
-"""What a server does under load while something breaks: every request is counted as right, a clean error, wrong, a
-page, or lost. Standard library only, bounded in time and number; it talks to 127.0.0.1 alone.
-
-    python tests/served/faults.py [NAME …]     the table of all faults, or of those named
+"""Callers that load a server while something breaks, and count what comes of each request: right, a clean error,
+wrong, a page, or lost. Standard library only, bounded in time and number; it talks to 127.0.0.1 alone.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 import threading
 import time
 from collections import Counter
@@ -36,10 +35,15 @@ class Tally:
     def row(self, name: str) -> str:
         errors = ", ".join(f"{count} × {kind}" for kind, count in sorted(self.clean.items())) or "0"
         bad = f"{len(self.wrong)} | {len(self.pages)} | {len(self.lost)}"
-        return f"| {name} | {self.right} | {errors} | {bad} | {1000 * self.slowest_ping:.0f} |"
+        ping = f"{1000 * self.slowest_ping:.0f}" if self.pings else ""
+        return f"| {name} | {self.right} | {errors} | {bad} | {ping} |"
 
 
-HEAD = "| fault | right | errors in JSON | wrong | pages | lost | slowest /ping, ms |\n|---|---|---|---|---|---|---|"
+def record(name: str, tally: Tally) -> None:
+    """A row of the table, for `make faults`."""
+    if path := os.environ.get("FAULTS_TABLE"):
+        with open(path, "a") as file:
+            file.write(tally.row(name) + "\n")
 
 
 class Load:

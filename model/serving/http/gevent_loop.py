@@ -7,7 +7,6 @@ its own, which costs a microsecond for a whole batch.
 from __future__ import annotations
 
 import queue
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from gevent.monkey import get_original
 from greenlet import greenlet
 
 from ..batching.loop import GivenUp
+from ..monitoring.clocks import AwakeClock
 
 T = TypeVar("T")
 start_new_thread = get_original("_thread", "start_new_thread")
@@ -28,11 +28,13 @@ SimpleQueue = get_original("queue", "SimpleQueue")
 class GeventLoop:
     """Made in the process, and in the thread, that it is used in."""
 
-    now = staticmethod(time.monotonic)
-
     def __init__(self) -> None:
+        self._clock = AwakeClock()  # looked at twice a second, by the beat (readiness.py)
         self._hub = gevent.get_hub()
         self._loop = self._hub.loop
+
+    def now(self) -> float:
+        return self._clock.time()
 
     def soon(self, call: Callable[[], object]) -> None:
         self._loop.run_callback(greenlet(call, self._hub).switch)
@@ -75,7 +77,7 @@ class RealThread:
     def run(self, call: Callable[[], T], seconds: float) -> T:
         outcome = AsyncResult()
         self._calls.put((call, outcome))
-        with gevent.Timeout(min(seconds, 10**6), False):
+        if _comes(outcome, seconds):
             result, failure = outcome.get()
             if failure is not None:
                 raise failure
@@ -99,6 +101,15 @@ class RealThread:
         while outcomes:
             outcome, result, failure = outcomes.popleft()
             outcome.set((result, failure))
+
+
+def _comes(outcome: AsyncResult, seconds: float) -> bool:
+    """Whether it comes in time. Waits a second at a time: one in which the process was frozen counts as one."""
+    while seconds > 0:
+        if outcome.wait(min(1.0, seconds)) is not None:
+            return True
+        seconds -= 1.0
+    return outcome.ready()  # type: ignore[no-any-return]
 
 
 def in_threads(count: int) -> Callable[[Callable[[Any], object], Iterable[Any]], Iterable[Any]]:
