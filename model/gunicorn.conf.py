@@ -40,7 +40,15 @@ class Log(glogging.Logger):
 
         method, target = environ.get("REQUEST_METHOD", ""), environ.get("RAW_URI", "")
         seconds = request_time.total_seconds()
-        self.request(header, method, target, resp.status_code, resp.headers, getattr(resp, "sent", 0), seconds)
+        self.request(
+            header,
+            method,
+            target,
+            resp.status_code,
+            environ.get(request_log.HEADER, resp.headers),
+            getattr(resp, "sent", 0),
+            seconds,
+        )
 
     def request(self, header, method, target, status, headers, bytes_out, seconds):
         if self.access_log_enabled and request_log.is_logged(target):

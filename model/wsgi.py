@@ -20,6 +20,7 @@ from serving.http.readiness import Readiness
 from serving.http.routes import Routes
 from serving.http.server import Server
 from serving.http.worker import LoopWorker
+from serving.http.wsgi import without_the_logs_header
 from serving.models import artifact, loading
 from serving.monitoring.restarts import UNUSABLE
 from serving.multi_model.api import Models
@@ -93,8 +94,10 @@ def start(worker) -> None:
     readiness.start(runtime_dir, loop, reader, retire=lambda: retire(worker))
     if models is not None:
         models.start(runtime_dir, loop, reader, readiness.be_stuck)
+    behind_nginx = worker.sockets[0].family == socket.AF_UNIX
     if isinstance(worker, LoopWorker):
-        behind_nginx = worker.sockets[0].FAMILY == socket.AF_UNIX
         write_log = worker.log.request if worker.cfg.accesslog else None
         limits_of_callers = config.max_body_mb * 2**20, worker.cfg.keepalive
         worker.server = Server(loop, routes, app, *limits_of_callers, behind_nginx, write_log)
+    elif not behind_nginx:
+        worker.wsgi = without_the_logs_header(worker.wsgi)

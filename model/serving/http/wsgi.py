@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from .protocol import HttpRequest
+from .request_log import HEADER
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 PLAIN = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
@@ -42,6 +43,19 @@ def run(app: WSGIApplication, request: HttpRequest, peer: str) -> Answer:
     whole = any(name.lower() == "content-length" for name, _ in headers)
     kept = [(name, value) for name, value in headers if name.lower() not in ("content-length", "connection")]
     return Answer(int(status.split(" ", 1)[0]), kept, pieces, whole)
+
+
+def without_the_logs_header(app: WSGIApplication) -> WSGIApplication:
+    """The application, without the header that is meant for the request log: it is left in the environment instead."""
+
+    def wrapped(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def started(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            environ[HEADER] = [header for header in headers if header[0] == HEADER]
+            return start_response(status, [header for header in headers if header[0] != HEADER], exc_info)
+
+        return app(environ, started)
+
+    return wrapped
 
 
 def environ(request: HttpRequest, peer: str) -> dict[str, Any]:
