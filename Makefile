@@ -3,7 +3,7 @@
 TESTS = .venv-test/bin
 LINTERS = .venv-check/bin
 SHARED = -n 2 --dist loadgroup
-ROOMS = $(filter-out tests/served tests/aws tests/conformance,$(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))) $(wildcard tests/test_*.py)
+ROOMS = $(wildcard $(patsubst model/serving/%/,tests/%,$(wildcard model/serving/*/)) tests/test_*.py)
 SCRIPTS = build_and_push.sh push/*.sh local-test/*.sh .ci/run .ci/prepare
 
 help: ## show this list

@@ -53,6 +53,7 @@ def numerals(draw: Any) -> str:
     return sign + whole + ("" if part is None else f".{part}") + ("" if exponent is None else f"e{exponent}")
 
 
+@pytest.mark.slow
 @settings(max_examples=2000, deadline=None)
 @given(st.lists(numerals(), min_size=1, max_size=5))
 def test_a_number_is_rounded_as_float_rounds_it(texts: list[str]) -> None:
@@ -225,6 +226,7 @@ def test_exp_is_the_c_librarys_with_and_without(dtype: Any, monkeypatch: pytest.
 # ---- the build -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_short_fuzz_under_the_sanitizers_finds_nothing() -> None:
     """AddressSanitizer and UBSan see no byte read or written outside; `make fuzz` goes on for longer."""
     if not shutil.which("gcc"):

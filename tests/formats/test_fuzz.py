@@ -201,6 +201,7 @@ def test_large_and_odd(what, content_type):
         rows_or_refusal(MUCH[what], content_type, None, signature)
 
 
+@pytest.mark.slow
 def test_a_short_fuzz_of_the_decoders_finds_nothing() -> None:
     """Mutations of the corpus are rows or a 4xx, in time and memory that fit; `make fuzz` goes on for longer."""
     done = subprocess.run(

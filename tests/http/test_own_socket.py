@@ -71,6 +71,7 @@ def who_answers(running: Native, requests: int = 40) -> Counter[str]:
         return Counter(pid for pids in pool.map(call, [requests // 8] * 8) for pid in pids)
 
 
+@pytest.mark.slow
 def test_a_worker_that_comes_later_gets_its_share(two: Native) -> None:
     """One ends, another takes its place: it answers like the first, over connections that were there before."""
     before = set(who_answers(two))
@@ -84,6 +85,7 @@ def test_a_worker_that_comes_later_gets_its_share(two: Native) -> None:
     assert min(answered.values()) >= 10
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_not_fed(two: Native) -> None:
     """It keeps what it has got; whoever calls after that is answered by the other one."""
     hung, other = sorted(who_answers(two))
