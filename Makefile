@@ -24,6 +24,7 @@ quick: .venv-quick ## run the tests that need no server and no Docker, in a minu
 fuzz: .venv-test ## hostile bodies and trees for the C code (under the sanitizers) and the decoders, ten minutes
 	@$(TESTS)/python tests/compiler/fuzz_native.py --seconds 300 $(ARGS)
 	@$(TESTS)/python tests/formats/fuzz_decoders.py --seconds 300 $(ARGS)
+	@HYPOTHESIS_DRAWS=3000 $(TESTS)/python -m pytest -q tests/rows/test_model_answers.py
 
 check: .venv-check ## check formatting, types, shell scripts and the Dockerfile
 	@$(LINTERS)/ruff check . && $(LINTERS)/ruff format --check .
