@@ -24,6 +24,8 @@ def test_train_copies_the_model_and_needs_no_input(tmp_path: Path) -> None:
     done = train(KIT / "model", tmp_path / "ml")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "ml/model/model.pkl").read_bytes() == (KIT / "model/model.pkl").read_bytes()
+    assert "train: compiled model.compiled.npz" in done.stdout
+    assert (tmp_path / "ml/model/model.compiled.npz").is_file()
     assert not (tmp_path / "ml/output/failure").exists()
 
 

@@ -12,8 +12,8 @@ import hashlib
 import json
 import logging
 import platform
-import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -92,7 +92,7 @@ def find(pickle: Path) -> tuple[Compiled, Signature] | None:
     return _find(path, pickle, stat.st_mtime_ns, stat.st_size, model.st_mtime_ns, model.st_size)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=1)  # the server asks twice: whether the pickle must be read, and for the program
 def _find(path: Path, pickle: Path, *_: int) -> tuple[Compiled, Signature] | None:
     try:
         arrays = read(path)
@@ -111,6 +111,10 @@ def _find(path: Path, pickle: Path, *_: int) -> tuple[Compiled, Signature] | Non
     except (Unsound, KeyError, TypeError, ValueError, AttributeError, RecursionError) as exc:
         log.warning("%s is ignored: it is damaged (%s)", path.name, exc)
         return None
+
+
+forget = _find.cache_clear
+"""Lets go of what was found: who has loaded it holds it."""
 
 
 def _stale(about: dict[str, Any], pickle: Path) -> str:
@@ -135,14 +139,12 @@ def _libraries(module: str) -> Iterable[str]:
     return [name for name in LIBRARIES if name not in ("xgboost", "lightgbm") or module.startswith(name)]
 
 
+@functools.cache
 def _version(library: str) -> str:
     """Without importing it. A package of another name may bring it (xgboost-cpu)."""
     for name in (library, f"{library}-cpu"):
-        if re.fullmatch(r"[a-z-]+", name):
-            try:
-                return metadata.version(name)
-            except metadata.PackageNotFoundError:
-                continue
+        with suppress(metadata.PackageNotFoundError, ValueError):
+            return metadata.version(name)
     return ""
 
 

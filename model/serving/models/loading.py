@@ -65,6 +65,7 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
         except Exception as exc:
             raise ModelNotUsable(diagnosis.of_loading(exc, source)) from exc
 
+    artifact.forget()
     if found is not None:
         program, expected = found
         suffices = _suffices(program, use)
