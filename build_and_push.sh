@@ -22,6 +22,7 @@
 #   --codebuild          build and push in AWS CodeBuild, with the same options, and show its log here
 #   --bucket BUCKET      put the files of the build here; default: sagemaker-<region>-<account>
 #   --codebuild-role ARN run the build as this role; default: a role that is made for this image alone
+#   --permissions-boundary ARN  limits the role that is made
 #
 # Exit codes:
 #   0  pushed, or there was nothing to push          5  AWS: no region, credentials, permission or answer
@@ -40,7 +41,7 @@ export AWS_PAGER="" # CLI v2 would open one
 
 image_name="" region="" platform=linux/amd64 tag="" engine="" dry_run=no
 immutable=no kms_key="" scan=true keep_untagged=10
-codebuild=no bucket="" codebuild_role=""
+codebuild=no bucket="" codebuild_role="" boundary=""
 build_options=()
 state="Nothing was built or pushed." # what is true if we stop now
 scratch="" changed=no leave_login=yes
@@ -105,7 +106,7 @@ change_aws() {
 read_options() {
   while [ $# -gt 0 ]; do
     case "$1" in
-      --region | --platform | --tag | --engine | --kms-key | --keep-untagged | --bucket | --codebuild-role)
+      --region | --platform | --tag | --engine | --kms-key | --keep-untagged | --bucket | --codebuild-role | --permissions-boundary)
         [ -n "${2:-}" ] || fail 2 "$1 needs a value" "See --help."
         ;;
     esac
@@ -118,6 +119,7 @@ read_options() {
       --keep-untagged) keep_untagged="$2" && shift ;;
       --bucket) bucket="$2" && shift ;;
       --codebuild-role) codebuild_role="$2" && shift ;;
+      --permissions-boundary) boundary="$2" && shift ;;
       --immutable) immutable=yes ;;
       --no-scan) scan=false ;;
       --codebuild) codebuild=yes ;;

@@ -66,18 +66,33 @@ def costs(account: Account, prices: Prices) -> Iterator[dict[str, Any]]:
     for page in sagemaker.get_paginator("list_endpoints").paginate():
         for row in page["Endpoints"]:
             yield from _of_endpoint(account, prices, row)
-    for call, key, name, use in (
-        ("list_training_jobs", "TrainingJobSummaries", "TrainingJobName", "training"),
-        ("list_transform_jobs", "TransformJobSummaries", "TransformJobName", "transform"),
-    ):
+    for use, (call, listed, describe, key, machine) in JOBS.items():
+        unknown = {"kind": f"{use} job", "instances": "?", "$/hour": None, "owner": "", "expires": ""}
         try:
-            for page in sagemaker.get_paginator(call).paginate(StatusEquals="InProgress"):
-                for row in page[key]:
-                    yield {"name": row[name], "kind": f"{use} job", "status": "InProgress", "instances": "?",
-                           "$/hour": None, "owner": "", "expires": ""}  # fmt: skip
+            pages = sagemaker.get_paginator(call).paginate(StatusEquals="InProgress")
+            names_of = [row[key] for page in pages for row in page[listed]]
         except (ClientError, BotoCoreError) as exc:
-            yield {"name": f"{use} jobs", "kind": f"{use} job", "status": trouble.explained(exc), "instances": "?",
-                   "$/hour": None, "owner": "", "expires": ""}  # fmt: skip
+            yield {"name": f"{use} jobs", "status": trouble.explained(exc), **unknown}
+            continue
+        for name in names_of:
+            shown = {"name": name, "status": "InProgress", **unknown}
+            try:
+                told = getattr(sagemaker, describe)(**{key: name})[machine]
+                count, kind = told["InstanceCount"], told["InstanceType"]
+            except (ClientError, BotoCoreError, KeyError):
+                yield shown
+                continue
+            price = prices.hourly(kind, use)
+            yield shown | {"instances": f"{count} x {kind}", "$/hour": None if price is None else price * count}
+
+
+JOBS = {
+    # use: list call, key of the list, describe call, key of the name and of the machine
+    "training": ("list_training_jobs", "TrainingJobSummaries", "describe_training_job", "TrainingJobName",
+                 "ResourceConfig"),
+    "transform": ("list_transform_jobs", "TransformJobSummaries", "describe_transform_job", "TransformJobName",
+                  "TransformResources"),
+}  # fmt: skip
 
 
 def _of_endpoint(account: Account, prices: Prices, row: dict[str, Any]) -> Iterator[dict[str, Any]]:

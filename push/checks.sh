@@ -23,6 +23,8 @@ check_options() {
   [[ "$bucket" =~ ^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$ ]] || fail 2 "--bucket is \"$bucket\"" "The name of a bucket, without s3://"
   [[ "$codebuild_role" =~ ^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+)?$ ]] ||
     fail 2 "--codebuild-role is \"$codebuild_role\"" "The ARN of a role: arn:aws:iam::<account>:role/<name>"
+  [[ "$boundary" =~ ^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+)?$ ]] ||
+    fail 2 "--permissions-boundary is \"$boundary\"" "The ARN of a policy: arn:aws:iam::<account>:policy/<name>"
   [[ "$keep_untagged" =~ ^[0-9]{1,4}$ ]] || fail 2 "--keep-untagged is \"$keep_untagged\"" "A whole number from 0 to 9999."
 }
 

@@ -82,7 +82,7 @@ make_role() {
   local policy
   if ! codebuild_role="$(ask_aws iam get-role --role-name "$project" --query Role.Arn)"; then
     grep -q NoSuchEntity "$scratch/aws-error" || aws_failed "Looking for the role $project (or name one: --codebuild-role)"
-    codebuild_role="$(change_aws iam create-role --role-name "$project" --query Role.Arn \
+    codebuild_role="$(change_aws iam create-role --role-name "$project" --query Role.Arn ${boundary:+--permissions-boundary "$boundary"} \
       --assume-role-policy-document "$(fill_in codebuild-trust.json)")" || aws_failed "Making the role $project (or name one: --codebuild-role)"
     [ "$dry_run" = no ] || codebuild_role=ROLE
   fi

@@ -41,7 +41,7 @@ class Jobs(Books):
             "CreationTime": NOW,
             "StoppingCondition": {},
             "AlgorithmSpecification": {"TrainingInputMode": "File"},
-            "ResourceConfig": {"VolumeSizeInGB": 10},
+            "ResourceConfig": job.get("Machine", {"VolumeSizeInGB": 10}),
             **why,
         }
 

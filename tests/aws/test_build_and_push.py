@@ -653,13 +653,15 @@ def test_codebuild_builds_and_pushes(pushing: Kit, ecr: Ecr, codebuild: CodeBuil
 
 def test_codebuild_role_may_push_this_image_only(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
     """The role's policies name this repository, this log and these files; CodeBuild of this account alone may be it."""
-    pushing.run("--codebuild", "--platform", "linux/arm64")
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+    pushing.run("--codebuild", "--platform", "linux/arm64", "--permissions-boundary", boundary)
     (project,) = ecr.client("codebuild").list_projects()["projects"]
     (details,) = ecr.client("codebuild").batch_get_projects(names=[project])["projects"]
     assert (details["environment"]["type"], details["environment"]["privilegedMode"]) == ("ARM_CONTAINER", True)
     iam = ecr.client("iam")
     role = iam.get_role(RoleName=project)["Role"]
     assert details["serviceRole"] == role["Arn"]
+    assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
     assert role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"] == {
         "StringEquals": {"aws:SourceAccount": ACCOUNT},
         "ArnLike": {"aws:SourceArn": f"arn:aws:codebuild:*:{ACCOUNT}:project/{project}"},

@@ -354,11 +354,14 @@ def test_costs_survive_other_peoples_endpoints(cloud: Cloud) -> None:
     cloud.things["training"]["theirs"] = {
         "Arn": cloud._arn("training-job", "theirs"),
         "Status": "InProgress",
-        "Looks": 0,
+        "Looks": -9,
+        "Fails": False,
+        "Uri": "s3://b/k",
+        "Machine": {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 10},
     }
     rows = made.costs()
     assert [(row["name"], row["status"], row["$/hour"]) for row in rows] == [
-        (NAME, "Creating", 0.12), ("theirs", "InProgress", None),
+        (NAME, "Creating", 0.12), ("theirs", "InProgress", 0.28),
     ]  # fmt: skip
     cloud.refused = {"list_tags", "describe_endpoint"}
     assert "not looked into" in made.costs()[0]["status"]
