@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import gevent
@@ -383,4 +386,42 @@ def test_the_end_is_graceful(served: Served) -> None:
     draining.join()
     served.server.close()
     assert error(late.read()) == (503, "not_ready")
+    assert not served.server.connections
+
+
+PIECES = [
+    b"GET / HTTP/1.1\r\n", b"POST /invocations HTTP/1.1\r\n", b"Host: a\r\n", b"\r\n", b"\n", b"\0", b"abcde",
+    b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"5\r\nabcde\r\n", b"0\r\n\r\n", b"x" * 3000,
+    b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"HEAD /x HTTP/1.0\r\n\r\n", POST, POST,
+]  # fmt: skip
+
+
+def test_whatever_callers_do_nothing_is_left_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage, halves, leaving at any moment, replies of any kind: no error in the loop, no connection is left."""
+    served, draw, errors = Served(app), random.Random(5), []
+    monkeypatch.setattr(gevent.get_hub(), "handle_error", lambda *error: errors.append(error))
+    replies = (
+        lambda: Reply(200, b"1"),
+        lambda: Reply(200, iter([b"a" * draw.randint(0, 50_000) for _ in range(5)])),
+        lambda: Reply(200, b"x" * 500_000),
+    )
+    for number in range(300):
+        caller = Caller(served)
+        for _ in range(draw.randint(1, 5)):
+            with suppress(OSError):
+                caller.socket.send(b"".join(draw.choices(PIECES, k=draw.randint(1, 6))))
+            gevent.sleep(0)
+            while served.asked and draw.random() < 0.7:
+                served.reply(draw.choice(replies)())
+            with suppress(OSError):
+                caller.socket.recv(draw.choice([1, 10_000]))
+        if draw.random() < 0.6:
+            draw.choice([caller.socket.close, partial(caller.socket.shutdown, socket.SHUT_WR)])()
+        if number % 20 == 0:
+            served.later(draw.choice([1, 3, 30, 61]))
+    for _ in range(6):
+        while served.asked:
+            served.reply()
+        served.later(200)
+    assert errors == []
     assert not served.server.connections
