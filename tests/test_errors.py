@@ -47,3 +47,12 @@ def test_values_are_not_echoed_where_they_may_not_be(silent: None) -> None:
     assert b"secret" not in body
     assert json.loads(body)["error"]["row"] == 1
     assert json.loads(body)["error"]["expected"] == "a number"
+
+
+@pytest.mark.parametrize("text", ["… Größe 模型 👩‍🔬", "\x9b2J", "\u2028", "\ud800x", "\x7f", '"\\\n\x1b'], ids=ascii)
+def test_a_message_is_readable_json(text: str) -> None:
+    """Letters of all scripts as they are; what would steer a terminal, or is half a character, as an escape."""
+    body = BadRequest(text, got=text).body().decode()
+    assert json.loads(body)["error"] == {"code": "bad_request", "message": text, "got": text}
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or c == "\u2028" for c in body)
+    assert "\\u2026" not in body

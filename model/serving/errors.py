@@ -41,9 +41,13 @@ class ServingError(Exception):
         fields = {"code": self.code, "message": self.message, **self.details, **ids}
         if not self.echoes_values:
             fields |= {"message": without_values(self.message), "got": None}
-        return json.dumps({"error": {k: v for k, v in fields.items() if v is not None}}, default=str).encode()
+        shown = {name: value for name, value in fields.items() if value is not None}
+        text = json.dumps({"error": shown}, default=str, ensure_ascii=False)
+        return UNREADABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
 
 
+UNREADABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What JSON would let through, and a terminal or an encoder would not."""
 QUOTED = re.compile(r"""(?<!\w)b?(?:'(?:[^'\\]|\\.)*+(?:'|$)|"(?:[^"\\]|\\.)*+(?:"|$))""", re.DOTALL)
 NUMBER = re.compile(
     r"(?<![\w.])(?<!Row )(?<!row )(?<!Record )(?<!line )(?<!byte )(?<!column )(?<!most )(?<!than )(?<!first )"

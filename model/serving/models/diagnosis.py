@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import re
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable
 from importlib import metadata
@@ -136,7 +137,7 @@ def of_warning(warning: Warning | str) -> str:
             f"the model was pickled with scikit-learn {made}, installed is {warning.current_sklearn_version}: "  # type: ignore[union-attr]
             f"predictions may differ. Put scikit-learn=={made} into model/requirements.txt, or train again."
         )
-    return " ".join(str(warning).split())[:300]
+    return textwrap.shorten(str(warning), 300, placeholder=" …")
 
 
 def _of_missing_module(name: str, path: Path) -> str:
