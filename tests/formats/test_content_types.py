@@ -966,4 +966,4 @@ def test_short_cut_imports_nothing():
 def test_json_that_would_swell_in_memory_is_refused(body):
     """Millions of lists, or tens of millions of values: a 413 before they are parsed."""
     with pytest.raises(PayloadTooLarge):
-        decode(body, "application/json", None, Signature(), 10**9)
+        decode(body, "application/json", None, Signature(), Bounds(10**9, 50_000_000))

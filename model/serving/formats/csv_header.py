@@ -8,6 +8,7 @@ over columns of numbers is one. `header=present` and `header=absent` end the que
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from ..errors import BadRequest
 from ..rows.cells import INFINITY, LONGEST_NUMBER, NA_WORDS, NUMBER, TRUTH
@@ -55,27 +56,30 @@ def all_texts(row: Sequence[str] | None) -> bool:
     return bool(row) and all(map(is_text, row or ()))
 
 
-def unasked_header(rows: Sequence[Sequence[str]], signature: Signature) -> Sequence[str] | None:
-    """The first of these rows if it is a header that names nothing the model knows; all its cells are texts.
+def unasked_header(
+    first: Sequence[str], columns: Sequence[Sequence[str]], signature: Signature
+) -> Sequence[str] | None:
+    """The first row of these columns if it is a header that names nothing the model knows; all its cells are texts.
 
     For a model that says nothing a line of texts over nothing but numbers is a header, as read_csv has it. Where it may
     be one or a row (only some columns are numbers, or the model takes anything and has other names), a 400 asks.
     """
-    guessed = [c.kind == "any" for c in signature.columns or ()] or [True] * len(rows[0])
-    numbers = [i for i, column_is_guessed in enumerate(guessed) if column_is_guessed and _are_numbers(rows, i)]
+    guessed = [c.kind == "any" for c in signature.columns or ()] or [True] * len(first)
+    numbers = [i for i, column_is_guessed in enumerate(guessed) if column_is_guessed and _are_numbers(columns[i])]
     if not numbers:
         return None
-    if signature.form == "unknown" and len(numbers) == len(rows[0]):
-        return rows[0]
+    if signature.form == "unknown" and len(numbers) == len(first):
+        return first
     names = f" The model's names are: {listed(signature.names)}." if signature.names else ""
     raise BadRequest(
-        f"Row 1, column {numbers[0] + 1}: {rows[0][numbers[0]]!r:.80} stands over numbers. If the first line is a "
+        f"Row 1, column {numbers[0] + 1}: {first[numbers[0]]!r:.80} stands over numbers. If the first line is a "
         f"header, send text/csv; header=present; if it is a row, send header=absent.{names}",
-        row=1, column=numbers[0] + 1, expected="a number", got=rows[0][numbers[0]][:80],
+        row=1, column=numbers[0] + 1, expected="a number", got=first[numbers[0]][:80],
     )  # fmt: skip
 
 
-def _are_numbers(rows: Sequence[Sequence[str]], column: int) -> bool:
+def _are_numbers(column: Sequence[str]) -> bool:
     """Whether all below the first row are numbers or missing, and one is there."""
-    below = [rows[i][column] for i in range(1, len(rows))]
-    return all(map(looks_like_a_value, below)) and not all(cell in NA_WORDS for cell in below)
+    return all(map(looks_like_a_value, islice(column, 1, None))) and not all(
+        cell in NA_WORDS for cell in islice(column, 1, None)
+    )

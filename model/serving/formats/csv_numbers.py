@@ -14,6 +14,7 @@ from ..rows.cells import MINUS_ZERO, NA_WORDS, plain_numbers
 from ..rows.guessing import EXACT
 from ..rows.signature import Signature
 from ..rows.table import by_name
+from .pieces import windows
 
 BULK_BYTES = 200_000
 """From here on pandas reads texts among numbers faster than we do cell by cell (measured: benchmarks/decode.py)."""
@@ -102,5 +103,4 @@ def _width(body: bytes) -> int:
 
 def _rectangular(body: bytes, width: int) -> bool:
     """Every line has width - 1 commas. Blank lines make it False, which only costs the short cut."""
-    lines = body.replace(b"\r\n", b"\n").split(b"\n")
-    return all(line.count(b",") == width - 1 for line in lines)
+    return all(line.count(b",") == width - 1 for window in windows(body) for line in window.splitlines())

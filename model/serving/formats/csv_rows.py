@@ -18,11 +18,12 @@ import orjson
 
 from ..errors import BadRequest
 from ..rows.signature import Signature
-from ..rows.table import Table, align, by_name, takes_block, wrong_width
-from .budget import Bounds
+from ..rows.table import Table, align, by_name, expect_width, takes_block, wrong_width
+from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 from .csv_header import all_texts, is_header, looks_like_a_value, unasked_header
 from .csv_numbers import _bulk_frame, numeric_block
 from .json_text import _is_missing, _lines, _ready, dumps
+from .pieces import Gathered, lines
 
 csv.field_size_limit(sys.maxsize)  # a cell may be a whole document; the body's size is limited already
 
@@ -30,14 +31,14 @@ csv.field_size_limit(sys.maxsize)  # a cell may be a whole document; the body's 
 def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     """Rows for transformation, or BadRequest."""
     header = parameters.get("header", "")
+    _afford(body, signature, bounds)
     if body[:4].lower() == b"sep=":
         body = _below_separator(body)
     if header != "present" and signature.numeric and not (header != "absent" and _names_like_numbers(body, signature)):
         block = numeric_block(body, guess=signature.columns is None)
         if block is not None:
             return _fitting(block, signature)
-    text = body.decode("utf-8")
-    first = _first_row(text)
+    first = _first_row(body)
     if header == "present" or (header != "absent" and is_header(first, signature)):
         names = signature.spelled(first or ())
         if takes_block(signature, names):
@@ -45,10 +46,10 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bou
             if block is not None:
                 return align(Table((), len(block), names, block=block), signature)
         frame = _bulk_frame(_below(body) or b"", names, signature)
-        return frame if frame is not None else _cell_by_cell(text, signature, names)
+        return frame if frame is not None else _cell_by_cell(body, signature, names)
     may_have_header = header != "absent"
-    frame = None if may_have_header and all_texts(first) else _bulk_frame(body, None, signature)
-    return frame if frame is not None else _cell_by_cell(text, signature, None, may_have_header)
+    frame = _bulk_frame(body, None, signature)
+    return frame if frame is not None else _cell_by_cell(body, signature, None, may_have_header)
 
 
 def _below_separator(body: bytes) -> bytes:
@@ -66,7 +67,7 @@ def _names_like_numbers(body: bytes, signature: Signature) -> bool:
     if not signature.position or not all(map(looks_like_a_value, signature.position)):
         return False
     body = body.lstrip(b"\r\n")
-    return is_header(_first_row(body[: body.find(b"\n") + 1 or None].decode("utf-8", "replace")), signature)
+    return is_header(_first_row(body[: body.find(b"\n") + 1 or None]), signature)
 
 
 def _fitting(block: np.ndarray, signature: Signature) -> np.ndarray:
@@ -91,14 +92,14 @@ def _below(body: bytes) -> bytes | None:
     return None if end < 0 or quoted or b"\r" in first or not first.strip() else body[end + 1 :]
 
 
-def _reader(text: str) -> Any:
-    return csv.reader(io.StringIO(text, newline=""), strict=True)
+def _reader(body: bytes) -> Any:
+    return csv.reader(lines(body), strict=True)
 
 
 def rows_in(text: str) -> list[list[str]]:
     """The cells of each row; none at all if the text is not CSV."""
     try:
-        return list(_reader(text))
+        return list(_reader(text.encode()))
     except csv.Error:
         return []
 
@@ -107,40 +108,60 @@ def _blank(row: list[str]) -> bool:
     return not row or (len(row) == 1 and bool(row[0]) and row[0].isspace())
 
 
-def _first_row(text: str) -> list[str] | None:
+def _first_row(body: bytes) -> list[str] | None:
     try:
-        return next((row for row in _reader(text) if not _blank(row)), None)
+        return next((row for row in _reader(body) if not _blank(row)), None)
     except csv.Error:
         return None
 
 
-def _cell_by_cell(text: str, signature: Signature, names: Sequence[str] | None, may_have_header: bool = False) -> Any:
+def _cell_by_cell(body: bytes, signature: Signature, names: Sequence[str] | None, may_have_header: bool = False) -> Any:
     """The way that takes everything and names what it does not take."""
     width = len(names) if names is not None else signature.count
     if names is not None and signature.names is not None:
         by_name(names, signature)  # a missing column is a better complaint than the rows below it
-    rows: list[list[str]] = []
-    header_to_skip = names is not None
+    first, gathered = _gathered(body, signature, width, has_header=names is not None)
+    columns = gathered.columns()
+    if may_have_header and first and all_texts(first) and signature.form != "texts":
+        names = unasked_header(first, columns, signature)
+    if names is not None and names is first:
+        columns, gathered.count = [column[1:] for column in columns], gathered.count - 1
+    table = Table(columns, gathered.count, names, typed=False, may_have_header=may_have_header)
+    del columns, gathered  # each column goes as soon as it is converted
+    return align(table, signature)
+
+
+def _gathered(
+    body: bytes, signature: Signature, width: int | None, has_header: bool
+) -> tuple[list[str] | None, Gathered]:
+    """The first row, and all rows by column; without the header, if there is one."""
+    first, gathered = None, None if width is None else Gathered(width)
+    number = 0
     try:
-        for row in _reader(text):
+        for row in _reader(body):
             if _blank(row):
                 continue
-            if header_to_skip:
-                header_to_skip = False
+            if has_header:
+                has_header = False
                 continue
-            if width is None:
-                width = len(row)
-            if len(row) != width:
-                alone = "\n" not in text.strip("\r\n")
-                raise wrong_width(len(rows) + 1, len(row), signature, width, row, alone)
-            rows.append(row)
+            number += 1
+            if gathered is None:
+                expect_width(len(row), signature)
+                gathered = Gathered(len(row))
+            if len(row) != gathered.width:
+                alone = b"\n" not in body.strip(b"\r\n")
+                raise wrong_width(number, len(row), signature, gathered.width, row, alone)
+            first = first or row
+            gathered.add(row)
     except csv.Error as exc:
-        raise BadRequest(f"Row {len(rows) + 1} is not valid CSV: {_reason(exc)}.", row=len(rows) + 1) from None
-    if may_have_header and rows and all_texts(rows[0]) and signature.form != "texts":
-        names = unasked_header(rows, signature)
-        rows = rows[names is not None :]
-    columns = list(zip(*rows, strict=True)) if rows else [()] * (width or 0)
-    return align(Table(columns, len(rows), names, typed=False, may_have_header=may_have_header), signature)
+        raise BadRequest(f"Row {number + 1} is not valid CSV: {_reason(exc)}.", row=number + 1) from None
+    return first, gathered or Gathered(0)
+
+
+def _afford(body: bytes, signature: Signature, bounds: Bounds) -> None:
+    """Before anything is read: numbers take eight bytes each, texts are objects."""
+    cells = body.count(b",") + max(body.count(b"\n"), body.count(b"\r")) + 1
+    bounds.afford(cells * (NUMBER_BYTES if signature.numeric else TEXT_BYTES))
 
 
 def _reason(error: csv.Error) -> str:

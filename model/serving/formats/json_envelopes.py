@@ -12,7 +12,8 @@ from typing import Any
 from ..errors import BadRequest
 from ..rows.signature import Signature
 from ..rows.table import Table
-from .json_tables import SHAPES, as_list, of_lists
+from .json_pieces import Long
+from .json_tables import SHAPES, of_values
 from .json_tensors import are_tensors, of_tensors
 
 NestedRows = list[Any] | Table
@@ -98,8 +99,7 @@ def _split(value: dict[str, Any], signature: Signature) -> Table:
         raise BadRequest('"columns" and "data" must be lists.', expected='{"columns": […], "data": [[…], …]}')
     if any(isinstance(name, list | dict) for name in names):
         raise BadRequest('The names in "columns" have two levels; a model takes columns of one.', expected="texts")
-    lists = [as_list(row, number, signature) for number, row in enumerate(rows, 1)]
-    return of_lists(lists, len(names), signature, [str(name) for name in names])
+    return of_values(rows, len(names), signature, [str(name) for name in names])
 
 
 def _dataframe_split(value: dict[str, Any], signature: Signature) -> Table:
@@ -138,6 +138,7 @@ ENVELOPES: tuple[tuple[tuple[str, ...], Callable[[dict[str, Any], Signature], Ne
 
 
 def _of_columns(value: dict[str, list[Any]]) -> Table:
+    value = {name: cells.in_memory() if isinstance(cells, Long) else cells for name, cells in value.items()}
     lengths = {len(cells) for cells in value.values()}
     if len(lengths) > 1:
         got = ", ".join(f"{name}: {len(cells)}" for name, cells in list(value.items())[:12])

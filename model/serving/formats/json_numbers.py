@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..compiler import native
@@ -23,7 +21,10 @@ def numeric_table(body: bytes, signature: Signature) -> Table | None:
     return Table((), len(block), block=block)
 
 
-def numeric_lines(lines: Sequence[bytes], signature: Signature) -> Table | None:
-    """A row on each line."""
-    table = numeric_table(b"[" + b",".join(lines) + b"]", signature)
-    return table if table is not None and table.count == len(lines) else None
+def numeric_lines(body: bytes, signature: Signature) -> Table | None:
+    """A row on each line; blank lines are left to the other reader."""
+    if not takes_block(signature, None):
+        return None
+    body = body.strip().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    table = numeric_table(b"[" + body.replace(b"\n", b",") + b"]", signature)
+    return table if table is not None and table.count == body.count(b"\n") + 1 else None

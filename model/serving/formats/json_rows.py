@@ -8,54 +8,72 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import orjson
 
-from ..errors import BadRequest, PayloadTooLarge
+from ..errors import BadRequest
 from ..rows.signature import Signature
 from ..rows.table import Table, align
-from .budget import Bounds
+from . import json_pieces
+from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 from .json_envelopes import are_texts, bare, document
 from .json_numbers import numeric_lines, numeric_table
-from .json_tables import MOST_VALUES, SHAPES, as_list, of_lists, of_objects
+from .json_pieces import Broken, Long
+from .json_tables import SHAPES, of_objects, of_values
+from .pieces import PIECE, windows
 
-MOST_LISTS = 2_000_000
-"""Parsed, an empty list takes thirty times the bytes that it has in the body: the memory of a worker is the limit."""
+OBJECT_BYTES = 240
+"""A dict of one item."""
 
 
 def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
-    _refuse_what_would_swell(body)
+    """Rows for transformation, or BadRequest."""
+    _afford(body, signature, bounds)
     if (numbers := numeric_table(body, signature)) is not None:
         return align(numbers, signature)
-    return _aligned(document(_parsed(body, "The body"), signature), signature)
+    try:
+        return _aligned(document(json_pieces.document(body, _piece), signature), signature)
+    except Broken:  # once more as a whole, to learn where
+        return _aligned(document(_parsed(body, "The body"), signature), signature)
 
 
 def decode_lines(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     """One row per line; a line may be anything that is one row in JSON. Blank lines are skipped."""
-    _refuse_what_would_swell(body)
-    lines = [line for line in body.splitlines() if line.strip()]
-    if (numbers := numeric_lines(lines, signature)) is not None:
+    _afford(body, signature, bounds)
+    if (numbers := numeric_lines(body, signature)) is not None:
         return align(numbers, signature)
-    try:
-        rows = orjson.loads(b"[" + b",".join(lines) + b"]")
-        if len(rows) != len(lines):
-            raise orjson.JSONDecodeError("two values on a line", "", 0)
-    except orjson.JSONDecodeError:  # once more, to learn which line it is
-        rows = [_parsed(line, f"Row {number}", number) for number, line in enumerate(lines, 1)]
-    return _aligned([_line(row, signature) for row in rows], signature)
+    rows = Long(lambda: _pieces_of_lines(body)) if len(body) > PIECE else list(chain(*_pieces_of_lines(body)))
+    return _aligned(_mapped(rows, lambda row: _line(row, signature)), signature)
 
 
-def _refuse_what_would_swell(body: bytes) -> None:
-    if len(body) < 2 * MOST_LISTS:
-        return
-    lists, values = body.count(b"[") + body.count(b"{"), body.count(b",")
-    if lists > MOST_LISTS or values > MOST_VALUES:
-        raise PayloadTooLarge(
-            f"The body holds {lists} lists and objects and {values} values; at most {MOST_LISTS} and {MOST_VALUES} are "
-            "taken in one request. Send fewer rows, or send them as text/csv.",
-        )
+def _pieces_of_lines(body: bytes) -> Iterator[list[Any]]:
+    count = 0
+    for window in windows(body):
+        lines = [line for line in window.splitlines() if line.strip()]
+        try:
+            rows = orjson.loads(b"[" + b",".join(lines) + b"]")
+            if len(rows) != len(lines):
+                raise orjson.JSONDecodeError("two values on a line", "", 0)
+        except orjson.JSONDecodeError:  # once more, to learn which line it is
+            rows = [_parsed(line, f"Row {number}", number) for number, line in enumerate(lines, count + 1)]
+        count += len(rows)
+        yield rows
+
+
+def _mapped(rows: list[Any], change: Callable[[Any], Any]) -> list[Any]:
+    return rows.mapped(change) if isinstance(rows, Long) else [change(row) for row in rows]
+
+
+def _afford(body: bytes, signature: Signature, bounds: Bounds) -> None:
+    """Values are counted by what stands between them; a quote that belongs to no name belongs to a text."""
+    objects = body.count(b"{")
+    values = body.count(b",") + body.count(b"[") + objects
+    texts = max(0, min(values, body.count(b'"') // 2 - body.count(b":")))
+    kept = objects * OBJECT_BYTES if signature.form == "objects" else 0
+    bounds.afford(2 * values * NUMBER_BYTES + texts * TEXT_BYTES + kept)
 
 
 def _line(value: Any, signature: Signature) -> Any:
@@ -69,6 +87,15 @@ def _line(value: Any, signature: Signature) -> Any:
 
 def _parsed(text: bytes, what: str, row: int | None = None) -> Any:
     try:
+        return _piece(text)
+    except Broken as exc:
+        several = row is not None and re.search(rb"[}\]]\s*[{\[]", text)
+        remedy = " Were there several lines? curl -d removes their ends: use --data-binary." if several else ""
+        raise BadRequest(f"{what} is not valid JSON: {str(exc)[:200]}.{remedy}", row=row, expected=SHAPES) from None
+
+
+def _piece(text: bytes) -> Any:
+    try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as exc:
         reason = str(exc)
@@ -77,9 +104,7 @@ def _parsed(text: bytes, what: str, row: int | None = None) -> Any:
             return json.loads(text)
         except (ValueError, RecursionError):
             pass
-    several = row is not None and re.search(rb"[}\]]\s*[{\[]", text)
-    remedy = " Were there several lines? curl -d removes their ends: use --data-binary." if several else ""
-    raise BadRequest(f"{what} is not valid JSON: {reason[:200]}.{remedy}", row=row, expected=SHAPES)
+    raise Broken(reason)
 
 
 def _aligned(rows: list[Any] | Table, signature: Signature) -> Any:
@@ -87,14 +112,16 @@ def _aligned(rows: list[Any] | Table, signature: Signature) -> Any:
     if isinstance(rows, Table):
         return align(rows, signature)
     if are_texts(rows, signature):
-        return rows
+        return json_pieces.in_memory(rows)
+    if not isinstance(rows, Long):
+        rows = [json_pieces.in_memory(row) for row in rows]
     if signature.form == "objects":
         return _objects(rows)
-    rows = [bare(row, signature) for row in rows] if rows and isinstance(rows[0], dict) else rows
+    if rows and isinstance(rows[0], dict):
+        rows = _mapped(rows, lambda row: bare(row, signature))
     if rows and isinstance(rows[0], dict):
         return align(of_objects(rows, signature), signature)
-    lists = [as_list(row, number, signature) for number, row in enumerate(rows, 1)]
-    return align(of_lists(lists, signature.count, signature), signature)
+    return align(of_values(rows, signature.count, signature), signature)
 
 
 def _objects(rows: list[Any]) -> list[Any]:
@@ -102,4 +129,4 @@ def _objects(rows: list[Any]) -> list[Any]:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise BadRequest(f"Row {number} is {row!r:.80}; expected an object.", row=number, expected='{"name": …}')
-    return rows
+    return list(rows)

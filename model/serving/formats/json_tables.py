@@ -10,7 +10,9 @@ import numpy as np
 
 from ..errors import BadRequest, PayloadTooLarge
 from ..rows.signature import Signature, listed
-from ..rows.table import Table, takes_block
+from ..rows.table import ANYTHING, Table, takes_block, wrong_width
+from .json_pieces import Long
+from .pieces import Gathered
 
 SHAPES = '[[…], […]] or {"instances": [[…], …]} or [{"name": value, …}, …]'
 MOST_VALUES = 25_000_000
@@ -26,6 +28,22 @@ def as_list(row: Any, number: int, signature: Signature) -> list[Any]:
         f"Row {number} is {row!r:.80}; expected a list of values{' like the rows before it' * (number > 1)}.",
         row=number, expected=SHAPES,
     )  # fmt: skip
+
+
+def of_values(rows: list[Any], width: int | None, signature: Signature, names: Sequence[str] | None = None) -> Table:
+    """Rows as lists of values, `width` of them if that is known."""
+    if not isinstance(rows, Long):
+        lists = [as_list(row, number, signature) for number, row in enumerate(rows, 1)]
+        return of_lists(lists, width, signature, names)
+    gathered = None
+    for number, row in enumerate(rows, 1):
+        values = as_list(row, number, signature)
+        if gathered is None:
+            gathered = Gathered(len(values) if width is None else width)
+        if len(values) != gathered.width:
+            raise wrong_width(number, len(values), ANYTHING, gathered.width)
+        gathered.add(values)
+    return Table(gathered.columns(), gathered.count, names) if gathered else Table([()] * (width or 0), 0, names)
 
 
 def of_lists(
@@ -52,12 +70,9 @@ def _only_numbers(rows: list[list[Any]]) -> bool:
 def of_objects(rows: list[Any], signature: Signature) -> Table:
     """Rows by name. A model that knows its columns needs all of them in every row: a missing value is sent as null, so
     that a misspelt name is seen. For one that says nothing, what any row lacks is missing."""
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            raise BadRequest(f"Row {number} is {row!r:.80}; expected an object like row 1.", row=number)
-    given = list(dict.fromkeys(chain.from_iterable(rows)))
-    if len(given) * len(rows) > MOST_VALUES:
-        raise PayloadTooLarge(f"The {len(rows)} rows have {len(given)} different names; send fewer rows at once.")
+    given, count = _names_of(rows)
+    if len(given) * count > MOST_VALUES:
+        raise PayloadTooLarge(f"The {count} rows have {len(given)} different names; send fewer rows at once.")
     names, needed = given, given if signature.columns is not None else []
     key_of = dict(zip(given, given, strict=True))
     if signature.names is not None:
@@ -68,6 +83,7 @@ def of_objects(rows: list[Any], signature: Signature) -> Table:
     else:
         strange = []
     keys = [key_of.get(name) for name in needed]
+    taken, gathered = [key_of[name] for name in names], Gathered(len(names))
     for number, row in enumerate(rows, 1):
         missing = [name for name, key in zip(needed, keys, strict=True) if key not in row]
         if missing:
@@ -77,4 +93,17 @@ def of_objects(rows: list[Any], signature: Signature) -> Table:
                 "Send null for a value that is unknown.",
                 row=number, column=missing[0], expected=", ".join(needed[:40]), got=", ".join(list(row)[:12])[:200],
             )  # fmt: skip
-    return Table([[row.get(key_of[name]) for row in rows] for name in names], len(rows), names)
+        gathered.add([row.get(key) for key in taken])
+    return Table(gathered.columns(), count, names)
+
+
+def _names_of(rows: list[Any]) -> tuple[list[str], int]:
+    """The names that any row has, and how many rows there are."""
+    given: dict[str, None] = {}
+    number = 0
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise BadRequest(f"Row {number} is {row!r:.80}; expected an object like row 1.", row=number)
+        if not all(map(given.__contains__, row)):
+            given |= dict.fromkeys(row)
+    return list(given), number

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 import struct
 import zipfile
 import zlib
@@ -104,9 +105,17 @@ def _members(body: bytes, bounds: Bounds) -> dict[str, bytes]:
                 raise PayloadTooLarge(
                     f"The npz file inflates to {size} bytes, more than the limit of {bounds.inflated} bytes."
                 )
-            return {info.filename.removesuffix(".npy"): archive.read(info) for info in infos}
+            return {info.filename.removesuffix(".npy"): _read(archive, info) for info in infos}
     except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, NotImplementedError, EOFError, OSError) as exc:
         raise BadRequest("The body is not an npz file.", expected="what numpy.savez writes") from exc
+
+
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """A file of it; ZipFile.read would have it in memory twice."""
+    content = io.BytesIO()
+    with archive.open(info) as file:
+        shutil.copyfileobj(file, content, 2**20)
+    return content.getvalue()
 
 
 def _dense(arrays: dict[str, np.ndarray], bounds: Bounds) -> np.ndarray:

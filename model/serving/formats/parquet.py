@@ -11,6 +11,7 @@ from ..errors import BadRequest, UnsupportedMediaType
 from ..rows.signature import Signature
 from ..rows.table import Table, align
 from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
+from .pieces import Words
 
 
 def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
@@ -29,12 +30,12 @@ def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signat
         columns = _read(file, schema, bounds)
     except (pa.ArrowException, OSError, ValueError, OverflowError, IndexError) as exc:
         raise BadRequest("The body is not a Parquet file that can be read.", got=str(exc)[:200]) from exc
-    cells = []
-    for name in schema.names:
-        column = columns.pop(0)  # let go of as soon as it is converted
-        if not name.startswith("__index_level_"):
-            cells.append(_arrow_cells(column))
-    names = [n for n in schema.names if not n.startswith("__index_level_")]
+    kept = [i for i, name in enumerate(schema.names) if not name.startswith("__index_level_")]
+    cells = [columns[i].cells() for i in kept]
+    names = [schema.names[i] for i in kept]
+    del columns
+    if any(len(column) != file.metadata.num_rows for column in cells):
+        raise BadRequest(f"The Parquet file does not have the {file.metadata.num_rows} rows that it says.")
     return align(Table(cells, file.metadata.num_rows, names), signature)
 
 
@@ -52,18 +53,23 @@ def _refuse_nested(schema: Any) -> None:
             )  # fmt: skip
 
 
-def _read(file: Any, schema: Any, bounds: Bounds) -> list[list[Any]]:
-    """The batches of each column. What the metadata says is asked first; it may lie, so batches are measured too."""
+BATCH_ROWS = 65_536
+"""Each batch brings the whole dictionary of its texts along: few batches, and none is kept."""
+
+
+def _read(file: Any, schema: Any, bounds: Bounds) -> list[_Column]:
+    """The columns, converted batch by batch. What the metadata says is asked first; it may lie, so batches are
+    measured too."""
     metadata = file.metadata
     inflated = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     bounds.afford(max(inflated, metadata.num_rows * max(1, metadata.num_columns) * NUMBER_BYTES))
-    columns: list[list[Any]] = [[] for _ in schema]
+    columns = [_Column() for _ in schema]
     size = 0
-    for batch in file.iter_batches(batch_size=16_384):
+    for batch in file.iter_batches(batch_size=BATCH_ROWS):
         size += sum(map(_inflated_size, batch.columns))
-        bounds.afford(size)
+        bounds.afford(size + batch.nbytes)
         for column, values in zip(columns, batch.columns, strict=True):
-            column.append(values)
+            column.add(values)
     return columns
 
 
@@ -74,31 +80,56 @@ def _inflated_size(part: Any) -> int:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kind = part.dictionary.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    words, places = _used(part)
+    if not (pa.types.is_string(words.type) or pa.types.is_large_string(words.type)):
         return len(part) * TEXT_BYTES
-    lengths = pc.binary_length(part.dictionary).to_numpy(zero_copy_only=False)
-    return int(np.nansum(lengths[part.indices.drop_null().to_numpy()], dtype=np.float64)) + len(part) * NUMBER_BYTES
+    lengths = pc.binary_length(words).to_numpy(zero_copy_only=False)
+    written = int(np.nansum(lengths[places], dtype=np.float64))
+    return written + len(part) * NUMBER_BYTES + len(words) * TEXT_BYTES
 
 
-def _arrow_cells(parts: list[Any]) -> Any:
-    """Numbers without missing values and times as an array; else Python values, each word made once."""
-    if not parts:
-        return []
-    if all(_is_plain(part) for part in parts):
-        return np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts])
-    if str(parts[0].type).startswith(("timestamp", "duration")):
-        import pyarrow as pa
+def _used(part: Any) -> tuple[Any, np.ndarray]:
+    """The words of a dictionary that this part uses, and where in them each of its rows that is not null is."""
+    used, places = np.unique(part.indices.drop_null().to_numpy(), return_inverse=True)
+    return part.dictionary.take(used), places
 
-        return pa.chunked_array(parts).to_pandas().array
-    cells: list[Any] = []
-    for part in parts:
-        if hasattr(part, "dictionary"):
-            words = [*map(_text, part.dictionary.to_pylist()), None]
-            cells += [words[i] for i in part.indices.fill_null(len(words) - 1).to_pylist()]
-        else:
-            cells += map(_text, part.to_pylist())
-    return cells
+
+class _Column:
+    """Numbers without missing values as arrays, times as pandas has them; else Python values, equal words once."""
+
+    def __init__(self) -> None:
+        self._arrays: list[np.ndarray] = []
+        self._cells: list[Any] = []
+        self._times: list[Any] = []
+        self._words = Words()
+
+    def add(self, part: Any) -> None:
+        if str(part.type).startswith(("timestamp", "duration")):
+            self._times.append(part)
+            return
+        if not self._cells and _is_plain(part):
+            self._arrays.append(part.to_numpy(zero_copy_only=False))
+            return
+        for array in self._arrays:  # numbers, until a batch had a missing one
+            self._cells += array.tolist()
+        self._arrays = []
+        if not hasattr(part, "dictionary"):
+            self._cells += self._words.shared(map(_text, part.to_pylist()))
+            return
+        used, places = _used(part)
+        known = self._words.shared(map(_text, used.to_pylist()))
+        present = iter(places.tolist())
+        self._cells += [known[next(present)] if there else None for there in part.is_valid().to_pylist()]
+
+    def cells(self) -> Any:
+        """All of them; the column gives them away."""
+        if self._times:
+            import pyarrow as pa
+
+            return pa.chunked_array(self._times).to_pandas().array
+        cells, self._cells = self._cells, []
+        arrays, self._arrays = self._arrays, []
+        return np.concatenate(arrays) if arrays else cells
 
 
 def _text(value: Any) -> Any:

@@ -89,10 +89,34 @@ def _not_a_number() -> float:
     raise ValueError("a number")
 
 
+def is_number(cell: str) -> bool:
+    try:
+        number(cell)
+    except ValueError:
+        return False
+    return True
+
+
+PART = 2**16
+"""Cells that are converted at a time: as Python's floats they take four times the room."""
+
+
 def numbers(cells: Sequence[Any]) -> np.ndarray:
     """float64; the common cases in C, the others cell by cell."""
     if isinstance(cells, np.ndarray) and cells.dtype.kind in "fiub":
         return cells.astype(np.float64)
+    if len(cells) <= PART:
+        return _few_numbers(cells)
+    floats = np.empty(len(cells))
+    for start in range(0, len(cells), PART):
+        try:
+            floats[start : start + PART] = _few_numbers(cells[start : start + PART])
+        except Unfit as exc:
+            raise Unfit(start + exc.index, exc.got, exc.expected) from None
+    return floats
+
+
+def _few_numbers(cells: Sequence[Any]) -> np.ndarray:
     if len(cells) and isinstance(cells[0], str):
         try:
             plain = plain_numbers(",".join(cells).encode())
@@ -105,7 +129,8 @@ def numbers(cells: Sequence[Any]) -> np.ndarray:
             return np.array(cells, dtype=np.float64)
         except OverflowError:
             pass
-    return np.array([_checked(number, i, cell, "a number") for i, cell in enumerate(cells)], dtype=np.float64)
+    checked = (_checked(number, i, cell, "a number") for i, cell in enumerate(cells))
+    return np.fromiter(checked, dtype=np.float64, count=len(cells))
 
 
 def _checked(convert: Any, index: int, cell: object, expected: str) -> Any:

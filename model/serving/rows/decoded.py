@@ -22,9 +22,7 @@ class Columns:
 
     __slots__ = ("arrays", "dtypes", "names")
 
-    def __init__(
-        self, arrays: Sequence[Any], names: tuple[Any, ...] | None, dtypes: Sequence[Any] | None = None
-    ) -> None:
+    def __init__(self, arrays: list[Any], names: tuple[Any, ...] | None, dtypes: Sequence[Any] | None = None) -> None:
         self.arrays, self.names = arrays, names
         self.dtypes = tuple(map(_dtype, arrays)) if dtypes is None else dtypes
 
@@ -39,18 +37,33 @@ class Columns:
     def frame(self) -> Any:
         import pandas as pd
 
-        columns = dict(enumerate(self.arrays))
-        for position, array in columns.items():
-            if array.dtype == object:
-                dtype = self.dtypes[position]
-                columns[position] = pd.Series(array, dtype=_words() if dtype is WORDS else dtype)
+        columns: dict[int, Any] = {}
+        for position, dtype in enumerate(self.dtypes):
+            if dtype is WORDS and self.arrays[position].dtype == object:  # the texts themselves go, column by column
+                self.arrays[position] = _as_words(self.arrays[position])
+            columns[position] = self.arrays[position]
+            if columns[position].dtype == object:  # or pandas would make texts of them
+                columns[position] = pd.Series(columns[position], dtype=dtype)
         frame = pd.DataFrame(columns, copy=False)
         if self.names is not None:
             frame.columns = index_of(self.names)
         return frame
 
 
+PART = 2**17
+"""Rows of a column that are converted at a time: pandas' conversion takes several copies."""
+
+
+def _as_words(array: np.ndarray) -> Any:
+    import pandas as pd
+
+    parts = [array[start : start + PART] for start in range(0, len(array) or 1, PART)]
+    return _concatenated([pd.Series(part, dtype=_words()).array for part in parts])
+
+
 def _concatenated(parts: Sequence[Any]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
     import pandas as pd

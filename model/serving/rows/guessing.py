@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .cells import LONGEST_NUMBER, NA_WORDS, TRUTH, Unfit, booleans, numbers, texts
+from .cells import LONGEST_NUMBER, NA_WORDS, TRUTH, Unfit, booleans, is_number, numbers, texts
 
 WHOLE = re.compile(r"[ \t]*[+-]?\d+[ \t]*", re.ASCII)
 EXACT = 2**53
@@ -24,9 +24,12 @@ def guessed(cells: Sequence[str]) -> np.ndarray:
     """Cells of CSV: int64, uint64, float64, bool or texts, as read_csv infers; a missing value is NaN."""
     if isinstance(cells, np.ndarray):  # a column that nobody sent
         return cells
-    present = [cell for cell in cells if cell not in NA_WORDS]
-    if not present:
+    first = next((cell for cell in cells if cell not in NA_WORDS), None)
+    if first is None:
         return np.full(len(cells), np.nan)
+    if not is_number(first) and first.strip() not in TRUTH:
+        return texts(cells)
+    present = [cell for cell in cells if cell not in NA_WORDS]
     if all(len(cell) <= LONGEST_NUMBER and WHOLE.fullmatch(cell) for cell in present):
         return _whole([None if cell in NA_WORDS else int(cell) for cell in cells], cells)
     if all(cell in TRUTH for cell in present):

@@ -90,10 +90,9 @@ def align(table: Table, signature: Signature) -> Any:
     if table.names is None or signature.names is None:
         expect_width(len(table.columns), signature)
     order = chosen if chosen is not None else range(len(table.columns))
-    columns = [table.columns[i] if i is not None else _absent(table) for i in order]
-    expected = signature.columns or (ANY,) * len(columns)
-    pairs = zip(columns, expected, strict=True)
-    arrays = [_column(values, table, column, i, signature) for i, (values, column) in enumerate(pairs)]
+    expected = signature.columns or (ANY,) * len(table.columns)
+    pairs = zip(order, expected, strict=True)
+    arrays = [_column(_taken(table, source), table, column, i, signature) for i, (source, column) in enumerate(pairs)]
     if signature.form == "unknown" and table.names is None and (numbers := _as_numbers(arrays)) is not None:
         return numbers
     if signature.form in ("frame", "unknown"):
@@ -102,6 +101,16 @@ def align(table: Table, signature: Signature) -> Any:
         names = signature.given_names if signature.form == "frame" else table.names
         return Columns(arrays, None if names is None else tuple(names))
     return _array(arrays, table, expected)
+
+
+def _taken(table: Table, source: int | None) -> Any:
+    """A column of the table, which lets go of it: the cells of one that is converted take several times its memory."""
+    if source is None:
+        return _absent(table)
+    values = table.columns[source]
+    if isinstance(table.columns, list):
+        table.columns[source] = ()
+    return values
 
 
 def _own(block: np.ndarray, dtype: np.dtype[Any], order: Literal["C", "F"]) -> np.ndarray:
