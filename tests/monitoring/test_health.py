@@ -15,6 +15,7 @@ STRANGE = ["9x", "x9", "0", "-1", "9" * 40, "１２", "7\n", "..7", "\udcff1", "
 NONSENSE = [
     b"", b"{", b"[]", b"null", b"7", b"\xff\xfe", b'{"": 5}', b'{"": {"no_such_metric": {"a": 1}}}', b"[" * 100_000,
     b'{"": {"model_server_rows_total": {"a": "b"}}}', b'{"": {"model_server_rows_total": []}}', b"9" * 5_000,
+    b'{"": {"model_server_rows_total": {"a": %s}}}' % (b"9" * 4_000), b'{"": {"model_server_rows_total": {"a": NaN}}}',
     b'{"\\ud800": {"model_server_rows_total": {"model_server_rows_total{model=\\"\\ud800\\"}": 1}}}',
 ]  # fmt: skip
 

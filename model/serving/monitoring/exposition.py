@@ -107,9 +107,13 @@ def _read(path: Path) -> dict[str, Samples]:
 
 def _are_samples(value: object) -> bool:
     return _is_table(value) and all(
-        metric in METRICS and _is_table(numbers) and all(isinstance(n, int | float) for n in numbers.values())
+        metric in METRICS and _is_table(numbers) and all(_is_number(n) for n in numbers.values())
         for metric, numbers in value.items()
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 2**63
 
 
 def _is_table(value: object) -> TypeGuard[dict[str, Any]]:
