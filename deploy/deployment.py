@@ -93,6 +93,7 @@ class Deployment:
             self.facts = replace(self.facts, attempt=attempt)
         self.state = state.read(self.account, self.plan, self.facts, self.files)
         self.state.job = job
+        self.state.others = find.other_endpoints(self.account, self.plan)
         if "realtime" in self.plan.modes:
             self.state.superseded = superseded(self.account, self.plan, self._wished())
         self.there = {Thing("endpoint", name) for name in self.state.endpoints}

@@ -92,6 +92,17 @@ def _objects(files: Files, prefix: str) -> bool:
     return any(row["Key"] != prefix + LOCK for row in rows)
 
 
+def other_endpoints(account: Account, plan: Plan) -> list[str]:
+    """Endpoints that carry the deployment's tag and are of none of the plan's ways; none where nobody may look."""
+    named = {wanted.endpoint_of(plan, mode) for mode in plan.modes if mode != "batch"}
+    try:
+        return sorted(set(_tagged(account, plan.name, *LISTS["endpoint"])) - named)
+    except (ClientError, BotoCoreError) as exc:
+        if trouble.expired(exc):
+            raise
+        return []
+
+
 def superseded(account: Account, name: str, but: str = "") -> list[Thing]:
     """The configs and models of earlier versions: those of this deployment that none of its endpoints uses, where the
     endpoint `but` does not count, as it is about to change."""

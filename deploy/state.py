@@ -29,6 +29,8 @@ class State:
     )
     instance_types: list[str] = field(default_factory=list)
     """Of the real-time endpoint that is there."""
+    others: list[str] = field(default_factory=list)
+    """Endpoints of this deployment that the plan's modes do not name (any more)."""
     superseded: list[Thing] = field(default_factory=list)
     from_zero: set[str] = field(default_factory=set)
     """The ways whose scaling down to none is set up whole."""

@@ -55,6 +55,8 @@ def of(plan: Plan, facts: Facts, state: State) -> list[Step]:
     for mode in plan.modes:
         if mode != "realtime":
             steps += _other(plan, facts, state, mode)
+    for name in state.others:
+        steps.append(Step("others", "keep", "other endpoint", name, why="not of these modes; costs money until `down`"))
     if plan.model_package_group:
         package = registry.model_package(plan, facts)
         action = "keep" if state.registered else "create"

@@ -415,6 +415,16 @@ def test_kept_ways_stay_until_down(cloud: Cloud) -> None:
     assert cloud.everything() == {}
 
 
+def test_an_endpoint_that_is_not_of_the_modes_any_more_is_shown(cloud: Cloud) -> None:
+    """It goes on costing money: the plan says so, and `down` ends it too."""
+    up(cloud)
+    made = deployment(cloud, modes=["serverless"], keep=True)
+    made.up()
+    assert f"other endpoint {NAME} (not of these modes; costs money until `down`)" in made.text()
+    made.down()
+    assert cloud.everything() == {}
+
+
 def test_a_region_without_a_call_has_nothing_of_its_kind(cloud: Cloud) -> None:
     """Where there are no inference components `down` ends well all the same; a denial is named."""
     cloud.not_here = {"list_inference_components"}
