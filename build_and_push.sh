@@ -23,6 +23,7 @@
 #   --bucket BUCKET      put the files of the build here; default: sagemaker-<region>-<account>
 #   --codebuild-role ARN run the build as this role; default: a role that is made for this image alone
 #   --permissions-boundary ARN  limits the role that is made
+#   --pip-secret NAME    the secret in AWS Secrets Manager that holds the pip.conf for private packages
 #
 # Exit codes:
 #   0  pushed, or there was nothing to push          5  AWS: no region, credentials, permission or answer
@@ -41,7 +42,7 @@ export AWS_PAGER="" # CLI v2 would open one
 
 image_name="" region="" platform=linux/amd64 tag="" engine="" dry_run=no
 immutable=no kms_key="" scan=true keep_untagged=10
-codebuild=no bucket="" codebuild_role="" boundary=""
+codebuild=no bucket="" codebuild_role="" boundary="" pip_secret=""
 build_options=()
 state="Nothing was built or pushed." # what is true if we stop now
 scratch="" changed=no leave_login=yes
@@ -106,7 +107,7 @@ change_aws() {
 read_options() {
   while [ $# -gt 0 ]; do
     case "$1" in
-      --region | --platform | --tag | --engine | --kms-key | --keep-untagged | --bucket | --codebuild-role | --permissions-boundary)
+      --region | --platform | --tag | --engine | --kms-key | --keep-untagged | --bucket | --codebuild-role | --permissions-boundary | --pip-secret)
         [ -n "${2:-}" ] || fail 2 "$1 needs a value" "See --help."
         ;;
     esac
@@ -120,6 +121,7 @@ read_options() {
       --bucket) bucket="$2" && shift ;;
       --codebuild-role) codebuild_role="$2" && shift ;;
       --permissions-boundary) boundary="$2" && shift ;;
+      --pip-secret) pip_secret="$2" && shift ;;
       --immutable) immutable=yes ;;
       --no-scan) scan=false ;;
       --codebuild) codebuild=yes ;;

@@ -21,6 +21,12 @@ set_build_arguments() { # <builder> <directory of the Dockerfile> <directory for
   read -r version 2>/dev/null <"$2/model/.python-version" || true
   case "$version" in 3.*.*) version="${version%.*}" ;; esac
   [ -z "$version" ] || build_arguments+=(--build-arg "PYTHON_VERSION=$version")
+  if [ "$1" = legacy ]; then
+    read_pip_file
+  elif [ -n "${PIP_CONFIG_FILE:-}" ]; then
+    build_arguments+=(--secret "id=pip.conf,src=$PIP_CONFIG_FILE")
+    mounts=" --mount=type=secret,id=pip.conf,target=/etc/pip.conf"
+  fi
   for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL; do
     if [ -z "${!name:-}" ]; then continue; fi
     if [ "$1" = legacy ]; then
@@ -30,15 +36,17 @@ set_build_arguments() { # <builder> <directory of the Dockerfile> <directory for
       mounts="$mounts --mount=type=secret,id=$name"
     fi
   done
-  if [ -n "${PIP_CONFIG_FILE:-}" ] && [ "$1" != legacy ]; then
-    build_arguments+=(--secret "id=pip.conf,src=$PIP_CONFIG_FILE")
-    mounts="$mounts --mount=type=secret,id=pip.conf,target=/etc/pip.conf"
-  elif [ -n "${PIP_CONFIG_FILE:-}" ]; then
-    say "Note: PIP_CONFIG_FILE is not used: Docker's old builder has no secrets. Install the buildx plugin, or set PIP_INDEX_URL."
-  fi
   if [ -n "$mounts" ]; then
     # Docker's old builder would not understand these words: they are put in for those that do.
     sed "s#^RUN \(python3 -P serving/install.py\)#RUN$mounts \1#" "$2/Dockerfile" >"$3/Dockerfile"
     build_arguments+=(--file "$3/Dockerfile")
   fi
+}
+
+# Docker's old builder has no secrets: what the file says of indexes becomes the variables, which go before it.
+read_pip_file() {
+  if [ ! -r "${PIP_CONFIG_FILE:-}" ]; then return; fi
+  PIP_INDEX_URL="${PIP_INDEX_URL:-$(sed -n 's/^ *index-url *[=:] *//p' "$PIP_CONFIG_FILE" | head -n 1)}"
+  PIP_EXTRA_INDEX_URL="${PIP_EXTRA_INDEX_URL:-$(sed -n 's/^ *extra-index-url *[=:] *//p' "$PIP_CONFIG_FILE" | head -n 1)}"
+  export PIP_INDEX_URL PIP_EXTRA_INDEX_URL
 }

@@ -25,6 +25,8 @@ check_options() {
     fail 2 "--codebuild-role is \"$codebuild_role\"" "The ARN of a role: arn:aws:iam::<account>:role/<name>"
   [[ "$boundary" =~ ^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+)?$ ]] ||
     fail 2 "--permissions-boundary is \"$boundary\"" "The ARN of a policy: arn:aws:iam::<account>:policy/<name>"
+  [ -z "$pip_secret" ] || [ "$codebuild" = yes ] || fail 2 "--pip-secret is for --codebuild" "Here, PIP_CONFIG_FILE names a pip.conf."
+  [[ "$pip_secret" =~ ^[A-Za-z0-9/_+=.@:-]{0,512}$ ]] || fail 2 "--pip-secret is \"$pip_secret\"" "The name or the ARN of a secret."
   [[ "$keep_untagged" =~ ^[0-9]{1,4}$ ]] || fail 2 "--keep-untagged is \"$keep_untagged\"" "A whole number from 0 to 9999."
 }
 

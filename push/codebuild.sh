@@ -4,18 +4,34 @@
 # An image has one role, which may push this image and nothing else, and one project; both stay and cost nothing.
 # The files in S3 are removed when the build has ended; an interrupted build is stopped.
 
+build_variables=()
 build_id="" files_uri="" files_digest=""
 
 build_in_codebuild() {
   project="build-and-push-$(printf '%s' "${image_name:0:36}" | tr '/.' '--')-$(printf '%s' "$image_name" | cksum | cut -d ' ' -f 1)"
   [ -z "$kms_key" ] || [ -n "$repository" ] || [ -n "$codebuild_role" ] ||
     fail 2 "with --codebuild, --kms-key needs a --codebuild-role that may use the key" "Or make the repository first: aws ecr create-repository"
+  choose_packages
   find_bucket
   upload_files
   [ -n "$codebuild_role" ] || make_role
   make_project
   start_build
   [ "$dry_run" = yes ] || follow_build
+}
+
+# Where packages come from goes with the call. A password would be kept in the record of the build: a secret is named.
+choose_packages() {
+  local name
+  for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL; do
+    case "${!name:-}" in
+      "") ;;
+      *://*@* | *,*) fail 2 "$name holds a password or a comma, which --codebuild does not take" \
+        "Put a pip.conf into AWS Secrets Manager and name it: --pip-secret NAME" ;;
+      *) build_variables+=("name=$name,value=${!name}") ;;
+    esac
+  done
+  [ -z "$pip_secret" ] || build_variables+=("name=PIP_CONF,value=$pip_secret,type=SECRETS_MANAGER")
 }
 
 find_bucket() {
@@ -74,8 +90,16 @@ list_files() {
 
 fill_in() { # <file of push/>: prints where it is with the names filled in
   sed -e "s|PARTITION|$(printf '%s' "$identity" | cut -d : -f 2)|g" -e "s|ACCOUNT|$account|g" -e "s|REGION|$region|g" \
-    -e "s|BUCKET|$bucket|g" -e "s|IMAGE_NAME|$image_name|g" -e "s|PROJECT|$project|g" "$ROOT/push/$1" >"$scratch/$1"
+    -e "s|BUCKET|$bucket|g" -e "s|IMAGE_NAME|$image_name|g" -e "s|PROJECT|$project|g" -e "s|PIP_SECRET|$(secret_arn)|g" "$ROOT/push/$1" >"$scratch/$1"
   printf 'file://%s' "$scratch/$1"
+}
+
+# Secrets Manager adds six characters of its own to a name.
+secret_arn() {
+  case "$pip_secret" in
+    arn:*) printf '%s' "$pip_secret" ;;
+    *) printf 'arn:%s:secretsmanager:%s:%s:secret:%s-??????' "$(printf '%s' "$identity" | cut -d : -f 2)" "$region" "$account" "$pip_secret" ;;
+  esac
 }
 
 make_role() {
@@ -86,7 +110,7 @@ make_role() {
       --assume-role-policy-document "$(fill_in codebuild-trust.json)")" || aws_failed "Making the role $project (or name one: --codebuild-role)"
     [ "$dry_run" = no ] || codebuild_role=ROLE
   fi
-  for policy in push-policy codebuild-policy; do
+  for policy in push-policy codebuild-policy ${pip_secret:+secret-policy}; do
     change_aws iam put-role-policy --role-name "$project" --policy-name "$policy-$region" \
       --policy-document "$(fill_in "$policy.json")" >/dev/null || aws_failed "Setting the policy of the role $project"
   done
@@ -114,7 +138,7 @@ make_project() {
 start_build() {
   build_id="$(change_aws codebuild start-build --project-name "$project" --source-location-override "${files_uri#s3://}/" \
     --buildspec-override "file://$ROOT/push/buildspec.yml" --query build.id \
-    --environment-variables-override "name=FILES_DIGEST,value=$files_digest")" || aws_failed "Starting the build"
+    --environment-variables-override "name=FILES_DIGEST,value=$files_digest" ${build_variables[@]+"${build_variables[@]}"})" || aws_failed "Starting the build"
   state="The build in CodeBuild was stopped."
 }
 

@@ -56,6 +56,12 @@ class CodeBuild:
             os.killpg(self.builds[asked["id"]].pid, signal.SIGTERM)
         return Response(json.dumps(told), reply.status_code, content_type="application/x-amz-json-1.1")
 
+    def value(self, row: dict) -> str:
+        """What the build sees in a variable: the text, or what the secret of that name holds."""
+        if row.get("type", "PLAINTEXT") == "PLAINTEXT":
+            return row["value"]
+        return self.ecr.client("secretsmanager").get_secret_value(SecretId=row["value"])["SecretString"]
+
     def start(self, build_id: str, asked: dict) -> None:
         bucket, _, folder = asked["sourceLocationOverride"].partition("/")
         machine = Path(tempfile.mkdtemp(prefix="codebuild-", dir=self.ecr.directory))
@@ -65,7 +71,7 @@ class CodeBuild:
         for name in self.tampered:
             (machine / name).write_bytes(b"something else")
         spec = yaml.safe_load(asked["buildspecOverride"])
-        variables = {row["name"]: row["value"] for row in asked["environmentVariablesOverride"]}
+        variables = {row["name"]: self.value(row) for row in asked["environmentVariablesOverride"]}
         assert spec["env"] == {"shell": "bash", "exported-variables": ["IMAGE_URI"]}
         commands = "\n".join(["set -e", *spec["phases"]["build"]["commands"], "printenv IMAGE_URI > image"])
         process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -732,6 +733,59 @@ def test_codebuild_interrupted(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
     pushing.check_manners(out, seen + err)
     assert len(codebuild.stopped) == 1
     assert "Contents" not in ecr.client("s3").list_objects_v2(Bucket=f"sagemaker-{REGION}-{ACCOUNT}")
+
+
+PRIVATE = "https://someone:correct-horse-battery@127.0.0.1/simple"
+TWO_STAGES = DOCKERFILE.replace(
+    "FROM scratch\n",
+    "FROM python:3.12-slim AS packages\nARG PIP_EXTRA_INDEX_URL\n"
+    'RUN printf %s "$PIP_EXTRA_INDEX_URL" | sha256sum | cut -c 1-64 >/seen\n'
+    "FROM python:3.12-slim\nCOPY --from=packages /seen /seen\n",
+)
+
+
+def seen_by_the_build(kit: Kit) -> str:
+    show = ["docker", "run", "--rm", "--entrypoint", "cat", kit.image, "/seen"]
+    return subprocess.run(show, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_codebuild_takes_a_pip_conf_from_secrets_manager(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
+    """The password reaches the step that installs, and neither the files in S3, the log, the call nor the image."""
+    assert TWO_STAGES != DOCKERFILE
+    pushing.write("Dockerfile", TWO_STAGES)
+    secrets = ecr.client("secretsmanager")
+    secrets.create_secret(Name="our-pip-conf", SecretString=f"[global]\nextra-index-url = {PRIVATE}\n")
+    out, err = pushing.run("--codebuild", "--pip-secret", "our-pip-conf")
+    assert "correct-horse" not in out + err
+    assert seen_by_the_build(pushing) == hashlib.sha256(PRIVATE.encode()).hexdigest()
+    history = subprocess.run(["docker", "history", "--no-trunc", pushing.image], capture_output=True, text=True)
+    assert "correct-horse" not in history.stdout
+    (machine,) = ecr.directory.glob("codebuild-*")
+    files = [path for path in machine.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if b"correct-horse" in path.read_bytes()]
+    (project,) = ecr.client("codebuild").list_projects()["projects"]
+    (name,) = [
+        n
+        for n in ecr.client("iam").list_role_policies(RoleName=project)["PolicyNames"]
+        if n.startswith("secret-policy")
+    ]
+    policy = ecr.client("iam").get_role_policy(RoleName=project, PolicyName=name)["PolicyDocument"]
+    assert policy["Statement"][0]["Resource"] == f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:our-pip-conf-??????"
+
+
+def test_codebuild_takes_an_index_without_a_password(pushing: Kit, codebuild: CodeBuild):
+    """It goes with the call. One with a password is refused, before anything is made, with the way to do it."""
+    pushing.write("Dockerfile", TWO_STAGES)
+    pushing.env["PIP_EXTRA_INDEX_URL"] = "https://127.0.0.1/simple"
+    pushing.run("--codebuild")
+    assert seen_by_the_build(pushing) == hashlib.sha256(b"https://127.0.0.1/simple").hexdigest()
+    pushing.env["PIP_EXTRA_INDEX_URL"] = PRIVATE
+    _, err = pushing.run("--codebuild", expect=2)
+    assert "--pip-secret NAME" in err
+    assert "correct-horse" not in err
+    _, err = pushing.run("--pip-secret", "x", expect=2)
+    assert "PIP_CONFIG_FILE" in err
 
 
 def test_codebuild_dry_run(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from deploy import __main__ as cli
 from deploy import plan
 from deploy.deployment import Deployment
+from standins import Clone
 
 from cloud import DIGEST, REGION, ROLE, Cloud
 from running import KIT
@@ -36,6 +38,24 @@ def test_the_workflows_commands_deploy(tmp_path, monkeypatch: pytest.MonkeyPatch
                 assert cli.main(words, account.session) == 0, command
     [served] = account.things["model"].values()
     assert served["Container"]["Image"].endswith(DIGEST)
+
+
+def test_the_workflows_checks_can_be_run(tmp_path: Path) -> None:
+    """Each command of the job `check` is a word of make or a script that takes its options, in an order that works."""
+    commands = [step["run"] for step in WORKFLOW["jobs"]["check"]["steps"] if "run" in step]
+    assert WORKFLOW["jobs"]["up"]["needs"] == "check"
+    clone = Clone(tmp_path)  # docker, python and pytest are stand-ins there
+    (clone.kit / "Makefile").write_text("check:\n\ttrue\n")
+    report = (
+        (tmp_path / "bin/python3").read_text().replace("*'-m pytest'*)", "*'-m pytest'*) echo passed >conformance.md;")
+    )
+    (tmp_path / "bin/python3").write_text(report)
+    summary = tmp_path / "summary"
+    for command in commands:
+        process = clone.start("bash", "-e", "-c", command, GITHUB_STEP_SUMMARY=str(summary))
+        said = process.communicate(timeout=60)[0]
+        assert process.returncode == 0, said
+    assert summary.read_text() == "passed\n"
 
 
 def test_the_workflow_signs_in_without_keys() -> None:
