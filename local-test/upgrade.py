@@ -68,6 +68,7 @@ def release(kit: Path) -> None:
     """Notes the hashes of a version. The file itself is not among them."""
     path = kit / RELEASES / f"{version_of(kit)}.sha256"
     hashes = {name: value for name, value in machinery(kit).items() if not name.startswith(str(RELEASES))}
+    path.parent.mkdir(exist_ok=True)
     path.write_text("".join(f"{value}  {name}\n" for name, value in hashes.items()))
     print(f"{path.relative_to(kit)} has {len(hashes)} files")
 

@@ -106,7 +106,7 @@ def test_commands_and_files_are_there(page: Path) -> None:
         assert re.search(rf"^{word}:", text("Makefile"), re.MULTILINE), f"make {word}"
     folders = "|".join(path.name for path in KIT.iterdir() if path.is_dir() and not path.name.startswith("."))
     made = ("model/model.sample.json", "model/pyproject.toml", "model/uv.lock", "local-test/test-dir/models")
-    made += ("local-test/releases",)
+    made += ("model/.python-version", "local-test/releases")
     for path in re.findall(rf"(?<![\w/.-])((?:{folders})/[\w./*-]*[\w/*])", shell):
         assert path.startswith(made) or any(KIT.glob(path)), path
 

@@ -38,7 +38,6 @@ def kit(tmp_path: Path) -> Path:
         for script in ("upgrade.sh", "upgrade.py", "lib.sh", "environment.sh", "engine.sh"):
             shutil.copy2(REPOSITORY / "local-test" / script, scripts)
         shutil.copytree(REPOSITORY / "push", tmp_path / name / "push")
-        (scripts / "releases").mkdir()
     new = tmp_path / "new"
     subprocess.run([sys.executable, "-P", str(new / "local-test/upgrade.py"), str(new), "--release"], check=True)
     (new / "VERSION").write_text(NEW)
