@@ -295,7 +295,8 @@ def test_what_is_served_is_the_models_own_answer(data: st.DataObject, fit: Fitte
             else list(got) == list(expected)
         )
         if hasattr(fit.model, "predict_proba"):
-            assert np.array_equal(fit.model.predict_proba(ours), fit.model.predict_proba(theirs))
+            # the last bit of a matrix product depends on whether an array lies by rows or by columns
+            assert np.allclose(fit.model.predict_proba(ours), fit.model.predict_proba(theirs), rtol=1e-12, atol=0)
 
 
 def _loose(row: Any) -> Any:
