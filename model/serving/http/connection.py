@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .server import Server
 
 READ, WRITE = 1, 2
-RECEIVED_AT_ONCE = 256 * 1024
+RECEIVED_AT_ONCE = 64 * 1024
+"""Bytes. From 128 KB on the C library may map fresh pages for each call, which takes seven times as long."""
 MOST_PIPELINED = 64 * 1024
 """Bytes that are read of what follows a request that is being answered."""
 MOST_UNSENT = 256 * 1024
