@@ -62,7 +62,9 @@ wsgi_app = "wsgi:app"
 worker_class = "serving.http.worker.LoopWorker" if chosen.worker_class == "loop" else "gevent"
 workers = chosen.workers
 directory = artifact.find(chosen)
-compiled = chosen.fast_paths == "on" and loading.needs_no_pickle(directory, chosen.predict_method)
+compiled = (
+    chosen.fast_paths == "on" and not chosen.multi_model and loading.needs_no_pickle(directory, chosen.predict_method)
+)
 shy = artifact.shy_of_fork(directory, compiled=compiled) if chosen.preload == "auto" else None
 preload_app = chosen.preload != "off" and shy is None
 umask = 0o077  # the socket is for nginx's workers, which run as the same user

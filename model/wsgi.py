@@ -45,7 +45,7 @@ def load() -> Engine:
 def load_packages() -> None:
     """Those that the image's own model needs are shared by the workers; the models to come are likely to need them."""
     try:
-        loading.load(artifact.find(config), config.predict_method)
+        loading.load(artifact.find(config), config.predict_method, compiled=False)
     except ModelNotUsable as exc:
         log.info("the image's own model, which is not served, cannot be loaded: %s", exc)
     limits.give_back()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,16 @@ from . import native
 from .operations import Array
 
 Function = Callable[..., Any]
-EXPF: Any = ctypes.CDLL(None).expf
-EXPF.argtypes, EXPF.restype = [ctypes.c_float], ctypes.c_float
+
+
+def _expf() -> Callable[[float], float]:
+    """C's own of float32, or what comes close where it is not found: then nothing is proven with it."""
+    for library in (None, "libm.so.6", "libm.dylib"):
+        with suppress(OSError, AttributeError):
+            function = ctypes.CDLL(library).expf
+            function.argtypes, function.restype = [ctypes.c_float], ctypes.c_float
+            return function
+    return _exp
 
 
 def exp(values: Array) -> Array:
@@ -35,6 +44,9 @@ def _exp(value: float) -> float:
         return math.exp(value)
     except OverflowError:
         return math.inf
+
+
+EXPF = _expf()
 
 
 def expit(scores: Array) -> Array:
