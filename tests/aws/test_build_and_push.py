@@ -538,8 +538,9 @@ def test_an_image_that_sagemaker_could_not_run(
             "git lfs pull",
         ),
         (lambda kit: (kit.root / "Dockerfile").unlink(), "no Dockerfile"),
+        (lambda kit: two_models(kit), "more than one model: model.joblib and model.pkl"),
     ],
-    ids=["missing", "empty", "lfs", "dockerfile"],
+    ids=["missing", "empty", "lfs", "dockerfile", "two"],
 )
 def test_files_are_checked_before_anything_slow(kit: Kit, damage: Callable[[Kit], None], complaint: str):
     """Exit 3 before AWS or the engine is asked anything."""
@@ -549,6 +550,12 @@ def test_files_are_checked_before_anything_slow(kit: Kit, damage: Callable[[Kit]
     _, err = kit.run("--region", REGION, expect=3)
     assert complaint in err
     assert "was called" not in err
+
+
+def two_models(kit: Kit) -> None:
+    """Which is meant the server's own rule decides, if it can be asked."""
+    shutil.copytree(ROOT / "model/serving", kit.root / "model/serving", ignore=shutil.ignore_patterns("__pycache__"))
+    kit.write("model/model.joblib", "another model")
 
 
 def test_load_model_needs_no_pickle(kit: Kit):
