@@ -396,6 +396,13 @@ def test_json_feature_called_data():
     signature = Signature("frame", tuple(Column(name, "number") for name in ("columns", "data", "inputs")))
     body = '{"columns": 1, "data": 2, "inputs": 3}'
     assert rows(body, "application/json", signature).to_numpy().tolist() == [[1, 2, 3]]
+    alone = Signature("frame", (Column("instances", "number"),))
+    for body in (
+        '{"instances": [[1], [2]]}',
+        '{"instances": [1, 2]}',
+        '{"instances": [{"instances": 1}, {"instances": 2}]}',
+    ):
+        assert rows(body, "application/json", alone).to_numpy().tolist() == [[1], [2]]
 
 
 def test_json_types():

@@ -27,7 +27,7 @@ def document(value: Any, signature: Signature) -> NestedRows:
         if signature.count == 1 or (isinstance(value, str) and signature.form == "unknown"):
             return [value]
         raise BadRequest(f"The body is the JSON value {value!r:.80}, which is not rows.", expected=SHAPES)
-    if not signature.named_by(value):
+    if not signature.named_by(value) or _wraps_rows(value):
         for keys, take_off in ENVELOPES:
             if all(key in value for key in keys) and (rows := take_off(value, signature)) is not None:
                 return rows
@@ -39,6 +39,12 @@ def document(value: Any, signature: Signature) -> NestedRows:
     if (by_index := _by_index(value, signature)) is not None:
         return by_index
     return [value]
+
+
+def _wraps_rows(value: dict[str, Any]) -> bool:
+    """The only column may be called "instances"; its cells are not lists and not objects."""
+    inner = next(iter(value.values())) if len(value) == 1 else None
+    return isinstance(inner, list) and bool(inner) and all(isinstance(row, list | dict) for row in inner)
 
 
 def _a_value_each(values: list[Any], signature: Signature) -> bool:
