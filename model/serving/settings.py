@@ -250,7 +250,7 @@ class Settings:
     )  # fmt: skip
     user: str = _setting(
         "MODEL_SERVER_USER", _unprivileged_user, _user,
-        "user that the workers of nginx and gunicorn run as if the server starts as root; empty: root",
+        "user that all of the server becomes if it is started as root; empty: root",
         UNPRIVILEGED_USER + " in the image",
     )  # fmt: skip
 
