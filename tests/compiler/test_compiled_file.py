@@ -17,6 +17,7 @@ import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -295,6 +296,15 @@ def test_a_transformation_that_asks_for_more_gets_the_estimator(program_dir):
     lines = started(program_dir, [("5.1,3.5,1.4,0.2\n", "text/csv")])
     assert lines[0] == "200 setosa"
     assert "'sklearn'" in lines[-1]
+
+
+def test_compile_says_what_is_declined_and_keeps_nothing_of_old(program_dir):
+    """A model that no reader knows is no error: it serves by itself, and the program of another is gone."""
+    compile_in(program_dir)
+    model = KNeighborsClassifier().fit(NUMBERS, LABELS)
+    (program_dir / "model.pkl").write_bytes(pickle.dumps(model))
+    assert "declined, sklearn.neighbors._classification.KNeighborsClassifier is not a family" in compile_in(program_dir)
+    assert not (program_dir / "model.compiled.npz").exists()
 
 
 def test_the_file_is_an_ordinary_npz(saved):

@@ -18,7 +18,10 @@ def write(model: LoadedModel, directory: Path, report: Callable[[str], None] = l
     Raises NotCompiled with the reason; then an artifact of old is not there any more.
     """
     path = directory / artifact.path_beside(model.source).name
-    path.unlink(missing_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as exc:
+        raise NotCompiled(f"{path} cannot be written: {exc.strerror}") from exc
     if not model.source.is_file():
         raise NotCompiled("predictor.py loads the model itself")
     samples = [dressed(rows, model.signature) for n in (1, 3) if (rows := model.sample_rows(n)) is not None]
