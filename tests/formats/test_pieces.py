@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.errors import ServingError
-from serving.formats import json_pieces, json_rows, pieces
+from serving.formats import csv_numbers, json_pieces, json_rows, pieces
 from serving.formats.budget import Bounds
 from serving.formats.content_types import decode
 from serving.formats.json_pieces import Long
@@ -34,7 +34,7 @@ SIGNATURES = {
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few bytes to a piece."""
-    for module in (pieces, json_pieces, json_rows):
+    for module in (pieces, json_pieces, json_rows, csv_numbers):
         monkeypatch.setattr(module, "PIECE", 24)
     monkeypatch.setattr(json_pieces, "LONG", 4)
     monkeypatch.setattr(pieces, "BATCH_CELLS", 4)
@@ -89,7 +89,7 @@ def both(body: bytes, content_type: str, signature: Signature) -> tuple[Any, Any
     """In small pieces, and as a whole."""
     in_pieces = answer(body, content_type, signature)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (pieces, json_pieces, json_rows):
+        for module in (pieces, json_pieces, json_rows, csv_numbers):
             patch.setattr(module, "PIECE", 2**19)
         return in_pieces, answer(body, content_type, signature)
 
@@ -128,6 +128,21 @@ def test_csv(signature: Signature, rows: list[list[str]], end: str) -> None:
     body = "".join(",".join(row) + end for row in rows).encode()
     in_pieces, whole = both(body, "text/csv", signature)
     assert in_pieces == whole
+
+
+@pytest.mark.usefixtures("small_pieces")
+@BOUNDED
+@given(
+    rows=st.lists(st.lists(st.sampled_from(["1", "-2.5", "", "NA", " 7"]), min_size=1, max_size=3), min_size=1),
+    end=st.sampled_from(["\n", "\r\n", "\r", "\n\n"]),
+    last=st.booleans(),
+)
+def test_csv_of_numbers(rows: list[list[str]], end: str, last: bool) -> None:
+    """Numbers for a frame, whose columns are filled window by window."""
+    body = end.join(",".join(row) for row in rows).encode() + end.encode() * last
+    for signature in (SIGNATURES["numbers"], Signature("frame", (Column("a", "number"),))):
+        in_pieces, whole = both(body, "text/csv", signature)
+        assert in_pieces == whole
 
 
 @pytest.mark.usefixtures("small_pieces")

@@ -14,22 +14,41 @@ from ..rows.cells import MINUS_ZERO, NA_WORDS, plain_numbers
 from ..rows.guessing import EXACT
 from ..rows.signature import Signature
 from ..rows.table import by_name
-from .pieces import windows
+from .pieces import PIECE, windows
 
 BULK_BYTES = 200_000
 """From here on pandas reads texts among numbers faster than we do cell by cell (measured: benchmarks/decode.py)."""
 
 
-def numeric_block(body: bytes, guess: bool = False) -> np.ndarray | None:
+def numeric_block(body: bytes, guess: bool = False, columns: int | None = None) -> np.ndarray | None:
     """(rows, columns) float64 if the body is nothing but numbers and missing values, else None. With `guess`, for a
-    model that says nothing, int64 if all are whole, as read_csv infers.
+    model that says nothing, int64 if all are whole, as read_csv infers. `columns` of a frame: a large one then lies by
+    columns.
 
     A None is no verdict: the caller then reads cell by cell, and that names what is wrong.
     """
+    if native.available and columns and len(body) > 2 * PIECE and (frame := _by_columns(body, columns)) is not None:
+        return frame
     block = native.matrix_csv(body) if native.available else _by_line(body.strip(b"\r\n"))
     if not isinstance(block, np.ndarray):
         return None
     return _inferred(block, body) if guess else block
+
+
+def _by_columns(body: bytes, columns: int) -> np.ndarray | None:
+    """Filled window by window: a block by rows that is turned is in memory twice. None if lines are not all alike."""
+    ends = body.count(b"\n") + body.count(b"\r") - body.count(b"\r\n")
+    rows = ends + (body[-1:] not in b"\r\n")
+    if rows * (columns - 1) != body.count(b","):
+        return None
+    block, filled = np.empty((rows, columns), order="F"), 0
+    for window in windows(body):
+        part = native.matrix_csv(window)
+        if not isinstance(part, np.ndarray) or part.shape[1] != columns or filled + len(part) > rows:
+            return None
+        block[filled : filled + len(part)] = part
+        filled += len(part)
+    return block if filled == rows else None
 
 
 FRACTION = re.compile(rb"[.eE]")

@@ -35,7 +35,8 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bou
     if body[:4].lower() == b"sep=":
         body = _below_separator(body)
     if header != "present" and signature.numeric and not (header != "absent" and _names_like_numbers(body, signature)):
-        block = numeric_block(body, guess=signature.columns is None)
+        columns = signature.count if signature.form == "frame" else None
+        block = numeric_block(body, guess=signature.columns is None, columns=columns)
         if block is not None:
             return _fitting(block, signature)
     first = _first_row(body)
@@ -79,7 +80,7 @@ def _fitting(block: np.ndarray, signature: Signature) -> np.ndarray:
 def _after_header(body: bytes, names: list[str]) -> np.ndarray | None:
     """The numbers below a one-line header."""
     below = _below(body)
-    block = numeric_block(below) if below is not None else None
+    block = numeric_block(below, columns=len(names)) if below is not None else None
     return block if block is not None and block.shape[1] == len(names) else None
 
 
