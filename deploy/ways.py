@@ -7,6 +7,7 @@ with the way.
 from __future__ import annotations
 
 import io
+import secrets
 import tarfile
 import time
 from collections.abc import Callable
@@ -113,7 +114,7 @@ def _put_batch(run: Run, payload: bytes) -> None:
 def _ask_batch(run: Run, payload: bytes) -> list[str]:
     """Runs the transform job; each line is a row with its prediction at the end."""
     source = f"s3://{run.facts.bucket}/{wanted.prefix(run.plan)}batch/in/payload.csv"
-    name = f"{run.plan.name}-{int(time.time() * 1000)}"
+    name = f"{run.plan.name}-{int(time.time())}-{secrets.token_hex(3)}"  # a job's name is never used twice
     served = wanted.model(run.plan, run.facts, "batch").name
     job = wanted.transform_job(run.plan, run.facts, name, served, source)
     run.make(job.kind, name, run.sagemaker.create_transform_job, job.request)
