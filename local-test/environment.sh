@@ -22,11 +22,15 @@ find_python() {
   fail "no Python 3.11 or newer was found${PYTHON:+ (PYTHON=$PYTHON)}. Install one, or name it: PYTHON=/path/to/python3.12"
 }
 
-# Sets UV to the program uv, or to nothing. UV=no leaves it out.
+# Sets UV to the program uv, which one of our environments may have, or to nothing. UV=no leaves it out.
 find_uv() {
   case "${UV:-}" in
     no) UV="" ;;
-    "") UV="$(command -v uv || true)" ;;
+    "")
+      for UV in "$(command -v uv || true)" "$KIT"/.venv-*/bin/uv ""; do
+        [ ! -x "$UV" ] || break
+      done
+      ;;
   esac
 }
 

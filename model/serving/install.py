@@ -206,11 +206,11 @@ def run(command: list[str], environ: dict[str, str], total: int) -> tuple[int, l
     for line in process.stdout:
         said.append(line.rstrip())
         first, _, rest = line.strip().partition(" ")
-        if first == "Collecting":
+        if first in ("Collecting", "Processing"):
             count += 1
             print(f"package {count}{f' of {total}' if total else ''}: {rest.split(' (from')[0]}", flush=True)
         elif first == "Installing":
-            print(f"Installing {count} packages", flush=True)
+            print(f"Installing {rest.count(',') + 1} packages, which takes longest", flush=True)
         elif first in ("Downloading", "Building", "Prepared") or "Retrying" in line:
             print(line.strip()[:120], flush=True)
     return process.wait(), said
@@ -240,8 +240,8 @@ def install(options: argparse.Namespace, uv: str | None, directory: Path) -> int
     if options.only_binary:
         command += ["--only-binary", ":all:"]
     for what in [["-r", options.lock]] if options.lock else steps(uv, directory):
-        pins = Path(what[-1]).read_text().count("==") if "-c" not in what else 0
-        code, said = run([*command, *what], uv_environment() if uv else pip_environment(), pins)
+        pins = [line for line in Path(what[-1]).read_text().splitlines() if "==" in line and "win32" not in line]
+        code, said = run([*command, *what], uv_environment() if uv else pip_environment(), len(pins))
         if code:
             print("\n".join(explained(said)), file=sys.stderr)
             return code
