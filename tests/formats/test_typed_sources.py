@@ -51,7 +51,24 @@ def parquet(**columns):
     return stream.getvalue()
 
 
-VALUES = ["02139", "NA", "", "True", "1.0", "nan", "2024-02-01", " x ", 7, 2**53 + 1, 0.5, True, None, ["a"], {"b": 1}]
+VALUES = [
+    "02139",
+    "NA",
+    "",
+    "True",
+    "1.0",
+    "nan",
+    "2024-02-01",
+    " x ",
+    7,
+    2**53 + 1,
+    10**20 + 1,
+    0.5,
+    True,
+    None,
+    ["a"],
+    {"b": 1},
+]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)

@@ -85,6 +85,7 @@ ONES = np.ones(3)
         ((1, 2, 3), [1, 2, 3]),
         (("a", "b", "c"), ["a", "b", "c"]),
         (([1], [2, 3], []), [[1], [2, 3], []]),
+        ((np.array([1.5, 2, 3]), [4, 5, 6]), [[1.5, 4], [2, 5], [3, 6]]),
         (pd.Series([1, 2, None], dtype="Int64"), [1, 2, None]),
     ],
     ids=lambda value: type(value).__name__,
@@ -103,7 +104,7 @@ def test_one_prediction_a_row(returned: Any, expected: list[Any]) -> None:
     ("returned", "message"),
     [
         (None, "transformation returned None. Is `return` missing?"),
-        ((ONES, ONES), "returned 2 predictions (tuple) for 3 rows; expected one prediction per row. Several results"),
+        ([ONES, ONES], "returned 2 predictions (list) for 3 rows; expected one prediction per row. Several results"),
         ((ONES, ONES, ONES), "a tuple of 3 results of length 3 for 3 rows: are they one for each row, or 3 results"),
         ((pd.Series(ONES), [1, 2, 3], pa.array([1, 2, 3])), "a tuple of 3 results of length 3 for 3 rows"),
         (pd.DataFrame(np.ones((3, 2)), columns=["a", "a"]), "a DataFrame with two columns 'a'. Rename one of them."),

@@ -55,7 +55,7 @@ def _pieces_of_lines(body: bytes) -> Iterator[list[Any]]:
         lines = [line for line in window.splitlines() if line.strip()]
         try:
             rows = orjson.loads(b"[" + b",".join(lines) + b"]")
-            if len(rows) != len(lines):
+            if len(rows) != len(lines) or HUGE.search(window):
                 raise orjson.JSONDecodeError("two values on a line", "", 0)
         except orjson.JSONDecodeError:  # once more, to learn which line it is
             rows = [_parsed(line, f"Row {number}", number) for number, line in enumerate(lines, count + 1)]
@@ -94,7 +94,16 @@ def _parsed(text: bytes, what: str, row: int | None = None) -> Any:
         raise BadRequest(f"{what} is not valid JSON: {str(exc)[:200]}.{remedy}", row=row, expected=SHAPES) from None
 
 
+HUGE = re.compile(rb"(?<![\d.])\d{20}")
+"""An integer beyond 64 bits: orjson makes a float of it, which would be another key or another text."""
+
+
 def _piece(text: bytes) -> Any:
+    if HUGE.search(text):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):  # it is not JSON, or has more digits than Python reads
+            pass
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as exc:

@@ -113,7 +113,8 @@ def _of_tensor(tensor: Any) -> np.ndarray:
 def _by_row(predictions: list[Any] | tuple[Any, ...], count: int) -> np.ndarray | list[Any]:
     """scikit-learn's multi-output predict_proba is a list of arrays, one per output: turned into one entry per row.
 
-    A tuple is how Python returns several things. One of as many as there are rows, each as long, could be either.
+    A tuple is how Python returns several things, such as (mean, std) for all rows: turned into one entry per row. One
+    of as many as there are rows, each as long, could be either.
     """
     first = predictions[0] if predictions else None
     outputs = isinstance(first, np.ndarray) and first.ndim == 2
@@ -124,6 +125,8 @@ def _by_row(predictions: list[Any] | tuple[Any, ...], count: int) -> np.ndarray 
             f"transformation returned a tuple of {count} results of length {count} for {count} rows: are they one for "
             f"each row, or {count} results for all rows? {COLUMNS}; a list is one for each row."
         )
+    if isinstance(predictions, tuple) and len(predictions) != count > 0 and _all_of_length(predictions, count):
+        return [list(row) for row in zip(*map(_items, predictions), strict=True)]
     return list(predictions)
 
 
