@@ -110,7 +110,7 @@ def test_a_lock_that_cannot_be_made_leaves_the_old_one(model: Path) -> None:
 def test_an_index_that_cannot_be_reached_is_not_a_wrong_requirement(model: Path, tmp_path: Path) -> None:
     """By pip and by uv alike, the network is named."""
     (model / "requirements.txt").write_text("click==8.1.8\n")
-    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "UV_HTTP_RETRIES": "0"}
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "1", "UV_HTTP_RETRIES": "0"}
     none = {"PIP_EXTRA_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_FIND_LINKS": "/not-there", **nowhere}
     for options in (["--uv", UV], []):
         done = install(model, *options, "--prefix", str(tmp_path / "packages"), **none)
