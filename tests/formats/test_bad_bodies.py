@@ -65,6 +65,7 @@ def saved(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
+TWO_LETTERS = "{'descr': '<U2', 'fortran_order': False, 'shape': (1, 1)}"
 SUBARRAYS = "{'descr': [('a', '<f8', (3,))], 'fortran_order': False, 'shape': (1,)}"
 
 
@@ -76,6 +77,8 @@ SUBARRAYS = "{'descr': [('a', '<f8', (3,))], 'fortran_order': False, 'shape': (1
     [
         (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (True, 1)}", b"\0" * 8), "application/x-npy", SILENT),
         (npy("{'descr': '<U1', 'fortran_order': False, 'shape': (1, 1)}", b"\xff" * 4), "application/x-npy", SILENT),
+        (npy(TWO_LETTERS, b"x\0\0\0\0\0\0\xff"), "application/x-npy", MIXED),
+        (npy("{'descr': '<U1', 'fortran_order': False, 'shape': (1, 1)}", b"\0\xd8\0\0"), "application/x-npy", SILENT),
         (npy(SUBARRAYS, b"\0" * 24), "application/x-npy", SILENT),
         (npy("{'descr': '<m8', 'fortran_order': False, 'shape': (1, 1)}", b"\0" * 8), "application/x-npy", SILENT),
         (b"1,2\n", "text/csv; charset=utf\0-8", NUMBERS),

@@ -9,6 +9,7 @@ import io
 import math
 import shutil
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -169,8 +170,16 @@ def _cells(array: np.ndarray) -> np.ndarray | list[Any]:
     if array.dtype.kind == "M":
         return [None if np.isnat(cell) else str(cell) for cell in array]
     if array.dtype.kind == "U":
-        return list(array.tolist())
+        return _texts(array)
     raise BadRequest(f"The array has the type {array.dtype}; expected numbers or texts.", got=str(array.dtype))
+
+
+def _texts(array: np.ndarray) -> list[str]:
+    """NumPy makes a str of any 32-bit number: what is no character would break whatever it meets next."""
+    codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).view(np.uint32)
+    if ((codes > sys.maxunicode) | ((codes >= 0xD800) & (codes <= 0xDFFF))).any():
+        raise BadRequest("A text of the array holds what is not a character of Unicode.", expected="texts")
+    return list(array.tolist())
 
 
 def _as_array(rows: np.ndarray | list[Any]) -> np.ndarray:
