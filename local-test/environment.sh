@@ -89,7 +89,7 @@ environment_stamp() { # [--model] [<lock>...]
   for part in "$@"; do
     case "$part" in
       --model)
-        # A file that is not there is not to be had by `cat`, and that is no error.
+        # A file that is not there is not to be had by `cat`, and that is not an error.
         (cd "$KIT/model" && cat requirements.txt requirements.lock pyproject.toml uv.lock .python-version serving/requirements.txt || true) 2>/dev/null | cksum
         ;;
       *) cksum <"$part" ;;

@@ -380,7 +380,7 @@ def test_wrong_token(pushing: Kit, ecr: Ecr):
 
 
 def test_a_credential_helper_logs_in_by_itself(pushing: Kit, ecr: Ecr):
-    """docker-credential-ecr-login refuses to store a token; that is no failure."""
+    """docker-credential-ecr-login refuses to store a token; that is not a failure."""
     (pushing.home / ".docker").mkdir()
     (pushing.home / ".docker" / "config.json").write_text(json.dumps({"credHelpers": {HOST: "stand-in"}}))
     pushing.program(

@@ -154,7 +154,7 @@ def test_a_call_that_changes_something_breaks(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("name", SCENES)
 def test_ctrl_c_at_any_call(name: str) -> None:
-    """The calls that only ask are no safe place either."""
+    """The calls that only ask are not a safe place either."""
     scene = SCENES[name]
     cloud = scene.prepared()
     scene.run(cloud)

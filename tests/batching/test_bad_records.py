@@ -72,7 +72,7 @@ class Asked:
     ],
 )
 def test_each_bad_csv_record_becomes_a_mark(body: bytes, expected: str) -> None:
-    """A word, a short or long row, a broken quote, a byte that is no UTF-8: ERROR on its line, and a line each."""
+    """A word, a short or long row, a broken quote, a byte that is not UTF-8: ERROR on its line, and a line each."""
     reply = Asked()(body)
     assert (reply.status, reply.content_type) == (200, "text/csv; charset=utf-8")
     assert reply.body == "".join(f"{word}\n" for word in expected.split()).encode()

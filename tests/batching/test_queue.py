@@ -108,7 +108,7 @@ def test_a_model_that_fails_for_every_request_does_not_switch_batching_off():
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError, BaseException])
 def test_whatever_is_raised_costs_one_request(error):
-    """Also what is no Exception: a panic of Rust, a cancelled task, exit()."""
+    """Also what is not an Exception: a panic of Rust, a cancelled task, exit()."""
 
     def picky(job, jobs):
         if any(job.value == 1 for job in jobs):

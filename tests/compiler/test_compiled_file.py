@@ -299,7 +299,7 @@ def test_a_transformation_that_asks_for_more_gets_the_estimator(program_dir):
 
 
 def test_compile_says_what_is_declined_and_keeps_nothing_of_old(program_dir):
-    """A model that no reader knows is no error: it serves by itself, and the program of another is gone."""
+    """A model that no reader knows is not an error: it serves by itself, and the program of another is gone."""
     compile_in(program_dir)
     model = KNeighborsClassifier().fit(NUMBERS, LABELS)
     (program_dir / "model.pkl").write_bytes(pickle.dumps(model))

@@ -276,7 +276,7 @@ def test_everything_says_so_without_a_library(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_machine_without_a_compiler_is_told_in_one_line(tmp_path: Path) -> None:
-    """The build is no failure there, and leaves nothing behind."""
+    """The build is not a failure there, and leaves nothing behind."""
     shutil.copytree(KIT / "model/serving/compiler", tmp_path / "c", ignore=shutil.ignore_patterns("libnative*"))
     command = [sys.executable, str(tmp_path / "c/build.py")]
     done = subprocess.run(command, capture_output=True, text=True, env={"PATH": str(tmp_path)})

@@ -201,7 +201,7 @@ def invoke(server: Server, payload: Payload) -> Callable[..., Reply]:
 
 @pytest.fixture(scope="session")
 def answered(invoke: Callable[..., Reply]) -> Reply:
-    """The reply to the payload itself. Clauses compare with it; when it is no 200 they all fail, with its text."""
+    """The reply to the payload itself. Clauses compare with it; when it is not a 200 they all fail, with its text."""
     reply = invoke()
     assert reply.status == 200, f"the payload itself is answered with {reply}"
     return reply

@@ -115,7 +115,7 @@ def test_huge_body_is_413(server, payload):
 
 @remedy("Answer what is not HTTP with 400, and stay up.")
 def test_not_http(server):
-    """What is no HTTP does no harm: the next request is answered. [your-algorithms-inference-code]"""
+    """What is not HTTP does no harm: the next request is answered. [your-algorithms-inference-code]"""
     from .wire import NoAnswer, read_reply, send
 
     for noise in (

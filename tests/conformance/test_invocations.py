@@ -100,7 +100,7 @@ def test_byte_order_mark(answered, payload, invoke):
 
 @remedy("Skip empty lines at the end.")
 def test_blank_line_at_the_end(answered, payload, invoke):
-    """An empty line at the end of the file is no row. [your-algorithms-batch-code]"""
+    """An empty line at the end of the file is not a row. [your-algorithms-batch-code]"""
     lines_only(payload)
     reply = invoke(payload.body.rstrip(b"\r\n") + b"\n\n")
     assert (reply.status, reply.body) == (200, answered.body), str(reply)

@@ -92,7 +92,7 @@ def test_large_after_large(invoke, payload, server):
     assert server.status_of_ping() == 200
 
 
-@remedy("Refuse for overload only what could not be answered in time; four bodies of 4 MB are no overload.")
+@remedy("Refuse for overload only what could not be answered in time; four bodies of 4 MB are not an overload.")
 @pytest.mark.slow
 def test_several_large_at_once(invoke, payload):
     """Several large requests at the same time are all answered within 60 s, as parallel mini-batches come. [hosting-faqs]"""

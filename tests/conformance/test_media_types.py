@@ -34,7 +34,7 @@ def test_letter_case(answered, invoke, payload):
 
 @remedy("Decode with the charset that is named; refuse one that does not exist with 415 or 400.")
 def test_unknown_charset(invoke, payload):
-    """A charset that does not exist is the caller's error, or ignored; it is no failure of the server. [API_runtime_InvokeEndpoint]"""
+    """A charset that does not exist is the caller's error, or ignored; it is not a failure of the server. [API_runtime_InvokeEndpoint]"""
     assert invoke(content_type=f"{payload.media_type}; charset=no-such-charset").status < 500
 
 
@@ -56,7 +56,7 @@ def test_unknown_type_is_415(invoke, content_type):
 
 @remedy("Choose a default for requests without a Content-Type, or refuse them with 415.")
 def test_no_type(invoke):
-    """A request without Content-Type is answered or refused; it is no failure of the server. [API_runtime_InvokeEndpoint]"""
+    """A request without Content-Type is answered or refused; it is not a failure of the server. [API_runtime_InvokeEndpoint]"""
     reply = invoke(content_type=None)
     assert reply.status in (200, 400, 415), str(reply)
 

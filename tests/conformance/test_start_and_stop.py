@@ -105,7 +105,7 @@ def test_sigterm_ends_it(life):
 
 @remedy("Exit with 0 (or 143) after an orderly stop, so that a stop can be told from a crash.")
 def test_exit_code_after_sigterm(life):
-    """An orderly stop is no failure: the exit code after SIGTERM is 0, or 143 which names the signal. [your-algorithms-training-signal-success-failure]"""
+    """An orderly stop is not a failure: the exit code after SIGTERM is 0, or 143 which names the signal. [your-algorithms-training-signal-success-failure]"""
     assert life.code in (0, 143), f"exit code {life.code}"
 
 

@@ -135,7 +135,7 @@ def test_read_only_channels(image, tmp_path, training_input, succeeded, attempt)
 
 @pytest.fixture(scope="module")
 def failed(target, tmp_path_factory, training_input, trained):
-    """A job that cannot succeed: something that is no directory stands where the artifact must go."""
+    """A job that cannot succeed: something that is not a directory stands where the artifact must go."""
     if trained.code != 0:
         return trained
     base = training_tree(tmp_path_factory.mktemp("failed"), training_input)

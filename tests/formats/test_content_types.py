@@ -242,7 +242,7 @@ def test_csv_missing_words_are_pandas_words():
 
 
 def test_csv_missing_word_that_is_a_category():
-    """A word that the model knows as a category is no missing value: NA may be Namibia."""
+    """A word that the model knows as a category is not a missing value: NA may be Namibia."""
     signature = Signature("frame", (Column("country", "text", ("DE", "NA")), Column("n", "number")))
     assert rows("NA,1\n", signature=signature)["country"][0] == "NA"
 

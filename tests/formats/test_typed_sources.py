@@ -256,7 +256,7 @@ def test_times_of_a_column_with_a_zone():
 @pytest.mark.parametrize("value", [1706695200000, 1706695200, 0.5, True, "24/12/2024", "1706695200000", "x"])
 @pytest.mark.parametrize("signature", [DAYS, BERLIN], ids=["plain", "zone"])
 def test_what_is_no_time(value, signature):
-    """A number is no time, since its unit is not known; a 400 tells row and column."""
+    """A number is not a time, since its unit is not known; a 400 tells row and column."""
     error = refused([{"day": None}, {"day": value}], "application/json", signature)
     assert (error.details["row"], error.details["column"]) == (2, "day")
 

@@ -66,7 +66,7 @@ def test_a_symlink_is_never_written_through(tmp_path: Path) -> None:
 
 
 def test_a_worker_counts_while_its_file_changes(tmp_path: Path) -> None:
-    """Not by the clock on the wall: a beat from last year is one, and a freeze of the container is no silence."""
+    """Not by the clock on the wall: a beat from last year is one, and a freeze of the container is not silence."""
     wall = Wall()
     watch = health.Watch(tmp_path, 5, AwakeClock(wall))
     pid = os.getpid()

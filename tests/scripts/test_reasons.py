@@ -130,7 +130,7 @@ def test_a_directory_that_is_read_only_is_said(clone: Clone) -> None:
 
 
 def test_a_warm_up_that_fails_ends_the_server(clone: Clone) -> None:
-    """In both modes alike: a server that can never be ready is no server."""
+    """In both modes alike: a server that can never be ready is not a server."""
     answer = 'HTTP/1.1 503 Unavailable\\r\\n\\r\\n{"error": {"message": "the warm-up prediction failed: …"}}'
     serve = clone.kit / "model/serve"
     serve.write_text(

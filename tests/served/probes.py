@@ -197,7 +197,7 @@ def _codings() -> Iterator[Probe]:
 
 def _chunks() -> Iterator[Probe]:
     for name, body in {
-        "a size that is no number": b"xyz\r\n" + ROW,
+        "a size that is not a number": b"xyz\r\n" + ROW,
         "a negative size": b"-10\r\n" + ROW,
         "a size with 0x": b"0x10\r\n" + ROW,
         "a size with a plus": b"+10\r\n" + ROW,
@@ -218,7 +218,7 @@ def _chunks() -> Iterator[Probe]:
         "line feeds alone": b"10\n" + ROW + b"\n0\n\n",
         "a trailer": b"10\r\n" + ROW + b"\r\n0\r\nX-A: b\r\n\r\n",
         "a trailer that sets a length": b"10\r\n" + ROW + b"\r\n0\r\nContent-Length: 99\r\n\r\n",
-        "a trailer that is no header": b"10\r\n" + ROW + b"\r\n0\r\nno colon\r\n\r\n",
+        "a trailer that is not a header": b"10\r\n" + ROW + b"\r\n0\r\nno colon\r\n\r\n",
         "many of one byte": b"".join(b"1\r\n%c\r\n" % byte for byte in ROW * 20) + b"0\r\n\r\n",
     }.items():
         yield Probe(f"chunks: {name}", head(b"Content-Type: text/csv", b"Transfer-Encoding: chunked") + body, TAKEN)
@@ -383,7 +383,7 @@ def complaints(probe: Probe, answers: list[Answer], rest: bytes) -> list[str]:
     """What is wrong with the answers, in words; nothing when all is well."""
     found = []
     if rest and not (probe.expected == UNFINISHED and _is_error(rest)):
-        found.append(f"bytes that are no answer: {rest[:80]!r}")
+        found.append(f"bytes that are not an answer: {rest[:80]!r}")
     if not answers and probe.expected != UNFINISHED:
         found.append("no answer")
     if len(answers) > probe.answers:

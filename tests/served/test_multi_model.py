@@ -211,7 +211,7 @@ def test_a_bad_request_to_load_is_told(client: Client, body: Any, said: str) -> 
     ["b7d5f0c4ae" * 20, "a/b", "a/", "/a", "a//b", "a/invoke", "a b?c#d&e=f", "100%", "%2F", "...", "Größe 模型", "\\"],
 )
 def test_names_are_opaque(client: Client, tmp_path: Path, name: str) -> None:
-    """A name is any text, quoted in the address: it is no path."""
+    """A name is any text, quoted in the address: it is not a path."""
     assert client.load(name, make_model(tmp_path / "some")).status_code == 200
     assert client.describe(name).json()["modelName"] == name
     assert client.invoke(name).text == "some\n"

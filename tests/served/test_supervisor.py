@@ -135,7 +135,7 @@ def test_nothing_is_left_behind(serve: Serve) -> None:
 
 
 def test_the_supervisor_reaps_orphans(serve: Serve) -> None:
-    """Natively the supervisor is no PID 1; that it asks for all exited children is seen on its own."""
+    """Natively the supervisor is not PID 1; that it asks for all exited children is seen on its own."""
     orphan = os.spawnlp(os.P_NOWAIT, "true", "true")
     wait_until(lambda: Path(f"/proc/{orphan}/stat").read_text().split()[2] == "Z")
     processes.reap_orphans(set())

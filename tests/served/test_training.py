@@ -44,7 +44,7 @@ def test_train_copies_the_model_and_needs_no_input(tmp_path: Path) -> None:
         (
             {"hyperparameters": '{"depth": ', "inputdataconfig": "[1]", "resourceconfig": "\x00"},
             "hyperparameters: hyperparameters.json cannot be read (JSONDecodeError); "
-            "channels: inputdataconfig.json is no JSON object; ",
+            "channels: inputdataconfig.json is not a JSON object; ",
         ),
     ],
     ids=["none", "all", "malformed"],

@@ -140,7 +140,7 @@ def cut(request: Request, signature: Signature, max_bytes: Bounds | int) -> tupl
         wide = codecs.lookup(parameters.get("charset", "utf-8")).name.startswith(("utf-16", "utf-32"))
     except (ServingError, LookupError):
         return "", None
-    if wide or media_type not in BY_LINE or signature.count is None:  # a line feed is no byte of its own there
+    if wide or media_type not in BY_LINE or signature.count is None:  # a line feed is not a byte of its own there
         return media_type, None
     body = body.removeprefix(codecs.BOM_UTF8)
     if media_type != "text/csv":

@@ -82,7 +82,7 @@ def _object(path: Path) -> dict[str, object] | str:
         return {}
     except (OSError, ValueError, RecursionError) as exc:
         return f"{path.name} cannot be read ({type(exc).__name__})"
-    return value if isinstance(value, dict) else f"{path.name} is no JSON object"
+    return value if isinstance(value, dict) else f"{path.name} is not a JSON object"
 
 
 def copy_artifact(program_dir: Path, model_dir: Path) -> list[str]:

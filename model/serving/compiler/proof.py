@@ -160,7 +160,7 @@ def _dressed(program: Program, matrix: Array, rng: np.random.Generator, odd: flo
         cells = [keys[i] for i in rng.integers(0, len(keys), len(matrix))]
         for row in np.flatnonzero(rng.random(len(matrix)) < 4 * odd):
             cells[row] = ["\x01unseen", np.nan, None][rng.integers(3)]
-        if rng.integers(3) == 0:  # what is no category cannot stand in such a column
+        if rng.integers(3) == 0:  # what is not a category cannot stand in such a column
             series = pandas.Series(pandas.Categorical([cell if cell in keys else np.nan for cell in cells], keys))
         else:
             series = pandas.Series(cells, dtype=[object, None][int(rng.integers(2))])

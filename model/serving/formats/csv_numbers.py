@@ -25,7 +25,7 @@ def numeric_block(body: bytes, guess: bool = False, columns: int | None = None) 
     model that says nothing, int64 if all are whole, as read_csv infers. `columns` of a frame: a large one then lies by
     columns.
 
-    A None is no verdict: the caller then reads cell by cell, and that names what is wrong.
+    A None is not a verdict: the caller then reads cell by cell, and that names what is wrong.
     """
     if native.available and columns and len(body) > 2 * PIECE and (frame := _by_columns(body, columns)) is not None:
         return frame

@@ -1,4 +1,4 @@
-"""JSON of nothing but rows of numbers, read at once by native code. A None is no verdict: orjson reads it then."""
+"""JSON of nothing but rows of numbers, read at once by native code. A None is not a verdict: orjson reads it then."""
 
 from __future__ import annotations
 

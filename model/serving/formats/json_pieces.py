@@ -24,7 +24,7 @@ Parse = Callable[[bytes], Any]
 
 
 class Broken(ValueError):
-    """A piece that is no JSON. Its place is not the body's."""
+    """A piece that is not JSON. Its place is not the body's."""
 
 
 class Long(list[Any]):

@@ -190,7 +190,7 @@ def _as_array(rows: np.ndarray | list[Any]) -> np.ndarray:
     except ValueError:
         array = np.empty(0, dtype=object)
     if array.dtype.hasobject:
-        raise NotAcceptable("These predictions are no array of numbers or texts. Ask for application/json.")
+        raise NotAcceptable("These predictions are not an array of numbers or texts. Ask for application/json.")
     return array
 
 

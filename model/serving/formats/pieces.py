@@ -22,7 +22,7 @@ def windows(body: bytes, *, at_returns: bool = True) -> Iterator[bytes]:
         while end < len(body) and found < 0:
             found = body.find(b"\n", end, end + PIECE)
             if found < 0 and at_returns:
-                found = body.find(b"\r", end, end + PIECE - 1)  # the next byte is no line feed
+                found = body.find(b"\r", end, end + PIECE - 1)  # the next byte is not a line feed
             end += PIECE
         end = found + 1 if found >= 0 else len(body)
         yield body[start:end]

@@ -120,7 +120,7 @@ def _read(path: Path, share: bool) -> Any:
         return pickle.loads(path.read_bytes())  # noqa: S301 - the model is the user's own code
     if share:
         try:
-            warnings.filterwarnings("ignore", message=".*mmap_mode.*")  # a compressed file, or one that is no joblib's
+            warnings.filterwarnings("ignore", message=".*mmap_mode.*")  # a compressed file, or one that is not joblib's
             return joblib.load(path, mmap_mode="r")
         except Exception as exc:  # noqa: BLE001 - some estimators cannot be rebuilt from arrays that are read-only
             log.info("%s is read whole: mapped it could not be loaded (%s)", path, diagnosis.named(exc))

@@ -68,7 +68,7 @@ def plain_numbers(line: bytes) -> list[float] | None:
 def number(cell: object) -> float:
     """One cell as a float; ValueError if it is none. A missing value is NaN; True is 1, as pandas gives a model."""
     if isinstance(cell, str):
-        if len(cell) > LONGEST_NUMBER:  # looked at first: a megabyte of digits is no number to anybody
+        if len(cell) > LONGEST_NUMBER:  # looked at first: a megabyte of digits is not a number to anybody
             return _not_a_number()
         if NUMBER.fullmatch(cell) or INFINITY.fullmatch(cell):
             return float(cell)
@@ -245,7 +245,7 @@ OFFSET = re.compile(r".*[T ]\d.*(Z|[+-]\d\d(:?\d\d)?)\s*", re.ASCII | re.DOTALL)
 
 
 def datetimes(cells: Sequence[Any], dtype: str | None = None) -> Any:
-    """ISO 8601 texts or times, in the dtype that the model was fitted on. A number is no date: its unit is not known.
+    """ISO 8601 texts or times, in the dtype that the model was fitted on. A number has no unit, so it is refused.
 
     Where the column has no zone, a time with an offset is converted to UTC. Where it has one, a time needs an offset.
     """

@@ -155,7 +155,7 @@ class Server(ThreadingHTTPServer):
 def serve(handler, server_class=Server):
     model = BASE / "model/model.txt"
     if model.is_file() and model.read_bytes() != MODEL:
-        print(f"Error: {model} is no model", flush=True)
+        print(f"Error: {model} is not a model", flush=True)
         return 1
     port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT") or 8080)
     server = server_class(("0.0.0.0", port), handler)

@@ -22,7 +22,7 @@ MOST_COLUMNS = 2**24 - 1
 
 @dataclass
 class Wood:
-    """One tree, as arrays of nodes: `feature` counts only where a node is no leaf."""
+    """One tree, as arrays of nodes: `feature` counts only where a node is not a leaf."""
 
     left: Array
     right: Array
