@@ -89,9 +89,9 @@ def of_objects(rows: list[Any], signature: Signature) -> Table:
         if missing:
             unknown = f" The model does not know: {listed(strange)}." if strange else ""
             raise BadRequest(
-                f"Row {number} has no {', '.join(map(repr, missing[:12]))}.{unknown} "
+                f"Row {number} has no {', '.join(repr(name[:80]) for name in missing[:12])}.{unknown} "
                 "Send null for a value that is unknown.",
-                row=number, column=missing[0], expected=", ".join(needed[:40]), got=", ".join(list(row)[:12])[:200],
+                row=number, column=missing[0][:80], expected=listed(needed, 40), got=", ".join(list(row)[:12])[:200],
             )  # fmt: skip
         gathered.add([row.get(key) for key in taken])
     return Table(gathered.columns(), count, names)
