@@ -110,7 +110,11 @@ ping() {
 }
 
 announce() {
-  say "ready on http://127.0.0.1:$PORT. In another terminal: $(with_port)./local-test/predict.sh"
+  if [ "$(printf %s "${SAGEMAKER_MULTI_MODEL:-}" | tr '[:upper:]' '[:lower:]')" = true ]; then
+    say "ready on http://127.0.0.1:$PORT for several models: load one by POST /models (docs/multi-model.md)"
+  else
+    say "ready on http://127.0.0.1:$PORT. In another terminal: $(with_port)./local-test/predict.sh"
+  fi
 }
 
 # A process and all that descend from it, those first that were started last.

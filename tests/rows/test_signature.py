@@ -303,6 +303,17 @@ def test_missing_values_taken(model):
     assert len(model.predict(rows(b"1,,3\n", signature_of(model)))) == 1
 
 
+def test_an_infinite_cell_is_the_callers_even_where_missing_values_are_taken():
+    """An imputer takes missing values; what is infinite is still named with row and column."""
+    model = make_pipeline(SimpleImputer(), LogisticRegression()).fit(FRAME, Y)
+    found = signature_of(model)
+    got = rows(b"1,2,3\n1,inf,3\n", found)
+    with pytest.raises(ValueError, match="infinity") as caught:
+        model.predict(got)
+    error = blame.explain(got, found, caught.value)
+    assert (error.status, error.details["row"], error.details["column"]) == (400, 2, "b")
+
+
 def test_own_faults_are_not_the_callers():
     """An error that good rows cause is not blamed on the caller."""
     found = signature_of(LogisticRegression().fit(FRAME, Y))

@@ -46,7 +46,7 @@ STARTING = ("not_ready", "The model is being loaded, or no worker answers; the l
 RETRIED = {502, 503, 504, 529}
 """Those that a caller should send again. While the server stops, they say so."""
 
-LOCAL_HOSTS = r'"~*^(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?$"'
+LOCAL_HOSTS = r'"~*^([a-z0-9_-]+|127\.0\.0\.1|\[::1\])(:[0-9]+)?$"'
 FROZEN_SECONDS = 3600
 MOST_PROCESSES = 4
 MOST_CONNECTIONS = 4096

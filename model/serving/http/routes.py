@@ -24,7 +24,8 @@ Submit = Callable[[Request, Done], None]
 """Takes a request, and something to call with its reply."""
 Header = Callable[[str], str | None]
 """A header's value by its name in lower case."""
-LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)
+LOCAL_HOST = re.compile(r"([a-z0-9_-]+|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)
+"""A name without a dot is of this network: nobody else can make it lead here."""
 STREAMS_ASK_FOR = "x-amzn-sagemaker-accept"
 
 SEVERAL = (
@@ -47,6 +48,7 @@ class Routes:
 
     def predicting(self, path: str) -> Submit | None:
         """What a POST to this path, as it was sent, asks for; None: it is not a route of predictions."""
+        path = path.removesuffix("/")
         if path == "/invocations":
             return self.submit
         if self.models is not None:

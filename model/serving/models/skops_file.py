@@ -12,7 +12,7 @@ from ..errors import ModelNotUsable
 def read(path: Path, trusted: Iterable[str]) -> Any:
     """`trusted`: types beyond those that skops itself trusts, as `module.Class`. Raises ModelNotUsable for others."""
     try:
-        from skops import io  # type: ignore[import-untyped,unused-ignore]
+        from skops import io
     except ImportError:
         raise ModelNotUsable(f"{path.name} needs the package skops. Add skops to requirements.txt.") from None
     trusted = list(trusted)

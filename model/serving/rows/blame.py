@@ -30,6 +30,7 @@ def _blame(rows: Any, signature: Signature, message: str) -> BadRequest | None:
     if cells is None or len(cells) != len(columns):
         return None
     unknown = "unknown categor" in message.lower() or "expected levels" in message  # scikit-learn, patsy
+    infinite = "infinity" in message  # an imputer takes missing values, and refuses infinite ones
     for position, column in enumerate(columns):
         values = np.asarray(cells[position])
         name = column.name if signature.form == "frame" else position + 1
@@ -40,7 +41,8 @@ def _blame(rows: Any, signature: Signature, message: str) -> BadRequest | None:
                 f"Row {bad[0] + 1}, column {name!r}: no value, and this model takes no missing values{where}.",
                 row=int(bad[0]) + 1, column=name, expected=listed(column.categories) if column.categories else kind,
             )  # fmt: skip
-        if refused[position] and values.dtype.kind == "f" and len(bad := np.flatnonzero(_too_large(values, message))):
+        looked_at = (refused[position] or infinite) and values.dtype.kind == "f"
+        if looked_at and len(bad := np.flatnonzero(_too_large(values, message))):
             return BadRequest(
                 f"Row {bad[0] + 1}, column {name!r}: {values[bad[0]]} is too large for this model.",
                 row=int(bad[0]) + 1, column=name, expected="a finite number", got=str(values[bad[0]]),
