@@ -191,6 +191,19 @@ def test_the_design_page_shows_the_folders_of_the_server() -> None:
     assert {f"model/serving/{folder}" for folder in folders} <= paths
 
 
+def test_the_design_page_names_the_files_of_the_server() -> None:
+    """Each file of a folder of model/serving/ is named in that folder's line, and no other file is."""
+    section = text("docs/design.md").partition("## The files of the server")[2].partition("\n## ")[0]
+    for line in section.split("\n- **")[1:]:
+        folder = line.partition("**")[0]
+        files = {path.stem for path in (SERVING / folder).glob("*.py")} - {"__init__"}
+        assert files, folder
+        assert files == set(re.findall(r"`(\w+)`", line)) - {"readers", "transformation"}, folder
+    assert {path.parent.name for path in SERVING.glob("*/*.py")} == set(
+        re.findall(r"^- \*\*(\w+)", section, re.MULTILINE)
+    )
+
+
 def test_the_readmes_figures_are_measured_ones() -> None:
     """The requests per second of its first screen stand in the table that `make bench` has written."""
     said = re.search(r"\*\*Fast:\*\*.*?\n\n", README.read_text(), re.DOTALL)
