@@ -2,7 +2,7 @@
 
     python benchmarks/batch_rows.py
 
-Prints two Markdown tables: microseconds of a call (and per row) against its rows, with fast paths where there are
+Prints two Markdown tables: microseconds of a call (and per row) against its rows, with programs where there are
 any; and the largest difference between predicting rows together and each alone, for models that use BLAS.
 """
 
@@ -53,7 +53,7 @@ def costs() -> None:
             if fast:
                 model = measured.fast_of(model, [])
             cells = [f"{1e6 * (s := cost(model, rows, n)):.0f} ({1e6 * s / n:.1f})" for n in ROWS]
-            print(f"| {name}, {'fast path' if fast else 'own'} | " + " | ".join(cells) + " |", flush=True)
+            print(f"| {name}, {'program' if fast else 'own'} | " + " | ".join(cells) + " |", flush=True)
 
 
 MODELS = {

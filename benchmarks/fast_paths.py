@@ -1,4 +1,4 @@
-"""What each fast path gives: microseconds of one call before and after, side by side, in one run.
+"""What the program of each kind of model gives: microseconds of one call before and after, side by side, in one run.
 
     python benchmarks/fast_paths.py [word in the name of a case ...]
 

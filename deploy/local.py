@@ -36,7 +36,7 @@ def predictions(payload: bytes, model_dir: Path, environment: Mapping[str, str])
 
 
 def main() -> None:
-    """The server's own steps from rows to text, without HTTP and without the shortcuts for known estimators."""
+    """The server's own steps from rows to text, without HTTP, and by the model itself, not by its program."""
     payload = sys.stdin.buffer.read()
     with redirect_stdout(sys.stderr):  # where a print() of predictor.py does no harm
         try:
@@ -46,7 +46,7 @@ def main() -> None:
         except ImportError as problem:
             sys.exit(str(problem))
         try:
-            model = loading.load(settings.PROGRAM_DIR, os.environ[METHOD])
+            model = loading.load(settings.PROGRAM_DIR, os.environ[METHOD], compiled=False)
         except errors.ModelNotUsable as problem:
             sys.exit(str(problem))
         request = messages.Request(payload, "text/csv", accept="text/csv")

@@ -471,7 +471,7 @@ def test_rows_are_not_changed():
     assert holes.tobytes() == before.tobytes()
 
 
-# -- no shortcut rather than a wrong one ---------------------------------------------------------------------------
+# -- no program rather than a wrong one ----------------------------------------------------------------------------
 
 
 class Adjusted(ensemble.RandomForestClassifier):

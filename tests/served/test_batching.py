@@ -125,13 +125,13 @@ def test_a_method_that_the_model_lacks_is_told(serve: Serve) -> None:
 
 @pytest.mark.parametrize("setting", [{"MODEL_SERVER_FAST_PATHS": "off"}, {"MODEL_SERVER_PRELOAD": "off"}], ids=str)
 def test_the_switches_change_nothing_but_the_way(serve: Serve, setting: dict[str, str]) -> None:
-    """Without fast paths and without preload the predictions are the same."""
+    """Without the program and without preload the predictions are the same."""
     running = serve(**setting).until_ready()
     assert running.post(PAYLOAD).text.startswith("setosa\nvirginica\n")
     if "MODEL_SERVER_FAST_PATHS" in setting:
-        assert "fast path: " not in running.log
+        assert "compiled: " not in running.log
     else:  # proven while the server is answering already
-        wait_until(lambda: "fast path: Pipeline (predict" in running.log)
+        wait_until(lambda: "compiled: Pipeline (predict" in running.log)
         assert running.post(PAYLOAD).text.startswith("setosa\nvirginica\n")
 
 

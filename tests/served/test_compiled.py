@@ -39,7 +39,7 @@ def test_no_library_is_loaded_for_ordinary_requests(serve: Serve, tmp_path: Path
     assert (refused.status_code, refused.json()["error"]["column"]) == (400, "sepal width (cm)")
     assert running.ping().status_code == 200
     assert libraries(running) == set()
-    assert "fast path: Pipeline (predict, decision_function, predict_proba)" in running.log
+    assert "compiled: Pipeline (predict, decision_function, predict_proba)" in running.log
 
 
 @pytest.mark.parametrize("off", [True, False])

@@ -151,7 +151,7 @@ def test_the_last_line_of_the_start_says_what_is_served(nginx: None, serve: Serv
     assert last.startswith(
         "INFO serving: ready: model.pkl, a Pipeline that takes 4 columns: sepal length (cm) (number)"
     )
-    assert "fast path: " in last
+    assert "compiled: " in last
     assert last.endswith(f"ask by POST {running.url}/invocations")
     assert running.log.count("ready: ") == 1
     for gone in ("Listening at", "unix:", "Booting worker", "\\u"):

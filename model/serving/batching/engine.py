@@ -79,7 +79,7 @@ class Engine:
         """In a thread, while requests are answered by the estimator's own methods: a proof takes up to a second.
         A model that came with its program is proven already. Returns what came of it, in words."""
         if self.config.fast_paths != "on":
-            return "fast paths are off"
+            return "programs are off (MODEL_SERVER_FAST_PATHS)"
         prover = self._loop.thread()
         said: str = prover.run(self.model.compile, float("inf"))
         prover.end()

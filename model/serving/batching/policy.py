@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 
 INLINE_SECONDS = 0.005
-"""Calls expected to be shorter run on the hub. It is the interpreter's thread switch interval: a shorter call that
-holds the GIL would stop the hub just as long from another thread, and the hop costs 0.1 ms besides."""
+"""Calls expected to be shorter run in the loop's thread. It is the interpreter's thread switch interval: a shorter call
+that holds the GIL would stop the loop just as long from another thread, and the hop costs 0.1 ms besides."""
 
 MOST_WAITING = 1024
 """Requests that wait for the model, in one worker. Each keeps a connection of nginx, which has some thousands."""
@@ -83,7 +83,7 @@ class Policy:
         return rows
 
     def inline(self, rows: int) -> bool:
-        """Whether the call may run on the hub. Unknown calls may not: they could take for ever."""
+        """Whether the call may run in the loop's thread. Unknown calls may not: they could take for ever."""
         if not self._seen:
             return False
         self._calls += 1

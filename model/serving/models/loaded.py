@@ -57,10 +57,10 @@ class LoadedModel:
                 samples = [dressed(rows, self.signature) for n in (1, 3) if (rows := self.sample_rows(n)) is not None]
                 program = compiled(self.model, samples)
             except NotCompiled as exc:
-                return f"no fast path ({exc})"
+                return f"not compiled ({exc})"
             self.model = facade.Facade(program, facade.Estimator(lambda: None, program.name, self.model))
         assert self.compiled is not None
-        return f"fast path: {self.compiled.describe()}"
+        return f"compiled: {self.compiled.describe()}"
 
     @property
     def compiled(self) -> Compiled | None:

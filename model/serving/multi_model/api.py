@@ -156,7 +156,7 @@ class Models:
         engine.submit(request, answered)
 
     def _prove(self, number: int) -> None:
-        """The fast paths of a model that is asked at all, one model after the other: a proof costs up to a second."""
+        """The program of a model that is asked at all, one model after the other: a proof costs up to a second."""
         with self._proving:
             engine = self._engines.get(number)
             if engine is not None and limits.free_memory() != 0:
