@@ -20,7 +20,7 @@ from serving.compiler import build
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ASSETS = Path(__file__).parent / "assets"
-MACHINERY = ("serving", "train", "serve", "wsgi.py", "gunicorn.conf.py", "nginx.conf")
+MACHINERY = ("serving", "save_model.py", "train", "serve", "wsgi.py", "gunicorn.conf.py", "nginx.conf")
 """What of model/ is not the user's."""
 PAYLOAD = (ASSETS / "payload.csv").read_bytes()
 EXPECTED = "setosa\nvirginica\nvirginica\nsetosa\nversicolor\nsetosa\nversicolor\nsetosa\nversicolor\nversicolor\n"

@@ -127,13 +127,17 @@ def test_python_snippets_import_what_is_there(page: Path) -> None:
             assert hasattr(importlib.import_module(module), imported.strip()), f"from {module} import {imported}"
 
 
-def test_the_readmes_sample_can_be_saved(tmp_path: Path) -> None:
-    """The lines that the README shows for save_sample write the file, run beside a copy of model/serving."""
-    code = next(code for code in snippets(README, "python") if "save_sample" in code)
-    shutil.copytree(SERVING, tmp_path / "model/serving")
-    program = f"import pandas\nX_train = pandas.DataFrame({{'a': [1.5]}})\n{textwrap.dedent(code)}"
+def test_the_readmes_model_can_be_saved(tmp_path: Path) -> None:
+    """The lines that the README shows for save_model write its files, with nothing of the kit but that one file."""
+    code = next(code for code in snippets(README, "python") if "save_model" in code)
+    room = tmp_path / "a kit" / "model"
+    room.mkdir(parents=True)
+    shutil.copy(KIT / "model/save_model.py", room)
+    program = f"import pandas\nmodel, X_train = {{}}, pandas.DataFrame({{'a': [1.5]}})\n{textwrap.dedent(code)}"
+    program = program.replace("/path/to/my-model/model", str(room))
     subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path)
-    assert (tmp_path / "model/model.sample.json").exists()
+    names = {"model.pkl", "model.sample.json", "requirements.txt", ".python-version"}
+    assert {path.name for path in room.iterdir() if path.is_file()} == names | {"save_model.py"}
 
 
 def test_the_settings_page_lists_every_setting() -> None:

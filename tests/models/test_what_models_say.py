@@ -362,7 +362,7 @@ def test_what_a_sample_cannot_hold(rows_: Any, says: str, tmp_path: Path) -> Non
 
 def test_a_sample_is_written_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a place it goes beside predictor.py; a place that is not there is named."""
-    monkeypatch.setattr("serving.models.sample.BESIDE_PREDICTOR", tmp_path)
+    monkeypatch.setattr("save_model.HERE", tmp_path)
     monkeypatch.chdir("/")
     assert save_sample(NUMBERS) == tmp_path / "model.sample.json"
     with pytest.raises(ValueError, match="nowhere"):

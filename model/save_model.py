@@ -1,0 +1,537 @@
+"""One line where the model is trained, in a notebook or a script, saves the model for this kit.
+
+    import sys; sys.path.insert(0, "/path/to/my-model/model")
+    from save_model import save_model
+    save_model(model, X_train)
+
+This file works alone and on Python 3.9: it imports nothing but the standard library, and what the model itself needs.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import importlib.util
+import io
+import itertools
+import json
+import numbers
+import os
+import pickle
+import pickletools
+import re
+import shlex
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+SAMPLE_FILE = "model.sample.json"
+OLDEST = (3, 11)
+"""The oldest Python that the server runs on."""
+Name = tuple[str, str]
+"""A module, and what a pickle takes from it."""
+
+
+def save_model(model: Any, rows: Any, where: str | Path | None = None, form: str = "pickle") -> None:
+    """Writes model.pkl, model.sample.json, requirements.txt, .python-version and local-test/payload.csv; says so.
+
+    `rows` is what `transformation` is to get: a DataFrame, a two-dimensional array, a list of texts or of dicts.
+    `where` is the kit's folder model; without it, the folder that this file is in. `form="skops"` writes model.skops.
+    ValueError says in a line what cannot be saved and what to do; then nothing has been written.
+    """
+    directory = _directory(where)
+    predictor = _predictor(directory)
+    _refuse_misuse(model, rows, form)
+    if _only_predicts(predictor):
+        _refuse_other_rows(model, rows)
+    sample = _sample(rows, 3)
+    if not sample["rows"]:
+        raise ValueError("rows are empty: give at least one row, such as X_train.head().")
+    file, content, names = _dumped(model, form)
+    names |= {(module, "") for module in _imported(predictor) if importlib.util.find_spec(module.partition(".")[0])}
+    names |= {(module, "") for kind, module in (("frame", "pandas"), ("array", "numpy")) if kind == sample["form"]}
+    names |= {("pyarrow", "")} if "[pyarrow]" in json.dumps(sample["columns"]) else set()
+    versions = _versions(_with_bases(names), directory, predictor)
+    _refuse_second_model(directory, file)
+
+    _write(directory / file, content)
+    (directory / ({"model.pkl", "model.skops"} - {file}).pop()).unlink(missing_ok=True)
+    _write(directory / SAMPLE_FILE, _as_json(sample))
+    python = ".".join(map(str, max(sys.version_info[:2], OLDEST)))
+    _write(directory / ".python-version", f"{python}\n".encode())
+    count = len(sample["columns"])
+    shape = f"{sample['form']}, {count} column{'s' * (count > 1)}"
+    wrote = f"{file} ({len(content) / 1000:.1f} kB), {SAMPLE_FILE} ({shape})"
+    print(f"saved {type(model).__name__} in {directory}: {wrote}, .python-version ({python})")
+    print("; ".join([_write_requirements(directory, versions), _write_payload(directory, rows)]))
+    kit = shlex.quote(str(directory.parent))
+    print(f"next: cd {kit} && ./local-test/train-local.sh && ./local-test/serve-local.sh")
+    for note in _notes(model, sample, predictor, content if form == "skops" else None):
+        print(f"note: {note}")
+
+
+# ---- what cannot be saved
+
+
+def _directory(where: str | Path | None) -> Path:
+    path = Path(where).expanduser() if where is not None else HERE
+    if not path.is_dir():
+        raise ValueError(f"{path} is not a directory (from {Path.cwd()}). Name the kit's folder model, such as {HERE}.")
+    if (path / "model" / "predictor.py").is_file():
+        raise ValueError(f"{path} is the kit itself; the model belongs into {path / 'model'}.")
+    return path.resolve()
+
+
+def _refuse_misuse(model: Any, rows: Any, form: str) -> None:
+    if form not in ("pickle", "skops"):
+        raise ValueError(f"form is {form!r}; it can be 'pickle' or 'skops'.")
+    if isinstance(model, (str, Path)) or model is None:
+        raise ValueError(f"model is {model!r}; give the fitted model itself.")
+    if isinstance(model, type):
+        raise ValueError(f"model is the class {model.__name__}; give a fitted object of it.")
+    if hasattr(rows, "predict") or (hasattr(model, "iloc") and not hasattr(model, "predict")):
+        raise ValueError("The model comes first, then the rows: save_model(model, rows).")
+    if not _is_fitted(model):
+        raise ValueError(f"The {type(model).__name__} is not fitted: call its fit(X_train, y_train) first.")
+
+
+def _refuse_other_rows(model: Any, rows: Any) -> None:
+    """Where transformation hands its rows to the model, they are such as the model was fitted on."""
+    fitted_on = _fitted_on(model)
+    if fitted_on and not hasattr(rows, "columns"):
+        names = ", ".join(fitted_on[:3]) + (", …" if len(fitted_on) > 3 else "")
+        raise ValueError(
+            f"The model was fitted on a DataFrame with the columns {names}; rows are a {type(rows).__name__}. "
+            "Give such a DataFrame: pandas.DataFrame(rows)."
+        )
+    if isinstance(rows, list) and rows and isinstance(rows[0], dict) and hasattr(model, "n_features_in_"):
+        raise ValueError("rows are a list of dicts; the model was fitted on an array. Give rows as it had them.")
+
+
+def _fitted_on(model: Any) -> list[str]:
+    """The names of the columns that the model says it was fitted on; LightGBM makes some up for an array."""
+    names = list(map(str, getattr(model, "feature_names_in_", ())))
+    return [] if all(re.fullmatch(r"Column_\d+", name) for name in names) else names
+
+
+def _is_fitted(model: Any) -> bool:
+    """False for an estimator that says so of itself, as those of scikit-learn, xgboost and lightgbm do."""
+    if "sklearn" not in sys.modules or not (hasattr(model, "fit") and hasattr(model, "get_params")):
+        return True
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(model)
+    except Exception as exc:  # noqa: BLE001 - an estimator may answer with anything
+        return "NotFitted" not in type(exc).__name__
+    return True
+
+
+def _refuse_second_model(directory: Path, file: str) -> None:
+    endings = (".pkl", ".pickle", ".joblib", ".skops")
+    others = {path.name for path in directory.glob("model.*") if path.suffix in endings}
+    others -= {file, "model.pkl", "model.skops"}
+    if others:
+        raise ValueError(f"{directory} has another model, {min(others)}. Delete it, then save again.")
+
+
+# ---- the pickle, and what it imports
+
+
+def _dumped(model: Any, form: str) -> tuple[str, bytes, set[Name]]:
+    """Name of the file, its bytes, and the names that loading it imports."""
+    if form == "skops":
+        try:
+            import skops.io
+        except ImportError:
+            raise ValueError("form='skops' needs the package skops: pip install skops.") from None
+        content = skops.io.dumps(model)
+        with zipfile.ZipFile(io.BytesIO(content)) as file:
+            schema = file.read("schema.json").decode()
+        modules = re.findall(r'"__module__": "([^"]+)"', schema)
+        return "model.skops", content, {("skops", ""), *((module, "") for module in modules)}
+    try:
+        content = pickle.dumps(model, protocol=min(pickle.HIGHEST_PROTOCOL, 5))
+    except Exception as exc:  # noqa: BLE001 - whatever an object's own __reduce__ raises
+        reason = " ".join(str(exc).split())[:200]
+        what = f"The {type(model).__name__} cannot be pickled ({type(exc).__name__}: {reason})."
+        if "<lambda>" in reason or "<locals>" in reason or "local object" in reason:
+            raise ValueError(
+                f"{what} A lambda, or what is defined inside a function, has no name to find it by: define it with "
+                "`def` at the top of predictor.py, and import it from there."
+            ) from None
+        raise ValueError(f"{what} Remove what is open or running from it (files, connections, threads).") from None
+    return "model.pkl", content, _names(content)
+
+
+def _names(pickled: bytes) -> set[Name]:
+    """What a pickle imports, as (module, name), read from its opcodes; nothing is imported to tell."""
+    names: set[Name] = set()
+    memo: dict[int, str] = {}
+    texts, last, count = [""], "", 0
+    for opcode, argument, _ in pickletools.genops(pickled):
+        kind = opcode.name
+        if kind in ("MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT"):
+            memo[count if kind == "MEMOIZE" else int(argument or 0)] = last
+            count += 1
+            continue
+        if kind in ("BINGET", "LONG_BINGET", "GET"):
+            last = memo.get(int(argument or 0), "")
+        else:
+            last = str(argument) if "UNICODE" in kind else ""
+        if kind in ("GLOBAL", "INST"):
+            module, _, name = str(argument).partition(" ")
+            names.add((module, name))
+        elif kind == "STACK_GLOBAL":
+            names.add((texts[-2], texts[-1]))
+        if last:
+            texts = [texts[-1], last]
+    return names
+
+
+def _with_bases(names: set[Name]) -> set[Name]:
+    """With the modules of the classes from which those inherit: LightGBM's inherit from scikit-learn's."""
+    found = set(names)
+    for module, name in names:
+        value: Any = sys.modules.get(module)
+        for part in name.split(".") if name else ():
+            value = getattr(value, part, None)
+        if isinstance(value, type):
+            found |= {(base.__module__, "") for base in value.__mro__ if base.__module__ != "__main__"}
+    return found
+
+
+def _versions(names: set[Name], directory: Path, predictor: ast.Module) -> dict[str, str]:
+    """Package → the version that is installed here. ValueError for a module that no package has."""
+    lacking = {name.partition(".")[0] for module, name in names if module == "__main__" and name} - _defined(predictor)
+    if lacking:
+        raise ValueError(
+            f"The model needs {min(lacking)}, which is defined here (in __main__), where the server cannot find it. "
+            f"Put it into {directory / 'predictor.py'} too, with the imports that it needs; then save again."
+        )
+    versions: dict[str, str] = {}
+    packages = _packages()
+    for top in sorted({module.partition(".")[0] for module, _ in names} - {"__main__", "serving", "save_model"}):
+        if (directory / f"{top}.py").is_file() or (directory / top).is_dir() or _is_of_python(top):
+            continue
+        submodules = {"/".join(module.split(".")[:2]) for module, _ in names if module.partition(".")[0] == top}
+        found = packages.get(top, [])
+        found = [one for one in found if len(found) == 1 or _has_files(one, submodules)]
+        if not found or any(_is_a_directory(one) for one in found):
+            raise ValueError(
+                f"The model needs the module {top}, which is your own and in no package index. Copy it into "
+                f"{directory}, beside predictor.py (or put what the model needs of it into predictor.py); save again."
+            )
+        versions.update((one, importlib.metadata.version(one).partition("+")[0]) for one in found)
+    return versions
+
+
+def _packages() -> dict[str, list[str]]:
+    """Top module → the packages that have it."""
+    asked = getattr(importlib.metadata, "packages_distributions", None)  # not before Python 3.10
+    if asked:
+        return {top: sorted(set(found)) for top, found in asked().items()}
+    packages: dict[str, list[str]] = {}
+    for one in importlib.metadata.distributions():
+        files = {path.parts[0] for path in one.files or () if path.suffix == ".py"}
+        for top in {*(one.read_text("top_level.txt") or "").split(), *(name.partition(".")[0] for name in files)}:
+            packages.setdefault(top, []).append(one.metadata["Name"])
+    return packages
+
+
+def _is_of_python(top: str) -> bool:
+    """Whether a module belongs to Python itself."""
+    if top in sys.builtin_module_names or top in getattr(sys, "stdlib_module_names", ("__builtin__", "copy_reg")):
+        return True
+    module = sys.modules.get(top)
+    origin = str(getattr(module, "__file__", None) or "")
+    return origin.startswith(sysconfig.get_paths()["stdlib"]) and "-packages" not in origin
+
+
+def _has_files(package: str, submodules: set[str]) -> bool:
+    files = importlib.metadata.distribution(package).files or ()
+    return any(str(path).startswith(tuple(submodules)) for path in files)
+
+
+def _is_a_directory(package: str) -> bool:
+    """Whether it was installed from a directory of this machine (`pip install -e .`)."""
+    return '"dir_info"' in (importlib.metadata.distribution(package).read_text("direct_url.json") or "")
+
+
+# ---- predictor.py
+
+
+def _predictor(directory: Path) -> ast.Module:
+    path = directory / "predictor.py"
+    try:
+        return ast.parse(path.read_bytes()) if path.is_file() else ast.Module([], [])
+    except SyntaxError as exc:
+        raise ValueError(f"{path} is not Python, line {exc.lineno}: {exc.msg}. Correct it, then save again.") from None
+
+
+def _defined(predictor: ast.Module) -> set[str]:
+    """The names that predictor.py has."""
+    names: set[str] = set()
+    for node in predictor.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
+
+
+def _imported(predictor: ast.Module) -> set[str]:
+    nodes = list(ast.walk(predictor))
+    named = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return named | {
+        node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level
+    }
+
+
+def _only_predicts(predictor: ast.Module) -> bool:
+    """Whether transformation does nothing but to call the model's predict."""
+    functions = [node for node in predictor.body if isinstance(node, ast.FunctionDef) and node.name == "transformation"]
+    return not functions or list(map(ast.unparse, functions[0].body)) == ["return model.predict(rows)"]
+
+
+def _notes(model: Any, sample: dict[str, Any], predictor: ast.Module, skops_file: bytes | None) -> list[str]:
+    """What is left for the user to do, a sentence each."""
+    notes = []
+    if not callable(getattr(model, "predict", None)) and _only_predicts(predictor):
+        kind = type(model).__name__
+        notes.append(f"a {kind} has no method predict: write into predictor.py what transformation does with it.")
+    if "load_model" in _defined(predictor):
+        notes.append("predictor.py has a load_model, which decides over what is loaded.")
+    if sys.version_info[:2] < OLDEST:
+        notes.append("the server needs Python 3.11 or newer, which may need newer packages than those of this Python.")
+    fitted_on = _fitted_on(model)
+    names = [str(column["name"]) for column in sample["columns"]] if sample["form"] == "frame" and fitted_on else []
+    more = [name for name in names if not {name, name.replace(" ", "_")} & set(fitted_on)][:5]
+    if more:
+        notes.append(
+            f"the model was not fitted on {', '.join(more)}. If predictor.py does not use it either, save again with "
+            f"rows.drop(columns={more!r})."
+        )
+    if skops_file is not None:
+        import skops.io
+
+        types = skops.io.get_untrusted_types(data=skops_file)
+        if types and "TRUSTED_TYPES" not in _defined(predictor):
+            notes.append(
+                f"skops does not know all types. Look at them, then add to predictor.py: TRUSTED_TYPES = {types}"
+            )
+    return notes
+
+
+# ---- the files
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_bytes(content)
+        os.replace(new, path)
+    finally:
+        if new.exists():
+            new.unlink()
+
+
+def _write_requirements(directory: Path, versions: dict[str, str]) -> str:
+    """Sets the versions in requirements.txt and adds what it lacks; every other line stays. Says what was done."""
+    if (directory / "pyproject.toml").exists():
+        return "pyproject.toml must list " + ", ".join(f"{name}=={version}" for name, version in versions.items())
+    path = directory / "requirements.txt"
+    left = {_normal(name): f"{name}=={version}" for name, version in versions.items()}
+    lines, listed, kept = [], [], []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        match = re.match(
+            r"\s*([A-Za-z0-9][\w.-]*)(\s*\[[^]]*\])?\s*((?:[=<>!~][^;#\\]*[^;#\\\s])?)(\s*[;#].*)?\s*$", line
+        )
+        name = _normal(match[1]) if match else ""
+        if match and (name in left or match[3].startswith("==")) and "--hash" not in line:
+            pinned = left.pop(name, "") or _installed(match[1])
+            if pinned:
+                version = pinned.partition("==")[2]
+                new = f"{match[1]}{match[2] or ''}=={version}"
+                listed.append(new if match[3] in ("", f"=={version}") else f"{new} (was {match[3]})")
+                lines.append(new + (match[4] or ""))
+                continue
+        if line.strip() and not line.lstrip().startswith("#"):
+            kept.append(line.strip())
+        lines.append(line)
+        left.pop(_normal(re.split(r"[\s@;\[=<>!~]", line.strip() + " ")[0]), None)
+    added = [left[name] for name in sorted(left)]
+    _write(path, ("\n".join([*lines, *added]) + "\n").encode())
+    said = f"requirements.txt: {', '.join(listed + added) or 'nothing new'}"
+    return said + (f"; lines kept as they were: {', '.join(kept)}" if kept else "")
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _installed(name: str) -> str:
+    try:
+        return f"{name}=={importlib.metadata.version(name).partition('+')[0]}"
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _write_payload(directory: Path, rows: Any) -> str:
+    """The first ten rows as local-test/payload.csv, which predict.sh sends. Says what was done."""
+    path = directory.parent / "local-test" / "payload.csv"
+    sample = _sample(rows, 10)
+    records = sample["rows"]
+    if not path.parent.is_dir():
+        return f"no payload.csv: there is no {path.parent}"
+    names = [column["name"] for column in sample["columns"]] if sample["form"] == "frame" else []
+    if sample["form"] == "objects":
+        names = sorted({name for (record,) in records for name in record})
+        records = [[record.get(name) for name in names] for (record,) in records]
+    if any(isinstance(value, (list, dict)) for record in records for value in record):
+        return "no payload.csv: a cell of CSV holds one value"
+    lines = [",".join(map(_cell, record)) for record in ([names] if names else []) + records]
+    _write(path, ("\n".join(lines) + "\n").encode())
+    return f"local-test/payload.csv: {len(records)} row{'s' * (len(records) > 1)}"
+
+
+def _cell(value: Any) -> str:
+    """Texts are quoted where they could be taken for something else; a missing value is an empty cell."""
+    if not isinstance(value, str):
+        return "" if value is None else str(value)
+    return '"' + value.replace('"', '""') + '"' if not value.strip() or re.search(r'[",\r\n]', value) else value
+
+
+# ---- model.sample.json
+
+
+def save_sample(rows: Any, where: str | Path | None = None, n: int = 3) -> Path:
+    """Writes model.sample.json: names, types and categories of the columns, and the first `n` rows (0: none).
+
+    `rows` is a DataFrame, an array, or a list or Series of texts or of dicts: what transformation is to get. `where`
+    is a directory or a file; without it the file is written beside predictor.py. ValueError says what a sample cannot
+    hold: two columns of one name, names of two levels, a dtype that a request cannot carry.
+    """
+    path = Path(where) if where is not None else HERE
+    if path.is_dir():
+        path /= SAMPLE_FILE
+    elif path.suffix != ".json" or not path.parent.is_dir():
+        raise ValueError(f"{path} is neither a directory nor a .json file in one (from {Path.cwd()}).")
+    content = _as_json(_sample(rows, n))
+    path.write_bytes(content)
+    return path
+
+
+def _as_json(sample: dict[str, Any]) -> bytes:
+    return (json.dumps(sample, indent=1, default=str, allow_nan=False) + "\n").encode()
+
+
+def _sample(rows: Any, n: int) -> dict[str, Any]:
+    form, columns, values = _seen(rows, n)
+    return {"form": form, "columns": columns, "rows": [[_json_value(v) for v in row] for row in values]}
+
+
+def _seen(rows: Any, n: int) -> tuple[str, list[dict[str, Any]], list[Any]]:
+    """The form of the rows, their columns and the first n of them."""
+    if hasattr(rows, "columns"):
+        if not hasattr(rows, "itertuples"):
+            raise ValueError(f"rows are a {type(rows).__module__} frame: make it one of pandas, rows.to_pandas().")
+        _refuse_names(rows.columns)
+        described = [_described(rows[name], name) for name in rows.columns]
+        return "frame", described, [list(row) for row in rows.head(n).astype(object).itertuples(index=False, name=None)]
+    if getattr(rows, "ndim", 1) == 2:
+        array = rows.tocsr()[: max(n, 1)].toarray() if hasattr(rows, "tocsr") else rows.__array__()
+        described = [{"kind": _kind(array[:, i]), "dtype": str(array.dtype)} for i in range(array.shape[1])]
+        return "array", described, [list(row) for row in array[:n]]
+    wrong = ValueError(
+        "rows are a DataFrame, a two-dimensional array, or a list of texts or of dicts, and not a "
+        f"{type(rows).__name__} of others. Lists of values: numpy.array(rows), or pandas.DataFrame(rows)."
+    )
+    if isinstance(rows, (str, bytes, dict)) or not hasattr(rows, "__iter__"):
+        raise wrong
+    items = list(rows)
+    if items and all(isinstance(item, dict) for item in items):
+        return "objects", [{"kind": "any"}], [[item] for item in items[:n]]
+    if not all(isinstance(item, str) for item in items):
+        raise wrong
+    return "texts", [{"kind": "text"}], [[text] for text in items[:n]]
+
+
+def _refuse_names(names: Any) -> None:
+    if getattr(names, "nlevels", 1) > 1:
+        raise ValueError(
+            f"The columns' names have {names.nlevels} levels; requests carry one. Join them: "
+            'frame.columns = ["_".join(map(str, name)) for name in frame.columns], and fit the model on that.'
+        )
+    given = sorted(str(name) for name in names)
+    twice = next((name for name, group in itertools.groupby(given) if len(list(group)) > 1), None)
+    if twice is not None:
+        raise ValueError(
+            f"Two columns are called {twice!r}, so requests cannot tell them apart. Rename one, fit again."
+        )
+
+
+def _described(series: Any, name: Any) -> dict[str, Any]:
+    described = {"name": _json_value(name), "dtype": str(series.dtype), "kind": _kind(series)}
+    if described["kind"] == "category":
+        known = series.cat.categories
+        if not all(isinstance(c, (str, int, float)) or _is_numpys(c) or hasattr(c, "isoformat") for c in known):
+            raise ValueError(
+                f"The categories of the column {name!r} are of the type {type(known[0]).__name__}, which a request "
+                "cannot carry. Make them texts, fit the model on that, and save again."
+            )
+        described["categories"] = [_json_value(c) for c in known]
+        described["categories_dtype"] = str(known.dtype)
+        described["ordered"] = bool(series.cat.ordered)
+    return described
+
+
+def _kind(values: Any) -> str:
+    dtype = str(values.dtype).lower()
+    for start, kind in DTYPE_KINDS.items():
+        if dtype.startswith(start):
+            return kind
+    present = [v for v in values.astype(object).tolist() if not _is_missing(v)]
+    if all(isinstance(v, str) for v in present):
+        return "text"
+    return "number" if all(_is_number(v) and not isinstance(v, bool) for v in present) else "any"
+
+
+def _is_numpys(value: Any) -> bool:
+    """Whether it is a single value of one of NumPy's types."""
+    return hasattr(value, "dtype") and getattr(value, "ndim", None) == 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) or (_is_numpys(value) and isinstance(value, numbers.Number))
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return (isinstance(value, numbers.Number) or _is_numpys(value)) and bool(value != value)
+
+
+def _json_value(value: Any) -> Any:
+    if _is_numpys(value):
+        value = value.item()
+    if _is_missing(value):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _json_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) or hasattr(value, "__array__"):
+        return [_json_value(item) for item in value]
+    return value if isinstance(value, (str, int, float, bool)) else str(value)
+
+
+DTYPE_KINDS = {
+    "float": "number", "double": "number", "int": "integer", "uint": "integer", "bool": "boolean",
+    "str": "text", "large_string": "text", "category": "category", "datetime": "datetime", "timestamp": "datetime",
+}  # fmt: skip
+"""How a pandas, Arrow or NumPy dtype begins → the kind of column."""

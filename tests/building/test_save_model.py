@@ -1,0 +1,309 @@
+"""save_model: what one line in the notebook writes is served; what cannot be served is refused with a remedy."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import io
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from running import KIT, make_program
+from save_model import SAMPLE_FILE, _names, _packages, save_model
+from serving.models.sample import load_sample
+from serving.models.sample import save_sample as of_the_server
+
+X = pd.DataFrame({"age": [31.5, 22.0, np.nan, 64.0], "shop, town": ["a", 'b "1"', "NA", "0123"], "used": [1, 0, 1, 0]})
+Y = np.array([0, 1, 0, 1])
+DEFAULT = "def transformation(model, rows):\n    return model.predict(rows)\n"
+OWN = '''
+class Own:
+    """A model of one's own."""
+
+    def predict(self, rows):
+        return [len(rows)] * len(rows)
+'''
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    """The folder model of a kit in a directory with a blank in its name."""
+    kit = tmp_path / "my kit"
+    (kit / "local-test").mkdir(parents=True)
+    program = make_program(kit)
+    (kit / "program").rename(kit / "model")
+    assert program.parent == kit
+    for file in (kit / "model").glob("model.*"):
+        file.unlink()
+    return kit / "model"
+
+
+def pipeline() -> Any:
+    encoder = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), ["shop, town"]), ("passthrough", ["used"])
+    )
+    return make_pipeline(encoder, LogisticRegression()).fit(X, Y)
+
+
+def pin(package: str) -> str:
+    return f"{package}=={importlib.metadata.version(package)}"
+
+
+def check(room: Path) -> str:
+    """What the image's build asks, in a process of its own."""
+    environ = {**os.environ, "PYTHONPATH": str(room), "SAGEMAKER_BASE_DIR": str(room.parent / "none")}
+    done = subprocess.run(
+        [sys.executable, "-m", "serving", "check"], cwd=room, env=environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_pipeline_of_a_frame(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All five files are written, three lines say so, and the server predicts what the notebook would."""
+    model = pipeline()
+    save_model(model, X, room)
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 3
+    assert said[-1] == f"next: cd '{room.parent}' && ./local-test/train-local.sh && ./local-test/serve-local.sh"
+    assert "a Pipeline and predicts 3 columns: age, shop, town, used" in check(room)
+    assert (pickle.loads((room / "model.pkl").read_bytes()).predict(X) == model.predict(X)).all()
+    assert load_sample(room / SAMPLE_FILE).names == tuple(X.columns)
+    assert (room / ".python-version").read_text() == "{}.{}\n".format(*sys.version_info)
+    assert {pin("scikit-learn"), pin("pandas"), pin("numpy")} <= set(
+        (room / "requirements.txt").read_text().splitlines()
+    )
+    payload = pd.read_csv(room.parent / "local-test/payload.csv", dtype={"shop, town": str}, keep_default_na=False)
+    assert list(payload.columns) == list(X.columns)
+    assert list(payload["shop, town"]) == list(X["shop, town"])
+    assert not list(room.glob(".*.new"))
+
+
+def test_lightgbm_on_an_array(room: Path) -> None:
+    """LightGBM's classes inherit from scikit-learn's, which its package does not require: both are listed."""
+    lightgbm = pytest.importorskip("lightgbm")
+    (room / "requirements.txt").write_text("")
+    rows = X[["age", "used"]].to_numpy()
+    save_model(lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(rows, Y), rows, room)
+    assert (room / "requirements.txt").read_text().split() == [pin("lightgbm"), pin("numpy"), pin("scikit-learn")]
+    assert (room.parent / "local-test/payload.csv").read_text() == "31.5,1.0\n22.0,0.0\n,1.0\n64.0,0.0\n"
+    assert "LGBMRegressor" in check(room)
+
+
+def test_a_class_of_the_notebook(room: Path) -> None:
+    """It is refused with its name until predictor.py has it too; then the server finds it there."""
+    notebook = (
+        f"import sys\nsys.path.insert(0, {str(room)!r})\nfrom save_model import save_model\nimport pandas\n{OWN}\n"
+        "save_model(Own(), pandas.DataFrame({'a': [1]}))"
+    )
+    run = [sys.executable, "-c", notebook]
+    refused = subprocess.run(run, capture_output=True, text=True, cwd="/")
+    assert refused.returncode
+    assert re.search(r"ValueError: The model needs Own.*Put it into .*predictor\.py", refused.stderr.splitlines()[-1])
+    assert not list(room.glob("model.*"))
+    (room / "predictor.py").write_text(f"{OWN}\n\n{DEFAULT}")
+    subprocess.run(run, check=True, capture_output=True, cwd="/")
+    assert "a Own and predicts 1 column: a" in check(room)
+
+
+def test_a_dict(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its models' packages are found inside it, and what predictor.py must do is said."""
+    (room / "predictor.py").write_text(DEFAULT)
+    save_model({"model": pipeline(), "threshold": 0.5}, X, room)
+    assert "note: a dict has no method predict" in capsys.readouterr().out
+    assert pin("scikit-learn") in (room / "requirements.txt").read_text()
+    (room / "predictor.py").write_text(
+        "def transformation(model, rows):\n"
+        "    return (model['model'].predict_proba(rows)[:, 1] > model['threshold']).astype(int)\n"
+    )
+    assert "a dict" in check(room)
+
+
+@pytest.mark.parametrize(
+    ("rows", "payload"),
+    [
+        (["a,b", " ", "x\ny"], '"a,b"\n" "\n"x\ny"\n'),
+        ([{"b": 1, "a": "x"}, {"c": None}], "a,b,c\nx,1,\n,,\n"),
+        ([{"a": [1, 2]}], None),
+        (np.array([[1, 2], [3, 4]]), "1,2\n3,4\n"),
+    ],
+    ids=["texts", "objects", "lists in objects", "array"],
+)
+def test_the_payload(rows: Any, payload: str | None, room: Path) -> None:
+    """It is what predict.sh sends as CSV; what CSV cannot hold leaves the payload as it was."""
+    file = room.parent / "local-test/payload.csv"
+    file.write_text("as it was")
+    (room / "predictor.py").write_text("def transformation(model, rows):\n    return rows\n")
+    save_model({"a": 1}, rows, room)
+    assert file.read_text() == ("as it was" if payload is None else payload)
+
+
+def test_a_column_too_many(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A target that was left among the columns is named; LightGBM's blanks are no other names."""
+    save_model(pipeline(), X.assign(target=Y), room)
+    assert "note: the model was not fitted on target." in capsys.readouterr().out
+
+
+def test_requirements_stay_the_users(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only versions change: comments, extras, markers, options and other packages stay where they were."""
+    (room / "requirements.txt").write_text(
+        "# mine\n--extra-index-url https://packages.example\nnot-here>=2  # why\n"
+        "Scikit_Learn[all]==0.1 ; python_version > '3'\n"
+        "numpy @ https://packages.example/numpy.whl\npandas\n"
+    )
+    save_model(pipeline(), X, room)
+    version = importlib.metadata.version
+    expected = (
+        "# mine\n--extra-index-url https://packages.example\nnot-here>=2  # why\n"
+        f"Scikit_Learn[all]=={version('scikit-learn')} ; python_version > '3'\n"
+        f"numpy @ https://packages.example/numpy.whl\npandas=={version('pandas')}\n"
+    )
+    assert (room / "requirements.txt").read_text() == expected
+    said = capsys.readouterr().out
+    assert "(was ==0.1)" in said
+    assert "kept as they were: --extra-index-url https://packages.example, not-here>=2  # why, numpy @" in said
+    save_model(pipeline(), X, room)
+    assert (room / "requirements.txt").read_text() == expected
+
+
+def test_skops(room: Path) -> None:
+    """It takes the place of the pickle, with the packages that it needs; and the other way round."""
+    pytest.importorskip("skops")
+    save_model(pipeline(), X, room)
+    save_model(pipeline(), X, room, form="skops")
+    assert not (room / "model.pkl").exists()
+    assert pin("skops") in (room / "requirements.txt").read_text()
+    assert "Pipeline" in check(room)
+    save_model(pipeline(), X, room)
+    assert not (room / "model.skops").exists()
+
+
+TWICE = pd.DataFrame([[1, 2]], columns=["a", "a"])
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "says"),
+    [
+        (LogisticRegression(), X, "The LogisticRegression is not fitted: call its fit"),
+        (make_pipeline(LogisticRegression()), X, "not fitted"),
+        (LogisticRegression, X, "model is the class LogisticRegression; give a fitted object"),
+        (pipeline(), X.to_dict("records"), "Give such a DataFrame: pandas.DataFrame(rows)"),
+        (LogisticRegression().fit([[1], [2]], [0, 1]), [{"a": 1}], "rows are a list of dicts"),
+        (X, pipeline(), "The model comes first"),
+        (pipeline(), TWICE, "Two columns are called 'a'"),
+        (pipeline(), X[:0], "rows are empty"),
+        ({"a": lambda x: x}, X, "A lambda, or what is defined inside a function"),
+        ({"a": sys.stdout}, X, "Remove what is open or running"),
+        ({}, [[1, 2]], "numpy.array(rows)"),
+        ({}, {"a": [1]}, "not a dict of others"),
+        ({}, None, "not a NoneType of others"),
+        ("model.pkl", X, "give the fitted model itself"),
+    ],
+    ids=str(list(range(14))).strip("[]").split(", "),
+)
+def test_wrong_uses(model: Any, rows: Any, says: str, room: Path) -> None:
+    """One line with the remedy, and nothing has been written."""
+    before = {path: path.read_bytes() for path in room.iterdir() if path.is_file()}
+    with pytest.raises(ValueError, match=re.escape(says)) as caught:
+        save_model(model, rows, room)
+    assert "\n" not in str(caught.value)
+    assert before == {path: path.read_bytes() for path in room.iterdir() if path.is_file()}
+
+
+def test_wrong_places(room: Path) -> None:
+    """A directory that is not there, the kit in place of its folder, and another model beside are named."""
+    model = pipeline()
+    with pytest.raises(ValueError, match="nowhere is not a directory"):
+        save_model(model, X, room / "nowhere")
+    with pytest.raises(ValueError, match="is the kit itself"):
+        save_model(model, X, room.parent)
+    with pytest.raises(ValueError, match="'pickle' or 'skops'"):
+        save_model(model, X, room, form="onnx")
+    (room / "model.joblib").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"another model, model\.joblib"):
+        save_model(model, X, room)
+
+
+def test_a_module_of_ones_own(room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused until it lies beside predictor.py."""
+    (tmp_path / "my_parts_3.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import my_parts_3  # type: ignore[import-not-found]
+
+    with pytest.raises(ValueError, match="needs the module my_parts_3, which is your own"):
+        save_model(my_parts_3.Own(), X, room)
+    shutil.copy(tmp_path / "my_parts_3.py", room)
+    save_model(my_parts_3.Own(), X, room)
+    assert "my_parts_3" not in (room / "requirements.txt").read_text()
+
+
+def test_a_transformation_of_ones_own_may_take_other_rows(room: Path) -> None:
+    """What the model was fitted on is not what it takes."""
+    (room / "predictor.py").write_text("def transformation(model, rows):\n    return rows\n")
+    save_model(pipeline(), [{"a": 1}], room)
+    assert json.loads((room / SAMPLE_FILE).read_text())["form"] == "objects"
+
+
+def test_a_model_of_objects(room: Path) -> None:
+    """A DictVectorizer takes dicts, so they are right for it."""
+    rows = [{"a": "x"}, {"a": "y", "b": 2}]
+    save_model(make_pipeline(DictVectorizer(), LogisticRegression()).fit(rows, [0, 1]), rows, room)
+    assert "Pipeline" in check(room)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_names_in_pickles(protocol: int) -> None:
+    """All that a pickle imports is found, in every protocol, also where a name is used again."""
+    model = {"a": pipeline(), "b": [pipeline(), np.float32(1), X], "c": os.path.join, "d": "not a.module"}
+
+    class Told(pickle._Unpickler):  # type: ignore[name-defined,misc]
+        def find_class(self, module: str, name: str) -> Any:
+            seen.add((module, name))
+            return super().find_class(module, name)
+
+    seen: set[tuple[str, str]] = set()
+    pickled = pickle.dumps(model, protocol)
+    Told(io.BytesIO(pickled)).load()
+    assert seen == _names(pickled)
+
+
+def test_it_runs_alone_and_on_old_pythons(tmp_path: Path) -> None:
+    """Python 3.9 can read the file; it imports the standard library alone, and writes what the server's own does."""
+    source = (KIT / "model/save_model.py").read_text()
+    tree = ast.parse(source, feature_version=(3, 9))
+    at_the_top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = {alias.name for node in at_the_top if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in at_the_top if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
+    code = (
+        "import sys\nfor name in ('numpy', 'pandas', 'sklearn', 'orjson', 'serving'): sys.modules[name] = None\n"
+        f"sys.path.insert(0, {str(KIT / 'model')!r})\nfrom save_model import save_model\n"
+        f"save_model({{'a': 1}}, ['one', 'two'], {str(tmp_path)!r})"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+    assert (tmp_path / SAMPLE_FILE).read_bytes() == of_the_server(["one", "two"], tmp_path / "other.json").read_bytes()
+
+
+def test_packages_on_old_pythons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where importlib.metadata cannot tell whose module it is, the packages' own files do."""
+    told = _packages()
+    monkeypatch.delattr(importlib.metadata, "packages_distributions")
+    found = _packages()
+    for top in ("sklearn", "numpy", "pandas", "scipy", "joblib", "lightgbm", "skops"):
+        assert sorted(set(found.get(top, []))) == told.get(top, [])
