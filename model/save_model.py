@@ -342,14 +342,24 @@ def _write(path: Path, content: bytes) -> None:
             new.unlink()
 
 
+ADDED = "# Added by save_model, which writes these lines anew:"
+
+
 def _write_requirements(directory: Path, versions: dict[str, str]) -> str:
-    """Sets the versions in requirements.txt and adds what it lacks; every other line stays. Says what was done."""
+    """Sets the versions in requirements.txt and adds what it lacks; every other line stays. Says what was done.
+
+    What was added for the model before this one stands under ADDED, and is taken out again.
+    """
     if (directory / "pyproject.toml").exists():
         return "pyproject.toml must list " + ", ".join(f"{name}=={version}" for name, version in versions.items())
     path = directory / "requirements.txt"
     left = {_normal(name): f"{name}=={version}" for name, version in versions.items()}
-    lines, listed, kept = [], [], []
+    lines, listed, kept, removed, ours = [], [], [], [], False
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        ours = ours or line == ADDED
+        if line == ADDED or (ours and re.fullmatch(r"[\w.-]+==[\w.!-]+", line)):
+            removed += [line] if _normal(line.partition("==")[0]) not in left and line != ADDED else []
+            continue
         match = re.match(
             r"\s*([A-Za-z0-9][\w.-]*)(\s*\[[^]]*\])?\s*((?:[=<>!~][^;#\\]*[^;#\\\s])?)(\s*[;#].*)?\s*$", line
         )
@@ -367,8 +377,9 @@ def _write_requirements(directory: Path, versions: dict[str, str]) -> str:
         lines.append(line)
         left.pop(_normal(re.split(r"[\s@;\[=<>!~]", line.strip() + " ")[0]), None)
     added = [left[name] for name in sorted(left)]
-    _write(path, ("\n".join([*lines, *added]) + "\n").encode())
+    _write(path, ("\n".join([*lines, *([ADDED] if added else []), *added]) + "\n").encode())
     said = f"requirements.txt: {', '.join(listed + added) or 'nothing new'}"
+    said += f"; removed: {', '.join(removed)}" if removed else ""
     return said + (f"; lines kept as they were: {', '.join(kept)}" if kept else "")
 
 

@@ -101,7 +101,8 @@ def test_lightgbm_on_an_array(room: Path) -> None:
     (room / "requirements.txt").write_text("")
     rows = X[["age", "used"]].to_numpy()
     save_model(lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(rows, Y), rows, room)
-    assert (room / "requirements.txt").read_text().split() == [pin("lightgbm"), pin("numpy"), pin("scikit-learn")]
+    listed = (room / "requirements.txt").read_text().splitlines()
+    assert [line for line in listed if "==" in line] == [pin("lightgbm"), pin("numpy"), pin("scikit-learn")]
     assert (room.parent / "local-test/payload.csv").read_text() == "31.5,1.0\n22.0,0.0\n,1.0\n64.0,0.0\n"
     assert "LGBMRegressor" in check(room)
 
@@ -180,6 +181,24 @@ def test_requirements_stay_the_users(room: Path, capsys: pytest.CaptureFixture[s
     assert "kept as they were: --extra-index-url https://packages.example, not-here>=2  # why, numpy @" in said
     save_model(pipeline(), X, room)
     assert (room / "requirements.txt").read_text() == expected
+
+
+def test_another_model_needs_other_packages(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was added for the model before goes; what the user has added stays, also below."""
+    lightgbm = pytest.importorskip("lightgbm")
+    requirements = room / "requirements.txt"
+    rows = X[["age", "used"]]
+    save_model(lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(rows, Y), rows, room)
+    assert pin("lightgbm") in requirements.read_text()
+    requirements.write_text(f"{requirements.read_text()}not-here>=2\n")
+    capsys.readouterr()
+    save_model(LogisticRegression().fit(rows.fillna(0), Y), rows, room)
+    assert f"removed: {pin('lightgbm')}" in capsys.readouterr().out
+    assert "lightgbm" not in requirements.read_text()
+    assert "not-here>=2\n" in requirements.read_text()
+    once = requirements.read_text()
+    save_model(LogisticRegression().fit(rows.fillna(0), Y), rows, room)
+    assert requirements.read_text() == once
 
 
 def test_skops(room: Path) -> None:
