@@ -10,6 +10,7 @@ This file works alone and on Python 3.9: it imports nothing but the standard lib
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.metadata
 import importlib.util
 import io
@@ -47,30 +48,145 @@ def save_model(model: Any, rows: Any, where: str | Path | None = None, form: str
     _refuse_misuse(model, rows, form)
     if _only_predicts(predictor):
         _refuse_other_rows(model, rows)
-    sample = _sample(rows, 3)
-    if not sample["rows"]:
-        raise ValueError("rows are empty: give at least one row, such as X_train.head().")
+    sample = _sample_of_some(rows)
     file, content, names = _dumped(model, form)
     names |= {(module, "") for module in _imported(predictor) if importlib.util.find_spec(module.partition(".")[0])}
     names |= {(module, "") for kind, module in (("frame", "pandas"), ("array", "numpy")) if kind == sample["form"]}
     names |= {("pyarrow", "")} if "[pyarrow]" in json.dumps(sample["columns"]) else set()
     versions = _versions(_with_bases(names), directory, predictor)
-    _refuse_second_model(directory, file)
+    _save(directory, rows, file, content, versions, sys.version_info[:2])
+    for note in _notes(model, sample, predictor, content if form == "skops" else None):
+        print(f"note: {note}")
 
+
+def import_mlflow(source: str | Path, where: str | Path | None = None, rows: Any = None, trust: bool = False) -> None:
+    """As `save_model`, from the directory of an MLflow model of scikit-learn, LightGBM or XGBoost.
+
+    Its packages and its Python are those that MLflow has noted. `rows` are needed where it has no input example, and
+    where the example, which is JSON, does not tell types: times, categories. A pickle is copied, and not loaded here.
+    But the server loads it, and it can run any code then: `trust=True` is your word that you know where it is from.
+    """
+    directory, path = _directory(where), Path(source).expanduser().resolve()
+    told = _mlmodel(path)
+    flavours = sorted({key.split(".")[1] for key in told if key.startswith("flavors.")})
+    flavour = next((one for one in ("sklearn", "lightgbm", "xgboost") if one in flavours), None)
+    if flavour is None:
+        raise ValueError(
+            f"{path.name} is a model of {' and '.join(flavours)}; known are sklearn, lightgbm and xgboost. Load it "
+            "with MLflow, and give the model inside it to save_model(model, rows)."
+        )
+    file = _inside(path, told.get(f"flavors.{flavour}.pickled_model") or told.get(f"flavors.{flavour}.data", ""))
+    rows = _example(path, told) if rows is None else rows
+    if file.suffix not in (".pkl", ".pickle", ".skops"):
+        save_model(_of_its_library(flavour, told.get(f"flavors.{flavour}.model_class", ""), file), rows, where)
+        return
+    if file.suffix != ".skops" and not trust:
+        raise ValueError(f"{file} can run any code when it is loaded. If you know where it is from: trust=True.")
+    versions, others = _noted_versions(path)
+    if _sample_of_some(rows)["form"] == "frame":
+        versions.setdefault("pandas", importlib.metadata.version("pandas"))
+    name = "model.skops" if file.suffix == ".skops" else "model.pkl"
+    _save(directory, rows, name, file.read_bytes(), versions, _noted_python(path))
+    if others:
+        print(f"note: MLflow also lists {', '.join(others)}: add what is needed to requirements.txt yourself.")
+    if (path / "code").is_dir():
+        print(f"note: the model has code of its own: copy what is in {path / 'code'} beside predictor.py.")
+
+
+def _save(
+    directory: Path, rows: Any, file: str, content: bytes, versions: dict[str, str], python: tuple[int, int]
+) -> None:
+    """Writes all files, and says so in three lines."""
+    _refuse_second_model(directory, file)
     _write(directory / file, content)
     (directory / ({"model.pkl", "model.skops"} - {file}).pop()).unlink(missing_ok=True)
+    sample = _sample(rows, 3)
     _write(directory / SAMPLE_FILE, _as_json(sample))
-    python = ".".join(map(str, max(sys.version_info[:2], OLDEST)))
-    _write(directory / ".python-version", f"{python}\n".encode())
+    wanted = ".".join(map(str, max(python, OLDEST)))
+    _write(directory / ".python-version", f"{wanted}\n".encode())
     count = len(sample["columns"])
     shape = f"{sample['form']}, {count} column{'s' * (count > 1)}"
-    wrote = f"{file} ({len(content) / 1000:.1f} kB), {SAMPLE_FILE} ({shape})"
-    print(f"saved {type(model).__name__} in {directory}: {wrote}, .python-version ({python})")
+    wrote = f"{file} ({len(content) / 1000:.1f} kB), {SAMPLE_FILE} ({shape}), .python-version ({wanted})"
+    print(f"wrote into {directory}: {wrote}")
     print("; ".join([_write_requirements(directory, versions), _write_payload(directory, rows)]))
     kit = shlex.quote(str(directory.parent))
     print(f"next: cd {kit} && ./local-test/train-local.sh && ./local-test/serve-local.sh")
-    for note in _notes(model, sample, predictor, content if form == "skops" else None):
-        print(f"note: {note}")
+    if python < OLDEST:
+        print("note: the server needs Python 3.11 or newer, which may need newer packages than those of this model.")
+
+
+# ---- an MLflow model
+
+
+def _mlmodel(path: Path) -> dict[str, str]:
+    """The single values in MLmodel, which is plain YAML: {"flavors.sklearn.pickled_model": "model.pkl"}."""
+    if not (path / "MLmodel").is_file():
+        raise ValueError(f"{path} has no file MLmodel, so it is not the directory of an MLflow model.")
+    told: dict[str, str] = {}
+    keys: list[str] = []
+    for line in (path / "MLmodel").read_text(encoding="utf-8").splitlines():
+        match = re.fullmatch(r"((?:  )*)(\w+):(?: (.*))?", line)
+        if match:
+            keys = [*keys[: len(match[1]) // 2], match[2]]
+            told[".".join(keys)] = (match[3] or "").strip("'\"")
+    return told
+
+
+def _inside(path: Path, name: str) -> Path:
+    file = (path / name).resolve()
+    if path not in file.parents or not file.is_file():
+        raise ValueError(f"MLmodel names the file {name!r}, which is not in {path}. Save or download the model again.")
+    return file
+
+
+def _example(path: Path, told: dict[str, str]) -> Any:
+    """The rows of MLflow's input example."""
+    name = told.get("saved_input_example_info.artifact_path")
+    if not name:
+        raise ValueError(
+            f"{path.name} has no input example. Give some rows of what it predicts from: rows=X_train.head()."
+        )
+    content = json.loads(_inside(path, name).read_text(encoding="utf-8"))
+    if isinstance(content, dict) and set(content) >= {"columns", "data"}:
+        import pandas
+
+        return pandas.DataFrame(content["data"], columns=content["columns"])
+    if told.get("saved_input_example_info.type") == "ndarray":
+        import numpy
+
+        return numpy.array(content.get("inputs", content) if isinstance(content, dict) else content)
+    raise ValueError(f"The input example of {path.name} is not a table. Give rows as the model takes them: rows=…")
+
+
+def _of_its_library(flavour: str, kind: str, file: Path) -> Any:
+    """A model that XGBoost or LightGBM has written in a format of its own, which is data."""
+    try:
+        library: Any = importlib.import_module(flavour)
+    except ImportError:
+        raise ValueError(f"{flavour} is needed to read {file.name}, and is not installed here.") from None
+    if flavour == "lightgbm":
+        return library.Booster(model_file=str(file))
+    name = kind.rpartition(".")[2] or "Booster"
+    if not re.fullmatch(r"XGB\w+|Booster", name) or not hasattr(library, name):
+        raise ValueError(f"{file.name} is of the class {kind!r}, which xgboost {library.__version__} does not have.")
+    model = getattr(library, name)()
+    model.load_model(str(file))
+    return model
+
+
+def _noted_versions(path: Path) -> tuple[dict[str, str], list[str]]:
+    """Package → version as in MLflow's requirements.txt, without MLflow; and the lines that are not so plain."""
+    file = path / "requirements.txt"
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+    lines = [line for line in lines if line and not line.startswith(("#", "mlflow"))]
+    plain = [match for line in lines if (match := re.fullmatch(r"([\w.-]+)(?:\[.*\])?==([\w.!+-]+)", line))]
+    return {m[1]: m[2].partition("+")[0] for m in plain}, sorted(set(lines) - {m[0] for m in plain})
+
+
+def _noted_python(path: Path) -> tuple[int, int]:
+    file = path / "python_env.yaml"
+    match = re.search(r"^python: '?(\d+)\.(\d+)", file.read_text(encoding="utf-8") if file.is_file() else "", re.M)
+    return (int(match[1]), int(match[2])) if match else sys.version_info[:2]
 
 
 # ---- what cannot be saved
@@ -162,6 +278,10 @@ def _dumped(model: Any, form: str) -> tuple[str, bytes, set[Name]]:
             raise ValueError(
                 f"{what} A lambda, or what is defined inside a function, has no name to find it by: define it with "
                 "`def` at the top of predictor.py, and import it from there."
+            ) from None
+        if "attribute lookup" in reason or "not found as" in reason or "not the same object" in reason:
+            raise ValueError(
+                f"{what} Put the class into predictor.py, and make the model with the one from there."
             ) from None
         raise ValueError(f"{what} Remove what is open or running from it (files, connections, threads).") from None
     return "model.pkl", content, _names(content)
@@ -307,8 +427,6 @@ def _notes(model: Any, sample: dict[str, Any], predictor: ast.Module, skops_file
         notes.append(f"a {kind} has no method predict: write into predictor.py what transformation does with it.")
     if "load_model" in _defined(predictor):
         notes.append("predictor.py has a load_model, which decides over what is loaded.")
-    if sys.version_info[:2] < OLDEST:
-        notes.append("the server needs Python 3.11 or newer, which may need newer packages than those of this Python.")
     fitted_on = _fitted_on(model)
     names = [str(column["name"]) for column in sample["columns"]] if sample["form"] == "frame" and fitted_on else []
     more = [name for name in names if not {name, name.replace(" ", "_")} & set(fitted_on)][:5]
@@ -441,6 +559,13 @@ def save_sample(rows: Any, where: str | Path | None = None, n: int = 3) -> Path:
 
 def _as_json(sample: dict[str, Any]) -> bytes:
     return (json.dumps(sample, indent=1, default=str, allow_nan=False) + "\n").encode()
+
+
+def _sample_of_some(rows: Any) -> dict[str, Any]:
+    sample = _sample(rows, 3)
+    if not sample["rows"]:
+        raise ValueError("rows are empty: give at least one row, such as X_train.head().")
+    return sample
 
 
 def _sample(rows: Any, n: int) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from running import KIT, make_program
-from save_model import SAMPLE_FILE, _names, _packages, save_model
+from save_model import SAMPLE_FILE, _names, _packages, import_mlflow, save_model
 from serving.models.sample import load_sample
 from serving.models.sample import save_sample as of_the_server
 
@@ -300,6 +300,93 @@ def test_names_in_pickles(protocol: int) -> None:
     pickled = pickle.dumps(model, protocol)
     Told(io.BytesIO(pickled)).load()
     assert seen == _names(pickled)
+
+
+def mlflow_model(directory: Path, flavour: str, values: dict[str, str], file: str, content: bytes) -> Path:
+    """What MLflow 3.17 writes, without what is not read."""
+    directory.mkdir()
+    (directory / file).write_bytes(content)
+    lines = "".join(f"    {key}: {value}\n" for key, value in values.items())
+    (directory / "MLmodel").write_text(
+        f"flavors:\n  python_function:\n    env:\n      conda: conda.yaml\n    data: {file}\n  {flavour}:\n{lines}"
+        "    skops_trusted_types:\n    - collections.OrderedDict\nmlflow_version: 3.17.2\nsaved_input_example_info:\n"
+        "  artifact_path: input_example.json\n  pandas_orient: split\n  type: dataframe\n"
+        'signature:\n  inputs: \'[{"type": "double", "name": "age"},\n    {"name": "used"}]\'\n'
+    )
+    (directory / "input_example.json").write_text('{"columns": ["age", "used"], "data": [[31.5, 1], [22.0, 0]]}')
+    versions = importlib.metadata.version
+    (directory / "requirements.txt").write_text(
+        f"mlflow==3.17.2\nscikit-learn=={versions('scikit-learn')}\nnumpy==1.2.3+local\ngit+https://example.com/x\n"
+    )
+    (directory / "python_env.yaml").write_text("python: 3.12.7\nbuild_dependencies:\n- pip\n")
+    return directory
+
+
+NUMBERS = X[["age", "used"]].fillna(0)
+
+
+def test_mlflow_of_a_pickle(room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is copied and not loaded, and only on the user's word; versions and Python are those that MLflow noted."""
+    pickled = pickle.dumps(LogisticRegression().fit(NUMBERS, Y))
+    values = {"code": "null", "pickled_model": "model.pkl", "serialization_format": "cloudpickle"}
+    directory = mlflow_model(tmp_path / "a model", "sklearn", values, "model.pkl", pickled)
+    with pytest.raises(ValueError, match=r"can run any code when it is loaded.*trust=True"):
+        import_mlflow(directory, room)
+    assert not list(room.glob("model.*"))
+    import_mlflow(directory, room, trust=True)
+    assert (room / "model.pkl").read_bytes() == pickled
+    assert (room / ".python-version").read_text() == "3.12\n"
+    listed = (room / "requirements.txt").read_text().splitlines()
+    assert {"numpy==1.2.3", pin("scikit-learn")} <= set(listed)
+    assert not [line for line in listed if line.startswith(("mlflow", "git"))]
+    assert "MLflow also lists git+https://example.com/x" in capsys.readouterr().out
+    assert (room.parent / "local-test/payload.csv").read_text() == "age,used\n31.5,1\n22.0,0\n"
+    assert "predicts 2 columns: age, used" in check(room)
+
+
+def test_mlflow_of_skops(room: Path, tmp_path: Path) -> None:
+    """It is data, of which the server trusts what it knows."""
+    skops = pytest.importorskip("skops.io")
+    content = skops.dumps(LogisticRegression().fit(NUMBERS, Y))
+    import_mlflow(mlflow_model(tmp_path / "m", "sklearn", {"pickled_model": "m.skops"}, "m.skops", content), room)
+    assert "LogisticRegression" in check(room)
+
+
+def test_mlflow_of_boosters(room: Path, tmp_path: Path) -> None:
+    """What the libraries wrote in formats of their own is read by them, and saved as any other model."""
+    lightgbm, xgboost = pytest.importorskip("lightgbm"), pytest.importorskip("xgboost")
+    model = xgboost.XGBClassifier(n_estimators=2).fit(NUMBERS, Y)
+    model.save_model(tmp_path / "model.ubj")
+    values = {"data": "model.ubj", "model_class": "xgboost.sklearn.XGBClassifier"}
+    content = (tmp_path / "model.ubj").read_bytes()
+    import_mlflow(mlflow_model(tmp_path / "x", "xgboost", values, "model.ubj", content), room)
+    assert (pickle.loads((room / "model.pkl").read_bytes()).predict(NUMBERS) == model.predict(NUMBERS)).all()
+    assert "XGBClassifier" in check(room)
+    booster = lightgbm.train({"verbose": -1}, lightgbm.Dataset(NUMBERS, Y), 2)
+    content = booster.model_to_string().encode()
+    values = {"data": "model.lgb", "model_class": "lightgbm.basic.Booster"}
+    import_mlflow(mlflow_model(tmp_path / "l", "lightgbm", values, "model.lgb", content), room)
+    assert "Booster" in check(room)
+
+
+def test_wrong_mlflow_directories(room: Path, tmp_path: Path) -> None:
+    """Each is named with what to do, and nothing is written."""
+    with pytest.raises(ValueError, match="has no file MLmodel"):
+        import_mlflow(tmp_path, room)
+    with pytest.raises(ValueError, match="is a model of python_function and spacy; known are"):
+        import_mlflow(mlflow_model(tmp_path / "a", "spacy", {}, "m", b""), room)
+    outside = {"pickled_model": "../outside.pkl"}
+    (tmp_path / "outside.pkl").write_bytes(b"")
+    with pytest.raises(ValueError, match="which is not in"):
+        import_mlflow(mlflow_model(tmp_path / "b", "sklearn", outside, "m", b""), room, trust=True)
+    evil = {"data": "m.ubj", "model_class": "xgboost.os.system"}
+    with pytest.raises(ValueError, match="does not have"):
+        import_mlflow(mlflow_model(tmp_path / "c", "xgboost", evil, "m.ubj", b""), room, trust=True)
+    bare = mlflow_model(tmp_path / "d", "sklearn", {"pickled_model": "m.pkl"}, "m.pkl", b"")
+    (bare / "MLmodel").write_text((bare / "MLmodel").read_text().partition("saved_input")[0])
+    with pytest.raises(ValueError, match=r"no input example.*rows=X_train\.head"):
+        import_mlflow(bare, room, trust=True)
+    assert not list(room.glob("model.*"))
 
 
 def test_it_runs_alone_and_on_old_pythons(tmp_path: Path) -> None:
