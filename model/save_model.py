@@ -234,7 +234,10 @@ def _fitted_on(model: Any) -> list[str]:
 
 
 def _is_fitted(model: Any) -> bool:
-    """False for an estimator that says so of itself, as those of scikit-learn, xgboost and lightgbm do."""
+    """False for an estimator that says so of itself, as those of scikit-learn, xgboost, lightgbm and catboost do."""
+    told = getattr(model, "is_fitted", None)
+    if (told() if callable(told) else told) is False:
+        return False
     if "sklearn" not in sys.modules or not (hasattr(model, "fit") and hasattr(model, "get_params")):
         return True
     from sklearn.utils.validation import check_is_fitted

@@ -213,6 +213,13 @@ def test_skops(room: Path) -> None:
     assert not (room / "model.skops").exists()
 
 
+class LikeCatBoost:
+    """It tells by a method whether it is fitted."""
+
+    def is_fitted(self) -> bool:
+        return False
+
+
 TWICE = pd.DataFrame([[1, 2]], columns=["a", "a"])
 
 
@@ -221,6 +228,7 @@ TWICE = pd.DataFrame([[1, 2]], columns=["a", "a"])
     [
         (LogisticRegression(), X, "The LogisticRegression is not fitted: call its fit"),
         (make_pipeline(LogisticRegression()), X, "not fitted"),
+        (LikeCatBoost(), X, "The LikeCatBoost is not fitted"),
         (LogisticRegression, X, "model is the class LogisticRegression; give a fitted object"),
         (pipeline(), X.to_dict("records"), "Give such a DataFrame: pandas.DataFrame(rows)"),
         (LogisticRegression().fit([[1], [2]], [0, 1]), [{"a": 1}], "rows are a list of dicts"),
@@ -234,7 +242,7 @@ TWICE = pd.DataFrame([[1, 2]], columns=["a", "a"])
         ({}, None, "not a NoneType of others"),
         ("model.pkl", X, "give the fitted model itself"),
     ],
-    ids=str(list(range(14))).strip("[]").split(", "),
+    ids=str(list(range(15))).strip("[]").split(", "),
 )
 def test_wrong_uses(model: Any, rows: Any, says: str, room: Path) -> None:
     """One line with the remedy, and nothing has been written."""
