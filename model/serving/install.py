@@ -139,7 +139,7 @@ def make_lock(uv: str, directory: Path) -> None:
     if has_uv_lock():
         command += ["--constraint", str(without_hashes(pins_of_uv_lock(uv, directory)))]
     try:
-        if subprocess.call(command, env=uv_environment()):
+        if subprocess.call(command, env=uv_environment(here=False)):
             raise Refused("requirements.lock was not made; the reason stands above.")
         made.write_text(f"{stamp()}\n{made.read_text()}")
         os.replace(made, LOCK)
@@ -162,12 +162,23 @@ def pip_settings() -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def uv_environment() -> dict[str, str]:
-    """Packages come from where pip would take them, over connections that the system trusts."""
+def uv_environment(here: bool = True) -> dict[str, str]:
+    """Packages come from where pip would take them, over connections that the system trusts.
+
+    Without `here`, directories of this machine are left out: they may hold its own few files of a package, and a lock
+    is for the image and for others.
+    """
     told = {UV_NAMES[name]: " ".join(value.split()) for name, value in pip_settings().items()}
-    places = told.pop("UV_FIND_LINKS", "").split()  # a directory that is not there is no error to pip
+    places = told.pop("UV_FIND_LINKS", "").split()  # a directory that is not there is not an error to pip
     told |= {"UV_FIND_LINKS": ",".join(place for place in places if "://" in place or Path(place).exists())}
+    if not here:
+        told = {name: " ".join(place for place in value.split() if not is_here(place)) for name, value in told.items()}
+        told["UV_FIND_LINKS"] = ",".join(place for place in places if not is_here(place))
     return {"UV_SYSTEM_CERTS": "1", "UV_INDEX_STRATEGY": "unsafe-best-match", **told, **os.environ}
+
+
+def is_here(place: str) -> bool:
+    return place.startswith("file:") or "://" not in place
 
 
 def read_secrets() -> None:
