@@ -540,7 +540,8 @@ def test_it_says_507_before_the_memory_is_gone(image: str, tmp_path: Path) -> No
         for model in held:
             assert client.at_once(8, lambda of=model: client.invoke(of)) == {200: 8}
         assert client.load(name, f"/opt/ml/models/{name}/model").status_code == 507
-        assert client.unload(held[0]).status_code == 200
+        for model in held[:2]:  # reading a pickle takes its size twice for a moment
+            assert client.unload(model).status_code == 200
         assert client.load(name, f"/opt/ml/models/{name}/model").status_code == 200
         assert client.invoke(name).text == f"{name}\n"
         assert "was sent SIGKILL" not in container.log
