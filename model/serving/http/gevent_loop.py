@@ -77,7 +77,7 @@ class RealThread:
     def run(self, call: Callable[[], T], seconds: float) -> T:
         outcome = AsyncResult()
         self._calls.put((call, outcome))
-        if _comes(outcome, seconds):
+        if self._comes(outcome, seconds):
             result, failure = outcome.get()
             if failure is not None:
                 raise failure
@@ -91,6 +91,16 @@ class RealThread:
         hopeless.put(None)
         raise GivenUp
 
+    def _comes(self, outcome: AsyncResult, seconds: float) -> bool:
+        """Whether it comes in time. Waits a second at a time: one in which the process was frozen counts as one. What
+        the thread has left without having been heard is taken then, too."""
+        while seconds > 0:
+            if outcome.wait(min(1.0, seconds)) is not None:
+                return True
+            self._deliver(self._outcomes)
+            seconds -= 1.0
+        return outcome.ready()  # type: ignore[no-any-return]
+
     def end(self) -> None:
         self._calls.put(None)
         self._told.stop()
@@ -101,15 +111,6 @@ class RealThread:
         while outcomes:
             outcome, result, failure = outcomes.popleft()
             outcome.set((result, failure))
-
-
-def _comes(outcome: AsyncResult, seconds: float) -> bool:
-    """Whether it comes in time. Waits a second at a time: one in which the process was frozen counts as one."""
-    while seconds > 0:
-        if outcome.wait(min(1.0, seconds)) is not None:
-            return True
-        seconds -= 1.0
-    return outcome.ready()  # type: ignore[no-any-return]
 
 
 def in_threads(count: int) -> Callable[[Callable[[Any], object], Iterable[Any]], Iterable[Any]]:

@@ -193,7 +193,7 @@ class HeldModels:
         self._failures.pop(entry.number, None)
         engine = self._engines.pop(entry.number, None)
         if engine is not None:
-            while self._uses[entry.number]:
+            while self._uses[entry.number] > 0:
                 time.sleep(POLL_SECONDS / 5)
             del self._uses[entry.number]
             self._proved.discard(entry.number)
