@@ -56,8 +56,9 @@ def two(nginx: None, serve: Serve, tmp_path: Path) -> Native:
     running = serve(program=make_program(tmp_path, "tells_pid"), MODEL_SERVER_WORKERS="2", MODEL_SERVER_TIMEOUT="5")
     running.until_ready()
     places = [own_socket.path(runtime_dir(running), number) for number in range(2)]
-    wait_until(lambda: all(map(answers, places)))  # nginx leaves one that it has found closed out for a second
-    wait_until(lambda: len(who_answers(running)) == 2)
+    wait_until(lambda: all(map(answers, places)))
+    # nginx leaves a place that it has found closed out for a second: both must answer for longer than that
+    wait_until(lambda: all(len(who_answers(running)) == 2 for _ in range(40)))
     return running
 
 
