@@ -12,7 +12,8 @@
 #   PORT=8081 local-test/serve-local.sh                   listen on another port
 #   MODEL_SERVER_WORKERS=1 local-test/serve-local.sh      change a setting; docs/settings.md lists them
 #
-# Exit codes: 0 it served until Ctrl-C, 1 it could not serve, 2 wrong usage, 130 Ctrl-C before it served, or twice.
+# Exit codes: 0 it served until Ctrl-C, 1 it could not serve, 2 wrong usage or a wrong setting, 78 no worker can load
+# the model, 130 Ctrl-C before it served, or twice. A server that ends by itself gives its own code.
 case "${BASH_VERSION:-}:${SHELLOPTS:-}" in :* | *posix*) exec bash +o posix "$0" "$@" ;; esac # `sh script` works too
 set -euo pipefail
 trap 'exit 130' INT # until lib.sh does more
