@@ -15,9 +15,11 @@ import signal  # noqa: E402
 from gunicorn import glogging  # noqa: E402
 
 from serving import settings  # noqa: E402
-from serving.http import arbiter, request_log  # noqa: E402
+from serving.http import arbiter, gevent_loop, request_log  # noqa: E402
 from serving.models import artifact, loading  # noqa: E402
 from serving.monitoring import logs  # noqa: E402
+
+gevent_loop.log_with_real_locks()
 
 
 class Log(glogging.Logger):

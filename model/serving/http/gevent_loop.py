@@ -6,6 +6,7 @@ its own, which costs a microsecond for a whole batch.
 
 from __future__ import annotations
 
+import logging
 import queue
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -23,6 +24,23 @@ from ..monitoring.clocks import AwakeClock
 T = TypeVar("T")
 start_new_thread = get_original("_thread", "start_new_thread")
 SimpleQueue = get_original("queue", "SimpleQueue")
+
+
+def log_with_real_locks() -> None:
+    """A handler's lock becomes one of the system's. Real threads log too, and gevent's lock, when two threads want it,
+    may never wake the loop: whatever then logs waits for ever. A line is written without a switch, so no greenlet can
+    meet another in it."""
+    make = get_original("_thread", "RLock")
+
+    def create_lock(handler: logging.Handler) -> None:
+        handler.lock = make()
+        logging._register_at_fork_reinit_lock(handler)  # type: ignore[attr-defined]
+
+    logging.Handler.createLock = create_lock  # type: ignore[method-assign,assignment]
+    logging._lock = make()  # type: ignore[attr-defined]
+    for reference in logging._handlerList:  # type: ignore[attr-defined]
+        if (handler := reference()) is not None:
+            handler.createLock()
 
 
 class GeventLoop:
