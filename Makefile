@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 TESTS = .venv-test/bin
 LINTERS = .venv-check/bin
-SHARED = -n 2 --dist loadgroup
+SHARED = -n 2 --dist loadfile
 ROOMS = $(wildcard $(patsubst model/serving/%/,tests/%,$(wildcard model/serving/*/)) tests/test_*.py)
 SCRIPTS = build_and_push.sh push/*.sh local-test/*.sh .ci/run .ci/prepare
 

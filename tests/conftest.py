@@ -21,13 +21,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 IMAGE = f"model-kit-test-{zlib.crc32(bytes(REPOSITORY))}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n 2` two processes share the tests: a file belongs to one of them, and so does all of aws/."""
-    for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        item.add_marker(pytest.mark.xdist_group("aws" if folder == "aws" else str(item.path)))
-
-
 def lacking(what: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what}: in CI that is a failure", pytrace=False)
