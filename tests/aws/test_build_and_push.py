@@ -767,8 +767,7 @@ def test_codebuild_takes_a_pip_conf_from_secrets_manager(pushing: Kit, ecr: Ecr,
     assert seen_by_the_build(pushing) == hashlib.sha256(PRIVATE.encode()).hexdigest()
     history = subprocess.run(["docker", "history", "--no-trunc", pushing.image], capture_output=True, text=True)
     assert "correct-horse" not in history.stdout
-    (machine,) = ecr.directory.glob("codebuild-*")
-    files = [path for path in machine.rglob("*") if path.is_file()]
+    files = [path for path in ecr.directory.glob("codebuild-*/**/*") if path.is_file()]
     assert files
     assert not [path for path in files if b"correct-horse" in path.read_bytes()]
     (project,) = ecr.client("codebuild").list_projects()["projects"]
