@@ -14,6 +14,7 @@ from running import KIT
 from serving.commands.train import copy_artifact
 from serving.errors import ModelNotUsable
 from serving.models import artifact, loading
+from serving.settings import PROGRAM_DIR, Settings
 
 MODEL = pickle.dumps(LinearRegression().fit([[1.0], [2.0]], [1, 2]))
 STOCK = (KIT / "model/predictor.py").read_text()
@@ -45,6 +46,17 @@ def test_one_model_is_found_whatever_its_name(tmp_path: Path, names: tuple[str, 
     assert asked(directory).stdout.strip() == str(directory / names[0])
     assert copy_artifact(directory, out) == sorted([names[0], "model.sample.json"])
     assert (out / names[0]).read_bytes() == MODEL
+
+
+def test_what_is_left_of_a_deleted_model_is_not_a_model(tmp_path: Path) -> None:
+    """The image's own model is served, not refused because of a file that was made for another."""
+    settings = Settings(base_dir=tmp_path)
+    settings.model_dir.mkdir()
+    (settings.model_dir / "model.compiled.npz").write_bytes(b"PK")
+    (settings.model_dir / "model.sample.json").write_text("{}")
+    assert artifact.find(settings) == PROGRAM_DIR
+    (settings.model_dir / "weights.bin").write_bytes(b"what a load_model may read")
+    assert artifact.find(settings) == settings.model_dir
 
 
 @pytest.mark.parametrize("names", [("model.pkl", "model.joblib"), ("churn.pkl", "model.pkl"), ("a.pickle", "b.pkl")])

@@ -38,7 +38,13 @@ def mode(request: pytest.FixtureRequest) -> Iterator[str]:
     model = KIT / "local-test/test-dir/model/model.pkl"
     assert not model.exists(), f"{model} is in the way: a test would serve it"
     yield request.param
-    model.unlink(missing_ok=True)
+    forget_the_trained_model()
+
+
+def forget_the_trained_model() -> None:
+    """What train-local.sh has put into test-dir/model of the copy that the tests share."""
+    for path in (KIT / "local-test/test-dir/model").glob("model.*"):
+        path.unlink()
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -130,7 +136,7 @@ def test_without_an_engine_it_says_so_and_runs_natively(tmp_path: Path) -> None:
     """No engine answers: one line, and the same program runs natively; --docker insists and fails."""
     environ = {"DOCKER_HOST": f"unix://{tmp_path}/nobody.sock"}
     done = script("train-local.sh", **environ)
-    (KIT / "local-test/test-dir/model/model.pkl").unlink()
+    forget_the_trained_model()
     assert done.returncode == 0, done.stderr
     assert "no Docker engine answers: running natively." in done.stderr
     insisted = script("train-local.sh", "--docker", **environ)

@@ -32,10 +32,15 @@ FILES = (*PICKLES, ".skops")
 """What is loaded without the user's own loader."""
 
 
+MADE_FOR_A_MODEL = (".compiled.npz", ".sample.json")
+"""What stands beside a model and is not one. Where somebody has deleted the model, these may be left."""
+
+
 def find(settings: Settings) -> Path:
-    """The directory that holds the model: /opt/ml/model when anything is in it, else the image's own."""
-    if settings.model_dir.is_dir() and any(_artifacts(settings.model_dir)):
-        return settings.model_dir
+    """The directory that holds the model: /opt/ml/model when a model may be in it, else the image's own."""
+    if settings.model_dir.is_dir():
+        if any(not path.name.endswith(MADE_FOR_A_MODEL) for path in _artifacts(settings.model_dir)):
+            return settings.model_dir
     return PROGRAM_DIR
 
 
