@@ -50,7 +50,7 @@ upgrade: ## replace the machinery by that of a newer kit: make upgrade FROM=dire
 release: ## note the hashes of this version's files, by which a later version knows what was changed
 	@python3 -P local-test/upgrade.py . --release
 
-lock-tests: ## pin what the kit's own tests and linters need
+lock-tests: ## pin what the kit's own tests, linters and notebook need
 	@./local-test/lock.sh --tests
 
 faults: .venv-test/ready ## break everything that can break, under load; prints the table of docs/reliability.md

@@ -1,4 +1,5 @@
-"""What the notebook's cells call. Its parameters are the settings of a plan; everything else is deployment.Deployment.
+"""What the notebook's cells call. Its parameters are the settings of a plan; everything else is deployment.Deployment,
+and the session of the SageMaker SDK, with which its user goes on.
 
 A cell that fails shows a sentence, not a traceback. With CLEAN_UP everything is deleted when a cell fails, whichever
 it is. Plots are for people: without data, permission or matplotlib they are left out, and the notebook goes on.
@@ -7,20 +8,21 @@ it is. Plots are for people: without data, permission or matplotlib they are lef
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import Stop, metrics, plan, trouble
+from . import Stop, metrics, plan, sdk, trouble
 from .__main__ import costs_text
 from .deployment import Deployment
 
 COMMAND = "section 7 of this notebook (deployment.down())"
 
 
-def opened(parameters: Mapping[str, Any], session: Any = None) -> Deployment:
-    """The deployment that the notebook's parameters want; looks at what is there. `PLAN` names a file that is read
-    first: of the parameters, those that differ from the defaults then go before it."""
+def opened(parameters: Mapping[str, Any], session: Any = None) -> tuple[Deployment, Any]:
+    """The deployment that the notebook's parameters want, after a look at what is there; and the session of the SDK.
+    `PLAN` names a file that is read first: of the parameters, those that differ from the defaults then go before it."""
     given = {name: parameters[name.upper()] for name in plan.SETTINGS if name.upper() in parameters}
     file = parameters.get("PLAN")
     if file:
@@ -29,9 +31,12 @@ def opened(parameters: Mapping[str, Any], session: Any = None) -> Deployment:
     else:
         wanted = plan.of(given)
     deployment = Deployment(wanted, session, command=COMMAND)
+    with deployment.guarded("Opening a session of the SageMaker SDK"):
+        of_sdk = sdk.session(deployment.account, deployment.bucket)
+    deployment.account.find_role = partial(sdk.role, of_sdk)
     _clean_up_after_failures(deployment)
     deployment.look()
-    return deployment
+    return deployment, of_sdk
 
 
 def _clean_up_after_failures(deployment: Deployment) -> None:

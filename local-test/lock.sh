@@ -4,7 +4,7 @@
 # Pins every package that model/ needs, with hashes, in model/requirements.lock. uv does it, which is fetched into
 # .venv-uv if it is not installed. `make lock` is the same. If it fails, the old lock stays.
 #
-#   --tests   pin what the tests, the linters and the installer need instead; a model needs none of it
+#   --tests   pin what the tests, the linters, the notebook and the installer need instead; a model needs none of it
 #
 # Exit codes: 0 pinned, 1 the packages cannot be had or do not go together, 2 wrong usage, 130 Ctrl-C.
 case "${BASH_VERSION:-}:${SHELLOPTS:-}" in :* | *posix*) exec bash +o posix "$0" "$@" ;; esac # `sh script` works too
@@ -41,7 +41,7 @@ pin_tests() {
   make_scratch
   sed -n 's/ \\$//p' "$KIT/model/requirements.lock" | grep '==' | grep -v ^python-dateutil >"$SCRATCH/constraints"
   for name in model/serving/installer tests/conformance/requirements tests/requirements-check tests/requirements-quick \
-    tests/requirements; do
+    deploy/requirements tests/requirements; do
     attend "" "pinning $name" "$UV" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
       --no-annotate --constraint "$SCRATCH/constraints" --output-file "$SCRATCH/lock" "$KIT/$name.txt"
     mv "$SCRATCH/lock" "$KIT/$name.lock"

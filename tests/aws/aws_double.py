@@ -177,6 +177,8 @@ class AwsDouble:
         response = Response.from_app(self.moto, environ)
         if response.status_code == 200 and operation in self.AFTERWARDS:
             self.AFTERWARDS[operation](self, json.loads(body))
+        if response.status_code == 200 and operation == "DescribeEndpoint":  # AWS leaves out what was not configured
+            response.set_data(json.dumps({k: v for k, v in json.loads(response.get_data()).items() if v != {}}))
         return response(environ, start_response)
 
     # -- training -----------------------------------------------------------------------------------------------

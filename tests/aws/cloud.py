@@ -15,6 +15,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import botocore.session
 from botocore import xform_name
 from botocore.credentials import Credentials
@@ -107,14 +108,19 @@ def check(params: dict[str, Any], shape: Any, what: str) -> None:
     CHECKED.add((what, known))
 
 
-class Session:
+class Session(boto3.Session):
+    """Of boto3's own class, which the SageMaker SDK insists on."""
+
     region_name = REGION
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
 
-    def client(self, service: str, **_: Any) -> Client:
+    def client(self, service: str, *_: Any, **__: Any) -> Client:
         return Client(self.cloud, service)
+
+    def resource(self, service: str, **_: Any) -> None:
+        """The SageMaker SDK wants one for S3, and asks it nothing here."""
 
     def get_credentials(self) -> Credentials:
         return Credentials("testing", "testing")

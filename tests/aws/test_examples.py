@@ -71,9 +71,7 @@ def test_the_workflow_signs_in_without_keys() -> None:
     installed = {
         line for job in WORKFLOW["jobs"].values() for step in job["steps"] if "pip" in (line := step.get("run", ""))
     }
-    assert installed == {
-        "pip install boto3==" + re.search(r"boto3==(\S+)", (KIT / "deploy_model.ipynb").read_text())[1]
-    }
+    assert installed == {"pip install " + re.search(r"boto3==\S+", (KIT / "deploy/requirements.txt").read_text())[0]}
 
 
 @pytest.mark.parametrize("settings", [{}, GOVERNED], ids=["plain", "governed"])

@@ -6,6 +6,8 @@ import ast
 import builtins
 import json
 import pickle
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from importlib import metadata
@@ -15,7 +17,7 @@ import boto3
 import nbformat
 import pandas as pd
 import pytest
-from deploy import Stop, plan
+from deploy import Stop, plan, sdk
 from deploy.deployment import Deployment
 from IPython.core.interactiveshell import InteractiveShell
 from nbclient import NotebookClient
@@ -57,11 +59,14 @@ def test_it_is_committed_without_outputs() -> None:
 
 
 def test_it_installs_what_it_was_tested_with() -> None:
-    """The versions that the notebook installs are those that these tests ran with."""
+    """The versions that the notebook installs are those that these tests ran with, and that the lock pins by hash."""
     [install] = [cell.source for cell in code_cells() if tagged(cell, "install")]
-    pins = dict(word.split("==") for word in install.split() if "==" in word)
-    assert set(pins) == {"boto3", "matplotlib"}
-    assert pins == {name: metadata.version(name) for name in pins}
+    assert install == "%pip install -q -r deploy/requirements.txt"
+    lines = (KIT / "deploy/requirements.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert pins == {name: metadata.version(name) for name in ("boto3", "matplotlib", "sagemaker-core")}
+    lock = (KIT / "deploy/requirements.lock").read_text()
+    assert all(f"{name}=={version} \\\n    --hash=sha256:" in lock for name, version in pins.items())
 
 
 def test_its_parameters_are_the_settings_of_a_plan() -> None:
@@ -191,6 +196,58 @@ def test_clean_up_also_when_a_cell_fails(account, shell, capsys) -> None:
     assert not run_all(shell, clean_up=False)
     assert account.costly() == {"sagemaker-my-model"}
     assert "endpoint sagemaker-my-model: ml.m5.large, $0.12 an hour each (it stays)" in capsys.readouterr().out
+
+
+# -- the SageMaker SDK ------------------------------------------------------------------------
+
+
+def test_the_sdk_goes_on_where_the_plan_ends(account, shell, capsys) -> None:
+    """Its endpoint answers as the deployment's does, its session has the deployment's bucket, and it makes nothing."""
+    assert run_all(shell)
+    assert f"InService: {['setosa'] * 10}" in capsys.readouterr().out
+    endpoint, session = shell.user_ns["endpoint"], shell.user_ns["session"]
+    assert endpoint.refresh().production_variants[0].variant_name == "AllTraffic"
+    assert session.boto_session is account.session
+    account.calls.clear()
+    endpoint.wait_for_status("InService")
+    assert account.mutations() == []
+
+
+def test_the_role_is_what_the_sdk_finds(account, shell, capsys) -> None:
+    """Where the plan names none: the role that you are; a person who is not a role is told what to make."""
+    account.things["role"]["Data"] = {}
+    assert run_all(shell, role_arn="")
+    assert {made["ExecutionRoleArn"] for made in account.asked("create_model")} == {
+        memory.ROLE.replace("Execution", "Data")
+    }
+    account.caller = f"arn:aws:iam::{memory.ACCOUNT}:user/ana"
+    assert not run_all(shell, role_arn="")
+    assert "Stop: No execution role: The current AWS identity is not a role" in capsys.readouterr().out
+
+
+def test_without_the_sdk_the_notebook_says_what_to_install(account, shell, capsys, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "sagemaker.core.helper.session_helper", None)
+    assert not run_all(shell)
+    assert "Run the cell above, which installs deploy/requirements.txt" in capsys.readouterr().out
+    assert account.mutations() == []
+
+
+def test_the_command_line_does_without_the_sdk() -> None:
+    """boto3 is all that `python -m deploy` loads of AWS."""
+    code = "import sys, deploy.__main__; print([name for name in sys.modules if name.startswith('sagemaker')])"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=KIT, capture_output=True, text=True, check=True).stdout
+    assert loaded == "[]\n"
+
+
+def test_the_sdks_default_bucket_is_the_deployments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes the bucket if it has to, and would have chosen the same name."""
+    with AwsDouble() as aws:
+        aws.reset()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
+        wished = Deployment(plan.of({"region": REGION}), aws.session)
+        opened = sdk.session(wished.account, wished.bucket)
+        assert opened.default_bucket() == f"sagemaker-{REGION}-{ACCOUNT}"
+        assert [row["Name"] for row in aws.client("s3").list_buckets()["Buckets"]] == [wished.bucket]
 
 
 def test_a_failed_cell_shows_a_sentence(account, shell, capsys) -> None:
