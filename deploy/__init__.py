@@ -2,8 +2,8 @@
 
 plan: what is wanted · state: what is there · steps: what will be done, as data · run: doing it · cleanup: ending it ·
 money: what it costs. `python -m deploy` and deploy_model.ipynb both go through deployment.Deployment. boto3 only, save
-for sdk, with which the notebook's user goes on; nothing here is copied into the image. What must be fixed by a person is
-a Stop, which names cause and remedy.
+for sdk, with which the notebook's user goes on; nothing here is copied into the image. What a person must fix is a
+Stop, which names cause and remedy.
 """
 
 

@@ -38,9 +38,9 @@ MADE_FOR_A_MODEL = (".compiled.npz", ".sample.json")
 
 def find(settings: Settings) -> Path:
     """The directory that holds the model: /opt/ml/model when a model may be in it, else the image's own."""
-    if settings.model_dir.is_dir():
-        if any(not path.name.endswith(MADE_FOR_A_MODEL) for path in _artifacts(settings.model_dir)):
-            return settings.model_dir
+    there = _artifacts(settings.model_dir) if settings.model_dir.is_dir() else []
+    if any(not path.name.endswith(MADE_FOR_A_MODEL) for path in there):
+        return settings.model_dir
     return PROGRAM_DIR
 
 
