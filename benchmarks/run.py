@@ -52,7 +52,7 @@ COLUMNS = {
 }
 WARM_UP_CLIENTS, WARM_UP_SECONDS = 8, 1
 WAIT_SECONDS = 10
-OVERLOAD_SECONDS, OVERLOAD_TIMEOUT = 30, "10"
+CAPACITY_SECONDS, OVERLOAD_SECONDS, OVERLOAD_TIMEOUT = 12, 30, "10"
 
 
 def cells(contender: Contender, model: str) -> list[tuple[int, str, int]]:
@@ -118,7 +118,7 @@ class Bench:
                 for model in ("slow", "holding"):
                     yield self.step("waits", self.wait, contender, model, WAIT_SECONDS + 10)
         if "overload" in self.options.parts:
-            yield self.step("overload", self.overload, Ours(MODEL_SERVER_TIMEOUT=OVERLOAD_TIMEOUT), "steady", 45)
+            yield self.step("overload", self.overload, Ours(MODEL_SERVER_TIMEOUT=OVERLOAD_TIMEOUT), "steady", 52)
         if "growth" in self.options.parts:
             loads = seconds * sum(map(len, GROWTH.values())) + 4 * len(GROWTH["workers"])
             yield self.step("growth", self.grow, ours, "rf", loads)
@@ -201,7 +201,7 @@ class Bench:
     def overload(self, contender: Contender, model: str) -> None:
         work = self.work(contender, model, 1)
         with self.started(contender, model) as server:
-            seen = overload.run(server, work, 5, OVERLOAD_SECONDS)
+            seen = overload.run(server, work, CAPACITY_SECONDS, OVERLOAD_SECONDS)
             self.note("overload", contender.name, seconds=OVERLOAD_SECONDS, timeout_s=int(OVERLOAD_TIMEOUT), **seen)
 
     def in_process(self, model: str) -> None:
