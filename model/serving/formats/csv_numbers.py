@@ -87,15 +87,15 @@ def _bulk_frame(body: bytes, names: Sequence[str] | None, signature: Signature) 
 
     That is wherever pandas is more lenient than we are (quotes, short rows) or knows less (a category called NA).
     """
+    if signature.form != "frame" or len(body) < BULK_BYTES or b'"' in body or b"\0" in body:
+        return None
     columns = signature.columns or ()
     order = by_name(names, signature) if names is not None else list(range(len(columns)))
     simple = all(
         c.kind in ("number", "text") and c.dtype is None and not c.none and NA_WORDS.isdisjoint(c.categories or ())
         for c in columns
     )
-    if signature.form != "frame" or not simple or None in order or any(None in (c.categories or ()) for c in columns):
-        return None
-    if len(body) < BULK_BYTES or b'"' in body or b"\0" in body:
+    if not simple or None in order or any(None in (c.categories or ()) for c in columns):
         return None
     width = len(names) if names is not None else len(columns)
     if _width(body) != width:  # before pandas makes a column for each comma of it

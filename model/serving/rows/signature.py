@@ -83,6 +83,10 @@ class Signature:
             names.append(known if known is not None and (known == name or known not in exact) else name)
         return names
 
+    def knows(self, name: str) -> bool:
+        """Whether `spelled` could make one of the model's names of it."""
+        return name in self.position or normal(name) in self._loosely
+
     def named_by(self, given: Collection[str]) -> bool:
         """Whether all of the model's names are among these."""
         if not self.position or len(given) < len(self.position):
