@@ -275,7 +275,7 @@ def an_npy(draw: Any, fit: Fitted, rows: pd.DataFrame) -> tuple[bytes, str, Any]
 
 
 @pytest.mark.slow
-@settings(max_examples=DRAWS, deadline=None, suppress_health_check=list(HealthCheck), derandomize=DRAWS <= 300)
+@settings(max_examples=DRAWS, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), fitted(), st.sampled_from([a_csv, a_json, a_parquet, an_npy]), st.integers(1, 4))
 def test_what_is_served_is_the_models_own_answer(data: st.DataObject, fit: Fitted, form: Any, count: int) -> None:
     """For every estimator, way of fitting, content type and form of the body."""

@@ -23,9 +23,9 @@ def is_header(row: Sequence[str] | None, signature: Signature) -> bool:
     """
     if not row or not signature.position:
         return False
-    if len(row) == len(signature.position) and (value := next(filter(looks_like_a_value, row), None)) is not None:
-        if not signature.knows(value):  # most rows: one look at their first number suffices
-            return False
+    value = next(filter(looks_like_a_value, row), None)
+    if value is not None and len(row) == len(signature.position) and not signature.knows(value):
+        return False  # most rows: one look at their first number suffices
     cells = signature.spelled(row)
     if signature.position.keys() <= set(cells):
         return True
