@@ -87,7 +87,7 @@ class Engine:
         return said
 
     def stop(self) -> None:
-        """Ends. Nothing may be waiting, nor come any more."""
+        """Ends the engine. No request may be waiting, or come later."""
         self.print_embedded_metrics()
         self._predictor.end()
 
@@ -153,7 +153,7 @@ class Engine:
             self._loop.soon(self._turn)
 
     def tick(self) -> None:
-        """A 504 for who has waited for MODEL_SERVER_TIMEOUT, computing or not."""
+        """Answers 504 to requests that have waited for MODEL_SERVER_TIMEOUT, in the queue or in a call."""
         self.metrics.waiting = len(self._queue)
         latest = self._loop.now() - self.config.timeout
         for job in self._queue.leave(latest):

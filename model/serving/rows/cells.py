@@ -1,8 +1,8 @@
 """One column of cells → one array. The grammar is pandas.read_csv's; the dtype is what the model was fitted on.
 
 Numbers are rounded correctly (as float() does), so a float that was written with repr() comes back bit for bit.
-A cell that does not fit raises Unfit with its position; the caller of this room knows the row and the column name.
-pandas is imported only for what NumPy has not: categories, dates, extension dtypes.
+A cell that does not fit raises Unfit with its position; the caller adds the row and the column's name.
+pandas is imported only for what NumPy does not have: categories, dates, extension dtypes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Unfit(Exception):
 
 
 def plain_numbers(line: bytes) -> list[float] | None:
-    """Comma-separated cells as numbers if each is a plain JSON number or empty (→ None), else None: ask the slow way.
+    """The comma-separated cells of a line, if each is a plain JSON number or empty (that becomes None). Else None, and
+    `number` has to read them.
 
     orjson reads a thousand cells in the time that float() takes for two hundred, but it knows `true`, strings and
     lists (kept out by the alphabet) and reads -0 as the integer 0. `line` has no line breaks.
@@ -67,7 +68,8 @@ def plain_numbers(line: bytes) -> list[float] | None:
 
 
 def number(cell: object) -> float:
-    """One cell as a float; ValueError if it is none. A missing value is NaN; True is 1, as pandas gives a model."""
+    """One cell as a float. A missing value is NaN; True is 1, as pandas gives a model. Raises ValueError if it is not a
+    number."""
     if isinstance(cell, str):
         if len(cell) > LONGEST_NUMBER:  # looked at first: a megabyte of digits is not a number to anybody
             return _not_a_number()
@@ -105,7 +107,7 @@ PART = 2**16
 
 
 def numbers(cells: Sequence[Any]) -> np.ndarray:
-    """float64; the common cases in C, the others cell by cell."""
+    """The cells as float64. Raises Unfit. The common cases are converted in C, the others cell by cell."""
     if isinstance(cells, np.ndarray) and cells.dtype.kind in "fiub":
         return cells.astype(np.float64)
     if len(cells) <= PART:

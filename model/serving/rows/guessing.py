@@ -1,7 +1,7 @@
 """A column that the model says nothing about.
 
 CSV is guessed as pandas.read_csv guesses. JSON, Parquet and NumPy say what a value is and are taken at their word: a
-text stays a text, an integer an integer, and a null alone makes no number.
+text stays a text, an integer an integer, and a column of nulls is not one of numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXACT = 2**53
 
 def guessed(cells: Sequence[str]) -> np.ndarray:
     """Cells of CSV: int64, uint64, float64, bool or texts, as read_csv infers; a missing value is NaN."""
-    if isinstance(cells, np.ndarray):  # a column that nobody sent
+    if isinstance(cells, np.ndarray):  # the model does not use it, and the request does not have it
         return cells
     first = next((cell for cell in cells if cell not in NA_WORDS), None)
     if first is None:
@@ -43,7 +43,8 @@ def guessed(cells: Sequence[str]) -> np.ndarray:
 
 
 def _whole(values: list[int | None], cells: Sequence[str]) -> np.ndarray:
-    """Beyond 64 bits read_csv has integers of Python; texts where one needs a sign and another all 64 bits."""
+    """As read_csv has whole numbers: beyond 64 bits they are Python's integers. Where one is negative and another needs
+    all 64 bits, they are texts."""
     present = [value for value in values if value is not None]
     fitting = _fitting(present)
     if fitting is not None and len(present) == len(values):

@@ -49,7 +49,7 @@ class Table:
 
 
 def takes_block(signature: Signature, names: Sequence[str] | None) -> bool:
-    """Are numbers all that these rows can be? Named columns of a model that says nothing keep a type each."""
+    """Whether these rows can only be numbers. Where the model says nothing, each named column keeps its own type."""
     return signature.numeric and (names is None or signature.columns is not None)
 
 
@@ -104,7 +104,7 @@ def align(table: Table, signature: Signature) -> Any:
 
 
 def _taken(table: Table, source: int | None) -> Any:
-    """A column of the table, which lets go of it: the cells of one that is converted take several times its memory."""
+    """A column, which the table lets go of: its cells take several times the memory of the array that they become."""
     if source is None:
         return _absent(table)
     values = table.columns[source]
@@ -150,7 +150,7 @@ def _objects(table: Table) -> list[dict[str, Any]]:
 
 
 def _chosen(table: Table, signature: Signature) -> list[int | None] | None:
-    """Which column of the table each column of the model is; None: the same, in order."""
+    """For each column of the model its place in the table; None if both have the same columns in the same order."""
     if table.names is not None and signature.names is not None:
         return by_name(table.names, signature)
     if table.names is not None and (twice := repeated(table.names)) is not None:
@@ -188,7 +188,7 @@ def by_name(given: Sequence[str], signature: Signature) -> list[int | None]:
 
 
 def repeated(names: Sequence[str]) -> str | None:
-    """The first name that stands there twice."""
+    """The first name that appears twice; None if no name does."""
     if len(set(names)) == len(names):
         return None
     seen: set[str] = set()
