@@ -36,7 +36,7 @@ class WorkerFile:
         self._written = ""
 
     def write(self, models: dict[str, Samples]) -> None:
-        """The samples of all models, by name, when one has changed. On a full disk the numbers are lost, nothing else."""
+        """The samples of all models, by name, when one has changed. A full disk only loses numbers."""
         text = json.dumps(models)
         if text != self._written:
             with suppress(OSError):
@@ -70,7 +70,7 @@ class Exposition:
         self._seen: object = None
 
     def publish(self, healthy: bool) -> None:
-        """Writes the text, when anything has changed. On a full disk the numbers are lost, nothing else."""
+        """Writes the text, when anything has changed. A full disk only loses numbers."""
         with suppress(OSError):
             self._publish(healthy)
 
