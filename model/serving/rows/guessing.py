@@ -86,3 +86,23 @@ def _objects(cells: Sequence[Any]) -> np.ndarray:
     values = np.empty(len(cells), dtype=object)
     values[:] = list(cells)
     return values
+
+
+def as_numbers(arrays: list[Any]) -> np.ndarray | None:
+    """The columns as one array, if all are numbers or missing, and none loses digits beside floats."""
+    columns = [np.full(len(a), np.nan) if _all_missing(a) else a for a in arrays]
+    if not all(isinstance(a, np.ndarray) and a.dtype.kind in "fiu" for a in columns):
+        return None
+    stacked = np.column_stack(columns)
+    if stacked.dtype.kind == "f" and any(_beyond(a) for a in columns):
+        return None
+    return stacked
+
+
+def _all_missing(array: Any) -> bool:
+    return array.dtype == object and all(value is None for value in array)
+
+
+def _beyond(array: np.ndarray) -> bool:
+    """Integers that float64 does not hold."""
+    return array.dtype.kind in "iu" and bool(len(array)) and max(-int(array.min()), int(array.max())) > EXACT

@@ -14,7 +14,7 @@ from ..errors import BadRequest
 from .cells import Unfit
 from .columns import read
 from .decoded import Columns
-from .guessing import EXACT
+from .guessing import as_numbers
 from .signature import Column, Signature, listed
 
 MOST_GUESSED = 20_000
@@ -93,7 +93,7 @@ def align(table: Table, signature: Signature) -> Any:
     expected = signature.columns or (ANY,) * len(table.columns)
     pairs = zip(order, expected, strict=True)
     arrays = [_column(_taken(table, source), table, column, i, signature) for i, (source, column) in enumerate(pairs)]
-    if signature.form == "unknown" and table.names is None and (numbers := _as_numbers(arrays)) is not None:
+    if signature.form == "unknown" and table.names is None and (numbers := as_numbers(arrays)) is not None:
         return numbers
     if signature.form in ("frame", "unknown"):
         if signature.numeric and signature.columns:
@@ -208,26 +208,6 @@ def _column(values: Any, table: Table, column: Column, position: int, signature:
             f"Row {exc.index + 1}, column {name!r}: {exc}.{hint}",
             row=exc.index + 1, column=name, expected=exc.expected, got=str(exc.got)[:80],
         ) from None  # fmt: skip
-
-
-def _as_numbers(arrays: list[Any]) -> np.ndarray | None:
-    """The columns as one array, if all are numbers or missing, and none loses digits beside floats."""
-    columns = [np.full(len(a), np.nan) if _all_missing(a) else a for a in arrays]
-    if not all(isinstance(a, np.ndarray) and a.dtype.kind in "fiu" for a in columns):
-        return None
-    stacked = np.column_stack(columns)
-    if stacked.dtype.kind == "f" and any(_beyond(a) for a in columns):
-        return None
-    return stacked
-
-
-def _all_missing(array: Any) -> bool:
-    return array.dtype == object and all(value is None for value in array)
-
-
-def _beyond(array: np.ndarray) -> bool:
-    """Integers that float64 does not hold."""
-    return array.dtype.kind in "iu" and bool(len(array)) and max(-int(array.min()), int(array.max())) > EXACT
 
 
 def _absent(table: Table) -> np.ndarray:
