@@ -74,12 +74,10 @@ class Connection:
         except OSError:
             self.drop()
             return
-        if self.closing:
-            if not data:
-                self.drop()
-            return
         if not data:
-            self._ended()
+            self.drop() if self.closing else self._ended()
+            return
+        if self.closing:
             return
         if not self.parser.unfinished and not self._is_occupied():
             self.since, self.received = self.server.now(), 0
