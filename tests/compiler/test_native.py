@@ -114,6 +114,14 @@ def test_memory_follows_the_body_not_its_promises() -> None:
 # ---- trees -----------------------------------------------------------------------------------------------------------
 
 
+def test_bytes_are_counted_as_python_counts_them() -> None:
+    """Around the blocks in which they are counted, and in a body of nothing else."""
+    body = np.random.default_rng(0).integers(0, 3, 20_000, dtype=np.uint8).tobytes()
+    for size in (*range(10_000, 10_500), len(body)):
+        assert native.count(body[:size], b"\1") == body[:size].count(b"\1")
+    assert native.count(b"," * 50_000, b",") == 50_000
+
+
 @pytest.mark.parametrize("seed", range(150))
 def test_trees_are_walked_as_told(seed: int) -> None:
     """Thresholds, missing values, zeros, categories; blocks of rows and single ones; float32 and float64."""

@@ -228,8 +228,10 @@ static const struct {
 int64_t count_of(const byte *body, int64_t size, int32_t what)
 {
     int64_t count = 0;
-    for (int64_t i = 0; i < size; i++)
-        count += body[i] == what;
+    for (byte few, n; size > 0; count += few, body += n, size -= n) { /* a byte counts few: sixteen are added at once */
+        few = 0, n = size < 240 ? (byte)size : 240;
+        for (byte i = 0; i < n; i++) few = (byte)(few + (body[i] == what));
+    }
     return count;
 }
 

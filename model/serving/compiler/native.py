@@ -110,7 +110,7 @@ def matrix_csv(body: bytes, columns: int | None = None) -> Array | Unusual | Non
     first = body.lstrip(b"\r\n")
     end = first.find(b"\n")
     width = first.count(b",", 0, end if end >= 0 else len(first)) + 1
-    matrix, _ = _read(_library.csv_matrix, body, columns, (columns or width) * (_count(body, b"\n") + 1))
+    matrix, _ = _read(_library.csv_matrix, body, columns, (columns or width) * (count(body, b"\n") + 1))
     return matrix
 
 
@@ -123,12 +123,12 @@ def matrix_json(body: bytes, columns: int | None = None) -> tuple[Array | Unusua
         return None, False
     first = body.find(b"]")
     width = body.count(b",", 0, max(first, 0)) + 1
-    return _read(_library.json_matrix, body, columns, (columns or width) * _count(body, b"["), finite=True)
+    return _read(_library.json_matrix, body, columns, (columns or width) * count(body, b"["), finite=True)
 
 
-def _count(body: bytes, what: bytes) -> int:
-    assert _library is not None
-    if len(body) < 10_000:
+def count(body: bytes, what: bytes) -> int:
+    """How often a byte is there. `bytes.count` stops at each."""
+    if _library is None or len(body) < 10_000:
         return body.count(what)
     return int(_library.count_of(body, len(body), what[0]))
 
@@ -140,8 +140,8 @@ def _read(
     cells = np.empty(max(1, min(most, len(body) + 1)))
     out = ctypes.addressof(ctypes.c_char.from_buffer(cells.data))
     place = _Reading(body, None, len(body), columns or 0, len(cells), out)
-    count = function(ctypes.byref(place))
-    if count <= 0:
+    rows = function(ctypes.byref(place))
+    if rows <= 0:
         return Unusual(place.offset, place.row, place.column), False
     cells = cells[: place.filled]
     if place.deferred:
@@ -153,7 +153,7 @@ def _read(
             cells[cell] = float(digits[0])
             if finite and np.isinf(cells[cell]):
                 return Unusual(offset, cell // place.width + 1, cell % place.width + 1), False
-    return cells.reshape(count, place.width), bool(place.whole)
+    return cells.reshape(rows, place.width), bool(place.whole)
 
 
 # ---- trees -----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from ..compiler import native
 from ..errors import BadRequest
 from ..rows.signature import Signature
 from ..rows.table import Table, align, by_name, expect_width, takes_block, wrong_width
@@ -161,7 +162,7 @@ def _gathered(
 
 def _afford(body: bytes, signature: Signature, bounds: Bounds) -> None:
     """Before anything is read: numbers take eight bytes each, texts are objects."""
-    cells = body.count(b",") + max(body.count(b"\n"), body.count(b"\r")) + 1
+    cells = native.count(body, b",") + max(native.count(body, b"\n"), native.count(body, b"\r")) + 1
     bounds.afford(cells * (NUMBER_BYTES if signature.numeric else TEXT_BYTES))
 
 

@@ -7,7 +7,6 @@ the caller's own socket. A caller that is slow to send, or to take its reply, ha
 from __future__ import annotations
 
 import socket
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from gevent.event import Event
@@ -42,7 +41,7 @@ class Connection:
 
     def __init__(self, server: Server, sock: socket.socket, peer: str) -> None:
         self.server, self._socket, self.peer = server, sock, peer
-        self.parser = Parser(server.max_body, TemporaryFile)
+        self.parser = Parser(server.max_body, server.spool)
         self.busy = False
         """A request is being answered."""
         self.streaming = False

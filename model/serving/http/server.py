@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -51,10 +52,10 @@ class Server:
         self.now, self._soon = loop.now, loop.soon
         self.routes, self.app, self.max_body, self._idle_seconds = where, app, max_body, idle_seconds
         self._behind_nginx, self._write_log = behind_nginx, write_log
+        self.spool = None if behind_nginx else TemporaryFile  # nginx hands on whole bodies
         self.connections: set[Connection] = set()
         self.draining = False
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most = max(16, min(files, 65_536) - RESERVED_FILES)
+        self._most = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 65_536) - RESERVED_FILES)
         self._listeners: list[tuple[Any, Any]] = []
         self._arrived: list[Connection] = []
 
