@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .account import Account
 from .cleanup import Left, Thing
@@ -28,17 +28,15 @@ class Bill:
         rows = list(left)
         costly, cheap = [each for each in rows if each.costs], [each for each in rows if not each.costs]
         self.open += costly
-        lines = []
+        lines, why = [], _said_once()
         if costly:
             lines.append("Still there, and costs money until it is deleted:")
-            lines += [
-                f"  {each.thing.kind} {each.thing.name}: {self.price(each.thing)} ({each.why})" for each in costly
-            ]
+            lines += [f"  {e.thing.kind} {e.thing.name}: {self.price(e.thing)} ({why(e)})" for e in costly]
             lines.append(f"End it: {self.command}")
             lines += [f"    or: {line}" for each in costly if (line := self.by_hand(each.thing))]
         if cheap:
             lines.append("Still there, and costs nothing:")
-            lines += [f"  {each.thing.kind} {each.thing.name} ({each.why})" for each in cheap]
+            lines += [f"  {e.thing.kind} {e.thing.name} ({why(e)})" for e in cheap]
         return "\n".join(lines)
 
     def price(self, thing: Thing) -> str:
@@ -53,3 +51,15 @@ class Bill:
     def by_hand(self, thing: Thing) -> str:
         whole = "…" not in thing.name
         return f"aws sagemaker {BY_HAND[thing.kind]} {thing.name} --region {self.account.region}" if whole else ""
+
+
+def _said_once() -> Callable[[Left], str]:
+    """A long reason, such as AWS's own, is told with the first thing that it keeps."""
+    told: set[str] = set()
+
+    def why(left: Left) -> str:
+        again = left.why in told and len(left.why) > 80
+        told.add(left.why)
+        return "for the same reason" if again else left.why
+
+    return why

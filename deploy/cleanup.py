@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -29,6 +29,8 @@ class Thing:
 
     kind: str
     name: str
+    ended: bool = field(default=False, compare=False)
+    """A job that had ended when it was found: it costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Left:
 
     @property
     def costs(self) -> bool:
-        return self.thing.kind in COSTLY
+        return self.thing.kind in COSTLY and not self.thing.ended
 
 
 @dataclass(frozen=True)

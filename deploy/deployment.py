@@ -222,6 +222,7 @@ class Deployment:
     def down(self) -> None:
         """Deletes everything that carries the deployment's tag. Raises Stop with what could not be deleted."""
         try:
+            overview.costs(self.plan, self.prices)  # known from here on, also when nothing can be asked any more
             with lock.held(self.files, self.prefix, self.owner, self.say):
                 left = self._ended()
         except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - it becomes a Stop

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import ClientError
 
-from . import trouble
+from . import Stop, names, trouble
 from .account import Account
 from .plan import Plan
 from .wanted import Request
@@ -73,6 +73,9 @@ def make(account: Account, plan: Plan, tags: list[dict[str, str]]) -> None:
     except ClientError as exc:
         if not trouble.there(exc):
             raise
+        if not found_role(account, plan.name):
+            role = role_name(plan.name, account.region)
+            raise Stop(f"The role {role} exists and was not made by this kit. Set another endpoint_name.") from None
     iam.put_role_policy(**asked["put_role_policy"])
     try:
         scheduler.create_schedule(**asked["create_schedule"])
@@ -93,14 +96,15 @@ def found(account: Account, name: str) -> list[str]:
 
 
 def found_role(account: Account, name: str) -> list[str]:
+    """The role, if it carries the deployment's tag."""
     role = role_name(name, account.region)
     try:
-        account.client("iam").get_role(RoleName=role)
+        told = account.client("iam").get_role(RoleName=role)["Role"]
     except ClientError as exc:
         if trouble.missing(exc):
             return []
         raise
-    return [role]
+    return [role] if {"Key": names.DEPLOYMENT, "Value": name} in told.get("Tags", []) else []
 
 
 def delete_schedule(account: Account, name: str) -> bool:

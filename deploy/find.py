@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,17 +21,20 @@ def everything(
     things, unknown = [], []
     for kind, listed in LISTS.items():
         try:
-            things += [Thing(kind, each) for each in _tagged(account, name, *listed)]
+            rows = _tagged_rows(account, name, *listed)
+            things += [Thing(kind, row[listed[2]], row.get("TrainingJobStatus") in ENDED) for row in rows]
         except (ClientError, BotoCoreError) as exc:
             unknown += [Left(Thing(kind, f"{name}…"), f"it could not be looked for: {trouble.explained(exc)}")]
     try:
-        used = _used(account, name, theirs=True)
+        used, theirs = _used(account, name, theirs=True), _endpoints_of_others(account, name)
         things = [thing for thing in things if thing.name not in used]
+        endpoints = [each for each in endpoints if each not in theirs]
     except (ClientError, BotoCoreError):
-        pass  # what may not be looked into is held to be ours alone, as its tag says
+        # What carries the tag is held to be ours alone; scaling and alarms, which may be another's, are left.
+        endpoints = []
     others: dict[str, Callable[[], list[str]]] = {
         "scaling": lambda: _scaled(account, endpoints),
-        "alarm": lambda: _alarms(account, endpoints),
+        "alarm": lambda: _alarms(account, endpoints) if endpoints else [],
         "schedule": lambda: expiry.found(account, name),
         "role": lambda: expiry.found_role(account, name),
         "files": lambda: [prefix] if files.there() and _objects(files, prefix) else [],
@@ -40,7 +44,7 @@ def everything(
             things += [Thing(kind, each) for each in looked_for()]
         except (ClientError, BotoCoreError, Stop) as exc:
             # They cost nothing: where nobody may look for them there are none, as far as can be known.
-            unknown += [Left(Thing(kind, name), str(exc))] if trouble.expired(exc) else []
+            unknown += [Left(Thing(kind, name), trouble.explained(exc))] if trouble.expired(exc) else []
     return things, unknown
 
 
@@ -56,7 +60,14 @@ LISTS = {
 }  # fmt: skip
 
 
+ENDED = ("Completed", "Failed", "Stopped")
+
+
 def _tagged(account: Account, name: str, call: str, listed: str, key: str, arn: str) -> list[str]:
+    return [row[key] for row in _tagged_rows(account, name, call, listed, key, arn)]
+
+
+def _tagged_rows(account: Account, name: str, call: str, listed: str, key: str, arn: str) -> list[dict[str, Any]]:
     sagemaker, found = account.client("sagemaker"), []
     running = {"StatusEquals": "InProgress"} if call == "list_transform_jobs" else {}
     try:
@@ -68,7 +79,7 @@ def _tagged(account: Account, name: str, call: str, listed: str, key: str, arn: 
     for page in pages:
         for row in page[listed]:
             if row[key].startswith(name) and names.of(sagemaker, row[arn]).get(names.DEPLOYMENT) == name:
-                found.append(row[key])
+                found.append(row)
     return found
 
 
@@ -114,14 +125,19 @@ def superseded(account: Account, name: str, but: str = "") -> list[Thing]:
     return [Thing(kind, each) for kind in kinds for each in _tagged(account, name, *LISTS[kind]) if each not in used]
 
 
+def _endpoints_of_others(account: Account, name: str) -> list[str]:
+    """Endpoints whose names have ours in them, and which are another's: `churn-async` may be a deployment."""
+    ours = _tagged(account, name, *LISTS["endpoint"])
+    pages = account.client("sagemaker").get_paginator("list_endpoints").paginate(NameContains=name)
+    return [row["EndpointName"] for page in pages for row in page["Endpoints"] if row["EndpointName"] not in ours]
+
+
 def _used(account: Account, name: str, but: str = "", theirs: bool = False) -> set[str]:
     """The configs and models that endpoints of this name use: the deployment's own, or with `theirs` all others."""
     sagemaker, used = account.client("sagemaker"), set()
-    ours = _tagged(account, name, *LISTS["endpoint"])
-    every = [row["EndpointName"] for page in sagemaker.get_paginator("list_endpoints").paginate(NameContains=name)
-             for row in page["Endpoints"]]  # fmt: skip
-    for each in every:
-        if (each in ours) == theirs or each == but:
+    looked_at = _endpoints_of_others(account, name) if theirs else _tagged(account, name, *LISTS["endpoint"])
+    for each in looked_at:
+        if each == but:
             continue
         told = sagemaker.describe_endpoint(EndpointName=each)
         configs = {told.get("EndpointConfigName"), told.get("PendingDeploymentSummary", {}).get("EndpointConfigName")}

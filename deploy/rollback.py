@@ -9,7 +9,8 @@ def alarm(name: str, config_name: str, tags: list[dict[str, str]]) -> Resource:
     """Rings when more than 5 of 100 answers of the new config are 5xx.
 
     Only the instances that run `config_name` count: a version that fails already would otherwise make the alarm ring,
-    and the update that mends it would be rolled back.
+    and the update that mends it would be rolled back. CloudWatch has the dimension EndpointConfigName from when the new
+    instances get requests: docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
     """
     where = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": VARIANT},
              {"Name": "EndpointConfigName", "Value": config_name}]  # fmt: skip

@@ -100,7 +100,7 @@ class Run:
             self._hold_image("serving")
             return "created"
         self._tag(existing["EndpointArn"])  # a new expiry
-        if existing["EndpointConfigName"] == config:
+        if existing["EndpointConfigName"] == config and existing["EndpointStatus"] == "InService":
             return "unchanged"
         self._hold_image("coming")
         self._update(step, existing)
@@ -190,14 +190,21 @@ class Run:
         """What the deployment can do without: a refusal is said, and the run goes on."""
         try:
             yield
-        except (ClientError, BotoCoreError) as exc:
+        except (ClientError, BotoCoreError, Stop) as exc:
             if trouble.expired(exc):
                 raise
-            self.say(f"  {what}: not done. {trouble.explained(exc)}")
+            self.say(f"  {what}: not done. {trouble.said(exc, '')}")
 
     def alarm(self, step: Step) -> None:
+        """An alarm that is only changed keeps its state: one that rang for the last version would ring for this one."""
+        cloudwatch = self.account.client("cloudwatch")
         with self.optional("the roll-back alarm"):
-            self.account.client("cloudwatch").put_metric_alarm(**step.request)
+            try:
+                cloudwatch.delete_alarms(AlarmNames=[step.name])
+            except ClientError as exc:
+                if not trouble.missing(exc):
+                    raise
+            cloudwatch.put_metric_alarm(**step.request)
 
     def scale(self, step: Step) -> None:
         client, name = self.account.client("application-autoscaling"), self.plan.name

@@ -84,10 +84,11 @@ def explained(exc: BaseException, doing: str = "") -> str:
     if isinstance(exc, NoRegionError):
         return "No AWS region. Set region in the plan (REGION in the notebook), or AWS_DEFAULT_REGION."
     if expired(exc):
-        return f"{what}AWS does not accept these credentials ({exc}). Sign in again: aws sso login, or aws configure."
+        said = exc.response["Error"].get("Message", exc) if isinstance(exc, ClientError) else exc
+        return f"{what}AWS does not accept these credentials ({said}). Sign in again: aws sso login, or aws configure."
     if denied(exc):
-        said = re.search(r"not authorized to perform:? ([\w:-]+)", str(exc))
-        action = said[1] if said else _operation(exc)
+        named = re.search(r"not authorized to perform:? ([\w:-]+)", str(exc))
+        action = named[1] if named else _operation(exc)
         return f"{what}you may not {action}. Ask for this permission; {ALLOWED_BY}. AWS says: {exc}"
     if throttled(exc):
         return f"{what}AWS asks for fewer calls ({exc}). Run it again in a minute: what is there is found again."

@@ -101,6 +101,7 @@ class Others(Books):
                 "Arn": arn,
                 "CreateDate": NOW,
                 "AssumeRolePolicyDocument": json.dumps(trust),
+                "Tags": self.things["role"][RoleName].get("Tags", []),
             }
         }
 

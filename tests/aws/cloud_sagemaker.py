@@ -65,7 +65,7 @@ class SageMaker(Books):
 
     def _idle(self, name: str) -> dict[str, Any]:
         endpoint = self._get("endpoint", name, "endpoint")
-        if endpoint["Status"] not in ("InService", "Failed"):
+        if endpoint["Status"] not in ("InService", "Failed", "UpdateRollbackFailed"):
             raise error("ValidationException", f'Cannot update in-progress endpoint "{endpoint["Arn"]}".')
         return endpoint
 
@@ -89,6 +89,8 @@ class SageMaker(Books):
                 else:
                     endpoint["Reason"] = "The container did not pass the ping health check."
                 endpoint |= {"Status": "InService", "Next": None}
+            case "RollingBack" | "SystemUpdating":
+                endpoint["Status"] = "InService"
             case "Deleting":
                 del self.things["endpoint"][name]
 

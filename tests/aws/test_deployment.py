@@ -9,7 +9,7 @@ import pytest
 from deploy import Stop, logs, money, names, plan, scaling
 from deploy.deployment import Deployment
 
-from cloud import ACCOUNT, DIGEST, REGION, ROLE, Cloud
+from cloud import ACCOUNT, DIGEST, REGION, ROLE, Cloud, Fault
 from running import KIT
 
 COMMON = {"poll_seconds": 0, "role_arn": ROLE, "invocations_per_minute": 1000, "region": REGION}
@@ -455,3 +455,72 @@ def test_what_a_run_cannot_foresee_is_still_no_traceback(cloud: Cloud) -> None:
     made.account._clients["application-autoscaling"] = None
     with pytest.raises(Stop, match=r"Deploying: unforeseen AttributeError at .*py, line \d+(.|\n)*End it: DOWN"):
         made.up()
+
+
+# -- bad moments ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["RollingBack", "SystemUpdating", "UpdateRollbackFailed"])
+def test_an_endpoint_that_aws_itself_is_changing(cloud: Cloud, status: str) -> None:
+    """It is waited for, and then updated or deleted; what AWS could not roll back is updated too."""
+    up(cloud)
+    cloud.things["endpoint"][NAME] |= {"Status": status, "Looks": 0}
+    assert "(updated)" in up(cloud, environment={"MODEL_SERVER_WORKERS": "1"})
+    cloud.things["endpoint"][NAME] |= {"Status": status, "Looks": 0}
+    deployment(cloud).down()
+    assert cloud.everything() == {}
+
+
+def test_the_end_comes_also_where_the_instances_have_a_timetable(cloud: Cloud) -> None:
+    """Scheduled actions go with the scaling that they belong to."""
+    up(cloud)
+    night = {"ScheduledActionName": "night", "Schedule": "cron(0 22 * * ? *)"}
+    cloud.call("application-autoscaling", "put_scheduled_action", {**scaling.where(NAME), **night})
+    deployment(cloud).down()
+    assert cloud.everything() == {}
+
+
+def test_a_token_that_expires_half_way(cloud: Cloud) -> None:
+    """What costs is named with its price, what has ended is not among it; signed in again, the same call ends all."""
+    up(cloud)
+    ends = deployment(cloud)
+    cloud.fault = Fault("token expired", len(cloud.calls) + 30)
+    with pytest.raises(Stop) as stopped:
+        ends.down()
+    costly, cheap = str(stopped.value).split("Still there, and costs nothing:")
+    assert f"endpoint {NAME}: ml.m5.large, $0.12 an hour each (AWS does not accept these credentials" in costly
+    assert f"training job {NAME}-ababababab-1 (for the same reason)" in cheap
+    cloud.fault = None
+    ends.down()
+    assert cloud.everything() == {}
+
+
+def test_what_another_has_under_a_name_that_begins_with_ours_stays(cloud: Cloud) -> None:
+    """A deployment of its own may be called as one of our ways would be: its scaling and its alarm are not ours."""
+    up(cloud, endpoint_name=f"{NAME}-async")
+    up(cloud, endpoint_name=f"x-{NAME}")
+    theirs = cloud.everything()
+    up(cloud)
+    deployment(cloud).down()
+    assert cloud.everything() == theirs
+    with pytest.raises(Stop, match=f"The endpoint {NAME}-async exists and was not made by this kit"):
+        up(cloud, modes=["async"])
+    assert cloud.everything() == theirs
+
+
+def test_a_role_of_anothers_is_neither_used_nor_deleted(cloud: Cloud) -> None:
+    """The scheduled deletion is then left out, and said to be."""
+    role = f"{NAME}-expires-{REGION}"
+    cloud.things["role"][role] = {}
+    assert f"the scheduled deletion: not done. The role {role} exists" in up(cloud, delete_when_expired=True)
+    deployment(cloud).down()
+    assert (cloud.things["role"][role], cloud.things["schedule"]) == ({}, {})
+
+
+def test_the_alarm_of_an_update_does_not_ring_for_the_version_before(cloud: Cloud) -> None:
+    """CloudWatch keeps the state of an alarm that is changed, so it is deleted and made anew."""
+    up(cloud)
+    cloud.calls.clear()
+    up(cloud, environment={"MODEL_SERVER_WORKERS": "1"})
+    called = [method for method in changes(cloud) if "alarm" in method or method == "update_endpoint"]
+    assert called == ["delete_alarms", "put_metric_alarm", "update_endpoint"]
