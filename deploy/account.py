@@ -53,6 +53,8 @@ class Account:
             self.session = session or boto3.Session(region_name=wanted)
         except ProfileNotFound as exc:
             raise Stop(f"{exc}. AWS_PROFILE names no profile of yours: aws configure list-profiles") from None
+        except BotoCoreError as exc:
+            raise Stop(f"{exc}. Mend the file, or run: aws configure") from None
         self._clients: dict[str, Any] = {}
         self.me = self._identity()
         self.find_role: Callable[[], str] = str

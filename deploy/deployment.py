@@ -70,11 +70,14 @@ class Deployment:
     def payload(self) -> bytes:
         path = Path(self.plan.payload)
         try:
-            return path.read_bytes()
+            rows = path.read_bytes()
         except OSError as exc:
             raise Stop(
                 f"The payload {path} cannot be read: {exc.strerror}. Name rows of your model in payload."
             ) from None
+        if not rows.strip():
+            raise Stop(f"The payload {path} is empty. Name rows of your model in payload.")
+        return rows
 
     def look(self) -> None:
         """Who you are, the role, the image, the quotas: what can be known before anything is made. Makes nothing."""

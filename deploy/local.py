@@ -35,6 +35,24 @@ def predictions(payload: bytes, model_dir: Path, environment: Mapping[str, str])
     return done.stdout.decode().splitlines()
 
 
+def wrong_settings(environment: Mapping[str, str]) -> str:
+    """What the server will say of these settings when it starts, and refuses to; nothing when they are right.
+
+    MODEL_SERVER_USER names a user of the image, which this machine need not have.
+    """
+    ours = {name: value for name, value in environment.items() if name != "MODEL_SERVER_USER"}
+    if not any(name.startswith("MODEL_SERVER_") for name in ours):
+        return ""
+    code = (
+        "import json, sys; from serving import settings\n"
+        "try: settings.load(json.load(sys.stdin))\n"
+        "except settings.SettingError as wrong: print(wrong)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(KIT / "model")}
+    done = subprocess.run([sys.executable, "-c", code], input=json.dumps(ours).encode(), capture_output=True, env=env)
+    return done.stdout.decode().strip()
+
+
 def main() -> None:
     """The server's own steps from rows to text, without HTTP, and by the model itself, not by its program."""
     payload = sys.stdin.buffer.read()

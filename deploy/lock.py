@@ -106,7 +106,8 @@ def held(
         except (ClientError, BotoCoreError) as exc:
             if trouble.expired(exc):
                 raise
-            say(f"  not locked against a second run: {trouble.explained(exc)}")
+            if prepare or not trouble.missing(exc):  # without a bucket there is no other run
+                say(f"  not locked against a second run: {trouble.explained(exc)}")
         yield lock
     finally:
         for attempt in (1, 2):

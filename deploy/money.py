@@ -52,7 +52,7 @@ class Prices:
 def line(dollars: float | None, count: float, what: str, always: bool = True) -> str:
     """`what`'s price for people: per hour and, when it runs all the time, per month."""
     if dollars is None:
-        return f"{what}: price unknown (no answer from the Price List API; needs pricing:GetProducts), see {PAGE}"
+        return f"{what}: price unknown (the Price List API told none; it needs pricing:GetProducts), see {PAGE}"
     month = f", ${dollars * count * HOURS_A_MONTH:,.2f} a month" if always else ""
     return f"{what}: ${dollars * count:.4g} an hour{month}"
 

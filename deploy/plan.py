@@ -66,7 +66,7 @@ def _table(expected: str, key: str = ".{1,128}", most: int = 100) -> Check:
 
 
 INSTANCE = r"ml\.[a-z0-9-]+\.[a-z0-9]+"
-IMAGE = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
+IMAGE = r"(?!.*\.dkr\.ecr)[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
 KEY = _text(r"|[a-zA-Z0-9:/_-]{1,2048}", "the id, alias or ARN of a KMS key")
 
 
@@ -75,7 +75,7 @@ class Plan:
     """Every setting of a deployment. `of` and `read` make checked ones."""
 
     # fmt: off
-    image_name: str = _setting("sagemaker-my-model", "as you gave it to ./build_and_push.sh", _text(IMAGE, "the name of an ECR repository, without a tag"))
+    image_name: str = _setting("sagemaker-my-model", "as you gave it to ./build_and_push.sh", _text(IMAGE, "the name of an ECR repository, without its host and without a tag"))
     image_tag: str = _setting("latest", "or sha256:… for one very image", _text(r"(sha256:[0-9a-f]{64}|\w[\w.-]{0,127})", "a tag or a digest"))
     endpoint_name: str = _setting("", "empty: image_name", _text(r"|[A-Za-z0-9/_.-]+", "letters, digits and hyphens"))
     instance_type: str = _setting("ml.m5.large", "of the endpoint", _text(INSTANCE, "such as ml.m5.large"))
@@ -196,6 +196,7 @@ def _contradictions(plan: Plan) -> list[str]:
         ("serverless" in modes and bool(plan.subnets), "Serverless endpoints cannot run in a VPC: take serverless out of modes, or subnets away."),
         ("serverless" in modes and bool(plan.capture_percent and "realtime" not in modes), "Serverless endpoints capture no data: set capture_percent = 0."),
         (bool(plan.volume_key) and any(map(has_local_disk, plan.instance_types)), f"volume_key cannot be used with {', '.join(filter(has_local_disk, plan.instance_types))}: its disk is its own, and encrypted by its hardware."),
+        (len(modes) < len(plan.modes), "modes names one of them twice."),
         (not modes, f"modes is empty: choose of {', '.join(MODES)}."),
         (0 < len(arm) < len(plan.instance_types), f"{', '.join(sorted(arm))} is Graviton and the others are not: one image runs on one kind only."),
         (bool(plan.shadow_tag) and plan.max_instances > plan.min_instances, "A shadow variant and autoscaling exclude each other: set max_instances = min_instances."),

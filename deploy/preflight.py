@@ -15,9 +15,9 @@ from urllib.request import urlopen
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import Stop, names, permissions, trouble
+from . import Stop, local, machines, names, permissions, trouble
 from .account import HOW_TO_MAKE_A_ROLE, TRUST_POLICY, Account
-from .plan import Plan, is_arm
+from .plan import Plan
 from .wanted import Facts, Image
 
 SCHEMA_2 = "application/vnd.docker.distribution.manifest.v2+json"
@@ -26,7 +26,6 @@ INDEXES = (
     "application/vnd.oci.image.index.v1+json",
 )
 MANIFESTS = [SCHEMA_2, "application/vnd.oci.image.manifest.v1+json", *INDEXES]
-ARM_REMEDY = "Push one for {}: ./build_and_push.sh {} --platform linux/{}. Or set instance_type to the other kind."
 Say = Callable[[str], None]
 
 
@@ -34,13 +33,15 @@ def facts(account: Account, plan: Plan, bucket: str, owner: str, say: Say) -> Fa
     """Everything that can be known before anything is made, said line by line."""
     me = account.me
     say(f"You are {me.owner} in account {me.account}, {me.region}.")
+    if wrong := local.wrong_settings(plan.environment):
+        raise Stop(f"environment: {wrong} (docs/settings.md has all settings)")
     named = role(account, plan, plan.role_arn or account.own_role(), bucket, say)
     found = image(account, plan.image_name, plan.image_tag)
     shadow = image(account, plan.image_name, plan.shadow_tag) if plan.shadow_tag else None
     say(f"Role   {named}\nImage  {found.uri} ({found.megabytes} MB compressed)")
     for each in [found, shadow] if shadow else [found]:
-        say(architecture(plan, each))
-    for line in quotas(account, _needs(plan)):
+        say(machines.architecture(plan, each))
+    for line in machines.quotas(account, plan):
         say(line)
     if lacking := caller(account, plan, named, bucket, say):
         say(f"IAM says that you may not: {', '.join(lacking)}. {trouble.ALLOWED_BY}")
@@ -48,21 +49,14 @@ def facts(account: Account, plan: Plan, bucket: str, owner: str, say: Say) -> Fa
     return Facts(me.account, me.region, me.partition, named, bucket, owner, tags, found, shadow)
 
 
-def _needs(plan: Plan) -> list[tuple[str, str, int, int]]:
-    needs = []
-    if "realtime" in plan.modes:
-        needs.append((plan.instance_type, "endpoint usage", plan.max_instances, 2 * plan.max_instances))
-    if plan.needs_job:
-        needs.append((plan.job_instance_type, "training job usage", 1, 0))
-    if "batch" in plan.modes:
-        needs.append((plan.job_instance_type, "transform job usage", 1, 0))
-    return needs
-
-
 def role(account: Account, plan: Plan, arn: str, bucket: str, say: Say) -> str:
     """The execution role's ARN, if SageMaker may assume it and it may do what the endpoint and the jobs need."""
     if not re.fullmatch(r"arn:aws[\w-]*:iam::\d{12}:role/.+", arn):
         raise Stop(f"{arn!r} is not a role's ARN. Expected: arn:aws:iam::<account>:role/<name>. {HOW_TO_MAKE_A_ROLE}")
+    if (owner := arn.split(":")[4]) != account.me.account:
+        raise Stop(
+            f"The role {arn} is of the account {owner}, and you are in {account.me.account}. {HOW_TO_MAKE_A_ROLE}"
+        )
     name, iam = arn.rpartition("/")[2], account.client("iam")
     try:
         trust = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
@@ -163,51 +157,6 @@ def _architecture(ecr: Any, repository: str, digest: str) -> str:
             return str(json.load(reply).get("architecture", ""))
     except (ClientError, BotoCoreError, URLError, OSError, ValueError, KeyError):
         return ""
-
-
-def architecture(plan: Plan, image: Image) -> str:
-    """One line. Raises Stop when the image cannot run on the instances that the plan names."""
-    if not image.architecture:
-        return "architecture of the image: unknown"
-    wanted = "arm64" if is_arm(plan.instance_type) else "amd64"
-    if image.architecture != wanted and set(plan.modes) & {"realtime", "async", "multi-model", "components"}:
-        remedy = ARM_REMEDY.format(wanted, plan.image_name, wanted)
-        raise Stop(f"The image is for {image.architecture}, and {plan.instance_type} is {wanted}. {remedy}")
-    if image.architecture == "arm64" and (plan.needs_job or "batch" in plan.modes):
-        raise Stop("The image is for arm64, which no training or transform job runs. Set train = false, without batch.")
-    if image.architecture == "arm64" and "serverless" in plan.modes:
-        raise Stop("The image is for arm64, and serverless endpoints run amd64. Take serverless out of modes.")
-    return f"architecture of the image: {image.architecture}"
-
-
-def quotas(account: Account, needs: list[tuple[str, str, int, int]]) -> list[str]:
-    """A line for each (instance type, use, needed, better): use is "endpoint usage", "training job usage" and so on.
-
-    Raises Stop when the account's quota is below what is needed. Other endpoints may use part of it: that is not
-    counted.
-    """
-    wanted = {f"{kind} for {use}": (needed, better) for kind, use, needed, better in needs}
-    lines = []
-    try:
-        pages = account.client("service-quotas").get_paginator("list_service_quotas")
-        for page in pages.paginate(ServiceCode="sagemaker", PaginationConfig={"PageSize": 100}):
-            for row in page["Quotas"]:
-                if row["QuotaName"] in wanted:
-                    lines.append(_judged(row, *wanted.pop(row["QuotaName"])))
-    except (ClientError, BotoCoreError) as exc:
-        return [*lines, f"quotas: unknown (needs servicequotas:ListServiceQuotas): {exc}"]
-    return lines + [f"the account lists no quota named {name!r}" for name in wanted]
-
-
-def _judged(row: dict[str, Any], needed: int, better: int) -> str:
-    name = row["QuotaName"]
-    if row["Value"] < needed:
-        raise Stop(
-            f"The quota {name!r} is {row['Value']:g} and {needed} is needed. Choose another instance type, or ask "
-            f"for more: Service Quotas, Amazon SageMaker, {row.get('QuotaCode', name)} (takes hours to days)."
-        )
-    more = f" ({better} for an update at full size: old and new side by side)" if row["Value"] < better else ""
-    return f"{name}: {row['Value']:g} allowed, {needed} needed{more}"
 
 
 def _trusts_sagemaker(trust: Any) -> bool:

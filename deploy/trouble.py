@@ -6,7 +6,20 @@ import re
 import traceback
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, SSOError
+from botocore import exceptions
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    SSOError,
+    TokenRetrievalError,
+)
 
 from . import Stop
 
@@ -19,7 +32,27 @@ BUSY = re.compile(
     re.I,
 )
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "403"}
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired", "InvalidClientTokenId"}
+EXPIRED = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "TokenRefreshRequired",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "IncompleteSignature",
+    "RequestTimeTooSkewed",
+}
+NO_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    TokenRetrievalError,
+    SSOError,
+    getattr(exceptions, "LoginError", SSOError),  # older versions of boto3 have no `aws login`
+)
+NETWORK = (HTTPClientError, ConnectionError, IncompleteReadError)
 THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
 UNSURE = {
     "InternalFailure",
@@ -33,6 +66,19 @@ ALLOWED_BY = "deploy/permissions/deployer.json holds all that is needed (python 
 
 
 NOT_HERE = {"UnknownOperationException", "UnknownOperation", "InvalidAction"}
+
+
+REMEDIES = (
+    # what AWS's code and text say, and what to do; the first that fits
+    ("ResourceLimitExceeded", "A quota of the account is reached: choose another instance type, or ask for more."),
+    ("MinInstanceCount", "Inference components cannot go down to no instance here: use serverless or async in modes."),
+    ("[Cc]apacity", "AWS has no free instance of this type now: name others in fallback_instance_types, or try later."),
+    ("enum value set.*ml[.]|[Ii]nstance ?[Tt]ype", "Choose an instance type that this region has."),
+    ("KMS|kms", "kms_key and volume_key must be keys of this account and region that you and the role may use."),
+    ("[Ss]ubnet|[Ss]ecurity [Gg]roup|VPC", "subnets and security_groups must be of one VPC of this region."),
+    ("[Mm]odel data", "model_data must be there, in a bucket of this region, and the role must be allowed to read it."),
+    ("Could not find endpoint", "Make it by `up`; in the notebook, by section 3."),
+)  # fmt: skip
 
 
 def not_here(exc: BaseException) -> bool:
@@ -55,7 +101,7 @@ def denied(exc: BaseException) -> bool:
 
 
 def expired(exc: BaseException) -> bool:
-    return code(exc) in EXPIRED or isinstance(exc, (NoCredentialsError, SSOError))
+    return code(exc) in EXPIRED or isinstance(exc, NO_CREDENTIALS)
 
 
 def throttled(exc: BaseException) -> bool:
@@ -73,9 +119,7 @@ def there(exc: BaseException) -> bool:
 
 def lost(exc: BaseException) -> bool:
     """No answer came, or AWS failed itself: the call may have been carried out or not."""
-    if code(exc) in UNSURE:
-        return True
-    return isinstance(exc, BotoCoreError) and not expired(exc) and not isinstance(exc, NoRegionError)
+    return code(exc) in UNSURE or isinstance(exc, NETWORK)
 
 
 def explained(exc: BaseException, doing: str = "") -> str:
@@ -84,23 +128,29 @@ def explained(exc: BaseException, doing: str = "") -> str:
     if isinstance(exc, NoRegionError):
         return "No AWS region. Set region in the plan (REGION in the notebook), or AWS_DEFAULT_REGION."
     if expired(exc):
-        said = exc.response["Error"].get("Message", exc) if isinstance(exc, ClientError) else exc
-        return f"{what}AWS does not accept these credentials ({said}). Sign in again: aws sso login, or aws configure."
+        clock = ", and look at this machine's clock" if re.search("Signature|Skew", code(exc)) else ""
+        remedy = f"Sign in again: aws sso login, or aws configure{clock}."
+        return f"{what}AWS does not accept these credentials ({_words(exc)}). {remedy}"
     if denied(exc):
         named = re.search(r"not authorized to perform:? ([\w:-]+)", str(exc))
         action = named[1] if named else _operation(exc)
         return f"{what}you may not {action}. Ask for this permission; {ALLOWED_BY}. AWS says: {exc}"
     if throttled(exc):
         return f"{what}AWS asks for fewer calls ({exc}). Run it again in a minute: what is there is found again."
+    if code(exc) in UNSURE:
+        return f"{what}AWS itself failed ({_words(exc)}). Run it again in some minutes: what is there is found again."
     if lost(exc):
-        return f"{what}no answer from AWS ({exc}). Check the network, and run it again: what is there is found again."
-    if code(exc) == "ResourceLimitExceeded":
-        return f"{what}a quota of the account is reached: {exc} Choose another instance type or ask for more."
-    if "MinInstanceCount" in str(exc):
-        return f"{what}{exc} Inference components cannot go down to no instance here: use serverless or async."
-    if re.search(r"[Cc]apacity", str(exc)):
-        return f"{what}AWS has no free instance of this type now: {exc} Name others in fallback_instance_types."
+        remedy = "Check the network and the region, and run it again: what is there is found again."
+        return f"{what}no answer from AWS ({exc}). {remedy}"
+    for pattern, remedy in REMEDIES:
+        if re.search(pattern, f"{code(exc)} {exc}"):
+            return f"{what}{_words(exc).rstrip('.')}. {remedy}"
     return f"{what}{exc}"
+
+
+def _words(exc: BaseException) -> str:
+    """What AWS says, without the names of code and call."""
+    return str(exc.response.get("Error", {}).get("Message") or exc) if isinstance(exc, ClientError) else str(exc)
 
 
 def said(exc: BaseException, doing: str) -> str:

@@ -129,7 +129,7 @@ class Session(boto3.Session):
 class Client:
     def __init__(self, cloud: Cloud, service: str) -> None:
         self._cloud, self._service = cloud, service
-        self.meta = SimpleNamespace(endpoint_url=cloud.url, region_name=REGION)
+        self.meta = SimpleNamespace(endpoint_url=cloud.url, region_name=REGION, service_model=model(service))
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("_") or method not in operations(self._service):

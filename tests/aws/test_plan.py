@@ -46,7 +46,7 @@ def test_the_example_is_the_default_plan() -> None:
         ({"tags": {"aws:x": "y"}}, "tags = {'aws:x': 'y'}"),
         ({"role_arn": "Execution"}, "role_arn = 'Execution': expected arn:aws:iam::<account>:role/<name>"),
         ({"region": "us-east-1;rm"}, "region = 'us-east-1;rm': expected such as eu-west-1"),
-        ({"image_name": "my-model:v1"}, "expected the name of an ECR repository, without a tag"),
+        ({"image_name": "my-model:v1"}, "expected the name of an ECR repository, without its host and without a tag"),
         ({"instance_type": "ml.m6g.large"}, "no training job runs. Set train = false"),
         ({"job_instance_type": "ml.m6g.large"}, "have no Graviton types: set job_instance_type"),
         ({"fallback_instance_types": ["ml.m6g.large"]}, "ml.m6g.large is Graviton and the others are not"),
