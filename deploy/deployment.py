@@ -82,10 +82,14 @@ class Deployment:
     def look(self) -> None:
         """Who you are, the role, the image, the quotas: what can be known before anything is made. Makes nothing."""
         with self.guarded("Looking at what is there"):
-            overview.costs(self.plan, self.prices)  # known from here on, also when nothing can be asked any more
+            self._ask_prices()
             _ = self.payload
             self.facts = preflight.facts(self.account, self.plan, self.bucket, self.owner, self.say)
             self.read()
+
+    def _ask_prices(self) -> None:
+        """They are known from here on, also when nothing can be asked any more."""
+        overview.costs(self.plan, self.prices)
 
     def read(self) -> None:
         """What is there now, of what the plan is about."""
@@ -225,7 +229,6 @@ class Deployment:
     def down(self) -> None:
         """Deletes everything that carries the deployment's tag. Raises Stop with what could not be deleted."""
         try:
-            overview.costs(self.plan, self.prices)  # known from here on, also when nothing can be asked any more
             with lock.held(self.files, self.prefix, self.owner, self.say):
                 left = self._ended()
         except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - it becomes a Stop
@@ -238,7 +241,7 @@ class Deployment:
 
     def _ended(self) -> list[Left]:
         made = list(self.run.made) if self.run else []
-        left = find.and_end(self.account, self.plan, self.files, made, self.say)
+        left = find.and_end(self.account, self.plan, self.files, made, self.say, self._ask_prices)
         if self.run:
             self.run.made.clear()
         self.cleaned = True

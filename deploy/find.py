@@ -148,12 +148,14 @@ def _used(account: Account, name: str, but: str = "", theirs: bool = False) -> s
     return used
 
 
-def and_end(account: Account, plan: Plan, files: Files, made: list[Thing], say: Callable[[str], None]) -> list[Left]:
+def and_end(account: Account, plan: Plan, files: Files, made: list[Thing], say: Callable[[str], None],
+            first: Callable[[], None]) -> list[Left]:  # fmt: skip
     """Ends and deletes everything of the deployment, and what a run has `made`. Returns what is left."""
     endpoints = [wanted.endpoint_of(plan, mode) for mode in MODES if mode != "batch"]
     cleaner = Cleaner(account, files, say, plan.poll_seconds)
     look = partial(everything, account, plan.name, files, wanted.prefix(plan), endpoints)
     try:
+        first()
         things, unknown = look()
     except KeyboardInterrupt:
         say("  still deleting, so that nothing goes on costing money (Ctrl-C again: leave it)")
