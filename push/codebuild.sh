@@ -64,8 +64,7 @@ upload_files() {
   if [ "$scan" = false ]; then printf ' --no-scan' >>"$scratch/command/command"; fi
   printf ' %q' -- ${build_options[@]+"${build_options[@]}"} >>"$scratch/command/command"
   list_files
-  COPYFILE_DISABLE=1 tar -czf "$scratch/files/files.tar.gz" --exclude=.git --exclude=__pycache__ --exclude=.venv --exclude=venv \
-    -C "$scratch/command" command -C "$ROOT" "${files[@]}"
+  COPYFILE_DISABLE=1 tar -czf "$scratch/files/files.tar.gz" "${never[@]}" -C "$scratch/command" command -C "$ROOT" "${files[@]}"
   files_digest="$(digest_of "$scratch/files/files.tar.gz")"
   say "Sending $(($(wc -c <"$scratch/files/files.tar.gz") / 1024 + 1)) KB to $bucket"
   files_uri="s3://$bucket/build_and_push/$image_name/$(date -u +%Y%m%dT%H%M%SZ)-$$"
@@ -76,10 +75,15 @@ digest_of() { # <file>
   { sha256sum "$1" 2>/dev/null || shasum -a 256 "$1"; } | cut -d ' ' -f 1
 }
 
-# What the build can see: all, or what a .dockerignore that begins with "*" lets through.
+# What the build can see: all, or what a .dockerignore that begins with "*" lets through. What .dockerignore keeps out of
+# the image wherever it lies (**/NAME) is never sent.
 list_files() {
   local line
   files=(.)
+  never=(--exclude=.git --exclude=__pycache__ --exclude=.venv --exclude=venv)
+  while IFS= read -r line; do
+    never+=("--exclude=$line")
+  done < <(sed -n 's/[[:space:]]*$//; s/^\*\*\///p' "$ROOT/.dockerignore" 2>/dev/null)
   [ "$(head -n 1 "$ROOT/.dockerignore" 2>/dev/null)" = '*' ] || return 0
   files=(.dockerignore Dockerfile build_and_push.sh push)
   while IFS= read -r line; do

@@ -636,8 +636,10 @@ def codebuild(pushing: Kit, ecr: Ecr) -> Iterator[CodeBuild]:
 
 def test_codebuild_builds_and_pushes(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
     """The same script runs in CodeBuild, its log is shown, its URI comes back; the second run finds all in place."""
-    pushing.write(".dockerignore", "*\n!model\n")
-    pushing.write("secret.txt", "stays here")
+    pushing.write(".dockerignore", "*\n!model\n**/.env*\n**/*.pem \n")
+    for name in ("secret.txt", "model/.env", "model/.env.local", "model/deep/own.pem", "push/.env"):
+        pushing.write(name, "stays here")
+    pushing.write("model/environment.pem.txt", "is sent")
     out, err = pushing.run("--codebuild", "--tag", "v1", "--no-scan")
     assert out == f"{HOST}/{pushing.image}@{ecr.pushed(pushing.image)['latest']}\n"
     assert ecr.pushed(pushing.image).keys() == {"v1", "latest"}
@@ -651,6 +653,9 @@ def test_codebuild_builds_and_pushes(pushing: Kit, ecr: Ecr, codebuild: CodeBuil
         *("files.tar.gz", "command", "image"),
         *(".dockerignore", "Dockerfile", "build_and_push.sh", "push", "model"),
     }
+    sent = {path.name for path in machine.rglob("*")}
+    assert "environment.pem.txt" in sent
+    assert not sent & {"secret.txt", ".env", ".env.local", "own.pem"}
 
     again, err = pushing.run("--codebuild", "--tag", "v1", "--no-scan")
     assert again == out
