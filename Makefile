@@ -53,9 +53,9 @@ release: ## note the hashes of this version's files, by which a later version kn
 lock-tests: ## pin what the kit's own tests, linters and notebook need
 	@./local-test/lock.sh --tests
 
-faults: .venv-test/ready ## break everything that can break, under load; prints the table of docs/reliability.md
+faults: .venv-test ## break everything that can break, under load; prints the table of docs/reliability.md
 	@rm -f .venv-test/faults
-	@FAULTS_TABLE=.venv-test/faults $(PYTHON_BIN)/python -m pytest -q tests/served/test_faults.py tests/served/more_faults.py $(ARGS); \
+	@FAULTS_TABLE=.venv-test/faults $(TESTS)/python -m pytest -q tests/served/test_faults.py tests/served/more_faults.py $(ARGS); \
 		status=$$?; cat .venv-test/faults; exit $$status
 
 bench-quick: ## load this kit and the classic design, in two minutes; needs wrk and nginx
