@@ -228,7 +228,8 @@ class Settings:
     )  # fmt: skip
     pickle_may_import: tuple[str, ...] = _setting(
         "MODEL_SERVER_PICKLE_MAY_IMPORT", (), _modules,
-        "modules, with commas between, that a pickle may import although they run commands; for the build and `train`",
+        "modules, with commas between, that a pickle may import although they run commands; any: whatever it imports, "
+        "also if it cannot be looked through; for the build and `train`",
         "none",
     )  # fmt: skip
     fast_paths: str = _setting(

@@ -122,11 +122,13 @@ def test_functions_by_value_are_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"no pickle", b"\x80\x04", b"\x80\x05" + bytes(50), b"(" * 5000, b"\x78\x9cno"])
-def test_what_cannot_be_read_is_told(tmp_path: Path, data: bytes) -> None:
-    """Any bytes: a note; and what was found before them counts."""
+def test_what_cannot_be_read_is_refused(tmp_path: Path, data: bytes) -> None:
+    """Any bytes: refused, with the setting that allows it; and what was found before them counts."""
     path = tmp_path / "model.pkl"
     path.write_bytes(data)
-    assert "cannot be looked through" in pickle_contents.look(path, tmp_path)[-1]
+    with pytest.raises(ModelNotUsable, match=r"looked through.*MODEL_SERVER_PICKLE_MAY_IMPORT=any"):
+        pickle_contents.look(path, tmp_path, ["os"])
+    assert "cannot be looked through" in pickle_contents.look(path, tmp_path, ["any"])[-1]
     path.write_bytes(pickle.dumps(Calls(os.system, "true"))[:-1] + b"\xff")
     with pytest.raises(ModelNotUsable, match=r"posix\.system"):
         pickle_contents.look(path, tmp_path)

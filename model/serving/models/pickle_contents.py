@@ -1,8 +1,8 @@
 """What a pickle would import, found without importing or calling anything.
 
 The opcodes are read by Python's own reader of pickles, with inert stand-ins for whatever the pickle names. What is
-found is told at the build and in `train`; a known way to run commands is refused. It cannot prove that a pickle is
-harmless: a module that it may import can do anything.
+found is told at the build and in `train`. A known way to run commands is refused, and so is what cannot be read to its
+end. It cannot prove that a pickle is harmless: a module that it may import can do anything.
 """
 
 # mypy: disable-error-code="attr-defined,misc,assignment,unused-ignore"
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import importlib
 import importlib.metadata
 import io
 import lzma
@@ -58,11 +59,14 @@ OPENERS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
     (b"BZ", bz2.BZ2File),
     (b"\xfd7z", lzma.LZMAFile),
     (b"\x5d\x00", lzma.LZMAFile),
+    (b"\x04\x22\x4d\x18", lambda file: importlib.import_module("lz4.frame").open(file)),
     (b"\x78", lambda file: io.BytesIO(zlib.decompress(file.read()))),
 )
 """How a compressed file begins → what reads it."""
 
 Name = tuple[str, str]
+ANY = "any"
+"""Of the modules that a pickle may import: all, whether they can be told or not."""
 
 
 class Thing:
@@ -168,9 +172,9 @@ def _normal(name: str) -> str:
 
 def look(path: Path, program_dir: Path, allowed: Iterable[str] = ()) -> list[str]:
     """Lines that say what a pickle imports besides the usual. Raises ModelNotUsable for a way to run commands that is
-    not in `allowed` (modules)."""
+    not in `allowed` (modules, or ANY), and for what cannot be looked through."""
     names, problem = imports(path)
-    allowed = set(allowed)
+    allowed = {module for module, _ in names} | {ANY} if ANY in allowed else set(allowed)
     commands = {name for name in names if is_command(name) and name[0] not in allowed}
     refused = sorted(f"{module}.{name}" for module, name in commands)
     if refused:
@@ -179,13 +183,19 @@ def look(path: Path, program_dir: Path, allowed: Iterable[str] = ()) -> list[str
             f"{path.name} would call {', '.join(refused[:5])} when it is loaded: a way to run commands, which a fitted "
             f"model does not need. If you know why it is there, set MODEL_SERVER_PICKLE_MAY_IMPORT={','.join(modules)}."
         )
+    if problem is not None and ANY not in allowed:
+        raise ModelNotUsable(
+            f"{path.name} cannot be looked through to its end, so it may import anything ({problem}). It is damaged, "
+            "or written in an unusual way: save the model again with joblib.dump. If you trust it, set "
+            f"MODEL_SERVER_PICKLE_MAY_IMPORT={ANY}."
+        )
     own = [*program_dir.iterdir(), *path.parent.iterdir()]
     named = {name for name in names if name[0] not in allowed}
     found = unknown(named, own, program_dir / "requirements.txt")
     notes = [f"{path.name} imports from {', '.join(found)}, which requirements.txt does not name; the rest is usual"]
     notes = notes if found else []
     if problem is not None:
-        notes.append(f"{path.name} cannot be looked through to its end, so it may import anything ({problem})")
+        notes.append(f"{path.name} cannot be looked through to its end ({problem})")
     return notes
 
 
