@@ -30,17 +30,25 @@ class ServingError(Exception):
         column: str | int | None = None,
         expected: object = None,
         got: object = None,
+        words: str = "",
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        """`words` end the message as somebody else has put it, such as an exception of the user's: nobody knows which
+        values are in them, so they are left out wherever values are."""
+        super().__init__(message + words)
+        self.message, self._words = message + words, words
         self.details = {"row": row, "column": column, "expected": expected, "got": got}
+
+    @property
+    def quiet(self) -> str:
+        """The message as a log may have it."""
+        return without_values(self.message.removesuffix(self._words))
 
     def body(self, request_id: str | None = None, inference_id: str | None = None) -> bytes:
         """The JSON body, UTF-8, one line."""
         ids = {"request_id": request_id, "inference_id": inference_id}
         fields = {"code": self.code, "message": self.message, **self.details, **ids}
         if not self.echoes_values:
-            fields |= {"message": without_values(self.message), "got": None}
+            fields |= {"message": self.quiet, "got": None}
         shown = {name: value for name, value in fields.items() if value is not None}
         text = json.dumps({"error": shown}, default=str, ensure_ascii=False)
         return UNREADABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()

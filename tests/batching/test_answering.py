@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from serving.batching.answering import answer
+from serving.batching.answering import answer, for_the_log
 from serving.batching.messages import Reply, Request
+from serving.errors import ServingError
 from serving.models.inspection import signature_of
 from serving.models.loaded import LoadedModel
+from serving.monitoring import logs
 from serving.rows.signature import Column, Signature
 
 ARRAY = Signature("array", (Column(kind="number"), Column(kind="number")))
@@ -134,3 +136,52 @@ def test_a_missing_value_that_the_model_refuses_is_the_callers_error() -> None:
     [reply] = ask(loaded, "1,2\n3,\n")
     error = json.loads(reply.body)["error"]
     assert (reply.status, error["row"], error["column"]) == (400, 2, 2)
+
+
+def raises(error: Exception) -> Callable[[Any], Any]:
+    def transformation(rows: Any) -> Any:
+        raise error
+
+    return transformation
+
+
+class Unwritable:
+    """What no format writes; its text has a value."""
+
+    def __repr__(self) -> str:
+        return "<Zebra 4711>"
+
+
+LEAKS = {
+    "an exception's text": raises(ValueError("could not place Zebra, 4711")),
+    "one behind another": raises(KeyError("Zebra 4711")),
+    "what cannot be written": lambda rows: [Unwritable() for _ in rows],
+    "a number that cannot": lambda rows: [{"Zebra": 4711j} for _ in rows],
+    "a cell": lambda rows: first(rows),
+}
+
+
+@pytest.mark.parametrize("echoes", [True, False], ids=["on", "off"])
+@pytest.mark.parametrize("leak", LEAKS)
+def test_values_stay_where_they_may_be(leak: str, echoes: bool, caplog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request log never has one; with MODEL_SERVER_ECHO_VALUES=off neither the answer nor the log."""
+    monkeypatch.setattr(ServingError, "echoes_values", echoes)
+    rows = "Zebra,4711\n" if leak == "a cell" else "1,4711\n"
+    (reply,) = ask(model(LEAKS[leak]), rows)
+    logged = "\n".join(logs.Formatter().format(record) for record in caplog.records)
+    assert reply.status in (400, 406, 500)
+    assert isinstance(reply.body, bytes)
+    for text in [reply.reason] if echoes else [reply.reason, reply.body.decode(), logged]:
+        assert "Zebra" not in text
+        assert "4711" not in text
+
+
+def test_an_exceptions_text_is_kept_from_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With those that it came of; where it happened stays."""
+    with pytest.raises(ValueError, match="Zebra") as raised:
+        raise ValueError("Zebra") from KeyError("Zebra")
+    assert for_the_log(raised.value) is raised.value
+    monkeypatch.setattr(ServingError, "echoes_values", False)
+    told = for_the_log(raised.value)
+    assert "Zebra" not in repr((told, told.__cause__, told.__context__))
+    assert told.__traceback__ is not None

@@ -215,9 +215,9 @@ def test_one_line_of_the_log_tells(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"1,2\nx,2\n3,4\n", "record 2: Row 2, column 1: expected a number, got 'x'."),
+        (b"1,2\nx,2\n3,4\n", "record 2: Row 2, column 1: expected a number, got '...'."),
         (b"x,2\n3,4\n", "model's; send text/csv; header=present."),
-        (b"1,2\n3,4\n5,x\n", "record 3: Row 3, column 2: expected a number, got 'x'."),
+        (b"1,2\n3,4\n5,x\n", "record 3: Row 3, column 2: expected a number, got '...'."),
     ],
 )
 def test_the_log_counts_as_the_caller_does(caplog: pytest.LogCaptureFixture, body: bytes, said: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
-from ..errors import ModelFailed, Overloaded, PredictionTimeout, ServingError, without_values
+from ..errors import ModelFailed, Overloaded, PredictionTimeout, ServingError
 from ..formats import content_types
 from ..formats.budget import Bounds
 from ..models import diagnosis
@@ -62,8 +62,8 @@ def _context(request: Request) -> Context:
 def replies(
     model: LoadedModel, jobs: Sequence[Job], switch_off: Callable[[str], None] = lambda reason: None
 ) -> list[Reply]:
-    """One reply per job, from one call if that works (queue.outcomes). Raises nothing but GivenUp."""
-    results = queue.outcomes(jobs, lambda some: compute(model, some), switch_off)
+    """One reply per job, from one call if that works (queue.answers). Raises nothing but GivenUp."""
+    results = queue.answers(jobs, lambda some: compute(model, some), switch_off)
     return [finish(model, job, result) for job, result in zip(jobs, results, strict=True)]
 
 
@@ -105,12 +105,12 @@ def _explained(model: LoadedModel, job: Job, error: BaseException) -> BaseExcept
     blamed = blame.explain(job.decoded.raw, model.signature, error)
     if blamed is not None:
         return blamed
-    failed = ModelFailed(f"transformation failed: {diagnosis.named(error)}")
+    failed = ModelFailed(f"transformation failed: {type(error).__name__}", words=f": {diagnosis.words(error)}")
     failed.__cause__ = error
     return failed
 
 
-def _for_the_log(exc: BaseException) -> BaseException:
+def for_the_log(exc: BaseException) -> BaseException:
     """The exception; without its text, which may quote the request, where values may not be shown."""
     if ServingError.echoes_values:
         return exc
@@ -118,7 +118,7 @@ def _for_the_log(exc: BaseException) -> BaseException:
 
 
 def late(seconds: int) -> PredictionTimeout:
-    """The error of a request that has waited for `seconds`."""
+    """For who has waited for so long."""
     return PredictionTimeout(
         f"No prediction within {seconds} s. Send fewer rows, or raise MODEL_SERVER_TIMEOUT; "
         "for long predictions SageMaker has asynchronous inference and batch transform."
@@ -128,11 +128,11 @@ def late(seconds: int) -> PredictionTimeout:
 def refuse(exc: BaseException, request: Request) -> Reply:
     """The reply that tells of an error. What is the server's fault is logged with its traceback."""
     if not isinstance(exc, ServingError):
-        log.error("%s failed", request.name, exc_info=_for_the_log(exc))
+        log.error("%s failed", request.name, exc_info=for_the_log(exc))
         exc = ServingError("An error inside the server; its log has the traceback under this request id.")
     elif exc.status == 500:
-        message = exc.message if exc.echoes_values else without_values(exc.message)
-        log.error("%s: %s", request.name, message, exc_info=exc.__cause__ and _for_the_log(exc.__cause__))
+        message = exc.message if exc.echoes_values else exc.quiet
+        log.error("%s: %s", request.name, message, exc_info=exc.__cause__ and for_the_log(exc.__cause__))
     headers = (("Retry-After", str(exc.retry_after)),) if isinstance(exc, Overloaded) else ()
     body = exc.body(request.request_id, request.inference_id)
-    return Reply(exc.status, body, headers=headers, code=exc.code, reason=without_values(exc.message))
+    return Reply(exc.status, body, headers=headers, code=exc.code, reason=exc.quiet)

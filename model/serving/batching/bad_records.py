@@ -119,14 +119,14 @@ def marked(request: Request, refused: Reply, media_type: str, records: Records |
 
 
 def _mark(reply: Reply, number: int, media_type: str) -> tuple[str, bytes]:
-    """Why the record is bad, and what stands in its place."""
+    """Why the record is bad, for the log, and what stands in its place."""
     assert isinstance(reply.body, bytes)
     error = json.loads(reply.body)["error"]
     if error.get("row") == 1:  # it was alone; its caller knows it by its place in the request
         error["row"] = number
         error["message"] = re.sub(r"^Row 1\b", f"Row {number}", error["message"])
     mark = b"ERROR" if media_type == "text/csv" else json_text.dumps({"error": error})
-    return error["message"], mark + b"\n"
+    return re.sub(r"^Row 1\b", f"Row {number}", reply.reason), mark + b"\n"
 
 
 # ---- where records begin ---------------------------------------------------------------------------------------------

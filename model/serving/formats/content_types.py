@@ -159,7 +159,7 @@ def encode(predictions: Any, count: int, answer: Answer) -> Encoded:
     except ServingError:
         raise
     except (ValueError, TypeError, OverflowError, RecursionError) as exc:
-        raise ModelFailed(f"The predictions cannot be written as {name}: {exc}.") from exc
+        raise ModelFailed(f"The predictions cannot be written as {name}", words=f": {exc}.") from exc
 
 
 def _streamed(items: Iterator[Any], name: str, parameters: Mapping[str, str]) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ def dumps(value: Any) -> bytes:
     try:
         return json.dumps(_jsonable(value), allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as exc:
-        raise ModelFailed(f"A prediction cannot be written as JSON: {exc}.") from exc
+        raise ModelFailed("A prediction cannot be written as JSON", words=f": {exc}.") from exc
 
 
 def _plain(value: Any) -> Any:

@@ -207,7 +207,12 @@ def _skew(path: Path) -> str:
 
 def named(exc: BaseException) -> str:
     """The exception as a person quotes it: type and message, on one line."""
-    return f"{type(exc).__name__}: {' '.join(str(exc).split())[:400]}"
+    return f"{type(exc).__name__}: {words(exc)}"
+
+
+def words(exc: BaseException) -> str:
+    """Its message, on one line."""
+    return " ".join(str(exc).split())[:400]
 
 
 def _place(exc: BaseException) -> str:
