@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import BadRequest, UnsupportedMediaType
 from ..rows.signature import Signature
 from ..rows.table import Table, align
+from . import parquet_pages
 from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 from .pieces import Words
 
@@ -27,6 +28,7 @@ def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signat
         words = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
         # texts stay dictionaries, or one long word, repeated, would be as large as its repetitions
         file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=words)
+        bounds.afford(parquet_pages.inflated(body, file.metadata))
         columns = _read(file, schema, bounds)
     except (pa.ArrowException, OSError, ValueError, OverflowError, IndexError) as exc:
         raise BadRequest("The body is not a Parquet file that can be read.", got=str(exc)[:200]) from exc
