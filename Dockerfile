@@ -27,12 +27,13 @@ RUN python3 -P serving/install.py --with-uv --only-binary --prefix /packages
 RUN python3 -P serving/sbom.py /packages /packages/sbom.json \
     && find /packages -type d -regex '.*/site-packages/\(pandas\|scipy\|sklearn\)/\(.*/\)?tests' -prune -exec rm -rf {} +
 
-# Numbers and trees in C. The compiler stays in this stage.
+# Numbers and trees in C, and what goes on without Python. The compiler stays in this stage.
 FROM ${BASE}:${PYTHON_VERSION}-slim${BASE_DIGEST} AS native
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /native
-COPY model/serving/compiler/native.c model/serving/compiler/build.py ./
-RUN python3 build.py
+COPY model/serving/compiler/native.c model/serving/compiler/build.py compiler/
+COPY model/serving/http/handover.c http/
+RUN python3 compiler/build.py
 
 # The image starts as root, as SageMaker expects, and its workers run as model-server. Nothing in it installs packages or
 # gives a user the rights of another. The base image has no byte code of the standard library; with it the server starts
@@ -51,7 +52,8 @@ ENV PYTHONUNBUFFERED=1 \
     PATH=/opt/program:$PATH
 WORKDIR /opt/program
 COPY model/ ./
-COPY --from=native /native/libnative.so serving/compiler/
+COPY --from=native /native/compiler/libnative.so serving/compiler/
+COPY --from=native /native/http/libhandover.so serving/http/
 # Windows checkouts lose executable bits and gain carriage returns. Any user may run the image (serverless inference
 # is not root), so all may read. `check` fails the build when this model cannot predict with these packages; `compile`
 # makes the program with which the server starts at once, if the model is of a family that it knows.

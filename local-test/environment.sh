@@ -47,13 +47,14 @@ make_environment() { # <name> [--model] [<lock>...]
   [ "${1:-}" != --model ] || build_native
 }
 
-# Numbers and trees in C, where a C compiler is; without one, Python does the same more slowly.
+# What is written in C, where a C compiler is; build.py says how it is without.
 build_native() {
-  local room="$KIT/model/serving/compiler"
-  if [ "$room/libnative.so" -nt "$room/native.c" ] || ! [ -w "$room" ]; then return; fi
+  local room="$KIT/model/serving"
+  if [ "$room/compiler/libnative.so" -nt "$room/compiler/native.c" ] &&
+    [ "$room/http/libhandover.so" -nt "$room/http/handover.c" ] || ! [ -w "$room/http" ]; then return; fi
   make_scratch
   # At SIGINT it removes what it has begun.
-  END_SIGNAL=INT attend "$SCRATCH/native" "building native.c" "$VENV/bin/python" "$room/build.py" || true
+  END_SIGNAL=INT attend "$SCRATCH/native" "building native.c" "$VENV/bin/python" "$room/compiler/build.py" || true
   cat "$SCRATCH/native" >&2
 }
 

@@ -4,6 +4,10 @@ from gevent import monkey
 
 monkey.patch_all()  # first of all: a lock that is made before it would block the whole worker
 
+from serving.http import locks  # noqa: E402
+
+locks.use()
+
 import gc  # noqa: E402
 
 gc.disable()  # until all is loaded: looking through what imports and unpickling make is a seventh of the start
@@ -15,7 +19,7 @@ import signal  # noqa: E402
 from gunicorn import glogging  # noqa: E402
 
 from serving import settings  # noqa: E402
-from serving.http import arbiter, gevent_loop, request_log  # noqa: E402
+from serving.http import arbiter, gevent_loop, handover, request_log  # noqa: E402
 from serving.models import artifact, loading  # noqa: E402
 from serving.monitoring import logs  # noqa: E402
 
@@ -63,6 +67,7 @@ logs.configure(chosen.log_level)
 wsgi_app = "wsgi:app"
 worker_class = "serving.http.worker.LoopWorker" if chosen.worker_class == "loop" else "gevent"
 workers = chosen.workers
+handover.share(workers)
 directory = artifact.find(chosen)
 compiled = (
     chosen.fast_paths == "on" and not chosen.multi_model and loading.needs_no_pickle(directory, chosen.predict_method)
@@ -99,6 +104,7 @@ def post_fork(server, worker):
 def post_worker_init(worker):
     import wsgi
 
+    locks.use()  # gunicorn's own gevent worker has patched once more
     signal.signal(signal.SIGABRT, signal.SIG_DFL)
     faulthandler.enable()  # a crash, and the end of a worker that hangs, say where
     wsgi.start(worker)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class FakeLoop:
     def __init__(self) -> None:
         self.time, self.calls, self.threads, self.hopeless = 0.0, [], [], False
         self.here_runs = 0
+        self.kept: list[Request] = []
+        self.gone: set[int] = set()
 
     def now(self) -> float:
         return self.time
@@ -69,6 +71,12 @@ class FakeLoop:
         self.threads.append(FakeThread(self))
         return self.threads[-1]
 
+    def keep(self, requests: Iterable[Request]) -> None:
+        self.kept += requests
+
+    def has_gone(self, request: Request) -> bool:
+        return request.connection in self.gone
+
     def turn(self) -> None:
         self.calls.pop(0)()
 
@@ -92,11 +100,12 @@ class Served:
         self.engine.start(self.loop, self.loop.thread(), self.stuck.append)
         self.reader, self.predictor = self.loop.threads
 
-    def ask(self, *bodies: bytes, content_type: str = "text/csv") -> None:
+    def ask(self, *bodies: bytes, content_type: str = "text/csv", connection: int = 0) -> None:
         for body in bodies:
             place = len(self.replies)
             self.replies.append(None)
-            self.engine.submit(Request(body, content_type), lambda reply, place=place: self.told(place, reply))
+            request = Request(body, content_type, connection=connection)
+            self.engine.submit(request, lambda reply, place=place: self.told(place, reply))
 
     def told(self, place: int, reply: Reply) -> None:
         assert self.replies[place] is None, "told twice"
@@ -190,6 +199,34 @@ def test_whoever_waits_too_long_is_told_once() -> None:
     served.loop.time += 61
     served.engine.tick()
     assert [reply.status for reply in served.run()] == [504, 200, 504]
+
+
+def test_what_another_process_has_is_forgotten() -> None:
+    """Who is in a call stays: the loop is told so before the call. What has gone counts as no answer."""
+
+    def slow(rows: Any) -> Any:
+        if rows[0, 0] == 1:
+            kept.extend(served.loop.kept)
+            for connection in (7, 8, 9):
+                served.ask(b"%d,0\n" % connection, connection=connection)
+            served.loop.gone = {7, 9}
+            for seconds in (0.9, 0.2):
+                served.loop.time += seconds
+                overdue.append(served.engine.is_overdue())
+            served.engine.tick()
+        return first(rows)
+
+    kept: list[Request] = []
+    overdue: list[bool] = []
+    served = Served(slow)
+    served.ask(b"1,0\n", connection=5)
+    replies = served.run()
+    assert [request.connection for request in kept] == [5]
+    assert overdue == [False, True]
+    assert [(reply.status, reply.code) for reply in replies] == [(200, ""), (503, "gone"), (200, ""), (503, "gone")]
+    assert sum(served.engine.metrics.statuses.values()) == 2
+    assert served.engine.policy.requests == 0
+    assert not served.engine.is_overdue()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, BaseException, MemoryError])

@@ -1,4 +1,4 @@
-"""Answers twice the first number of a row; some numbers break what they can."""
+"""Answers twice the first number of a row; some numbers break what they can. With PACE each call takes so long."""
 
 import os
 import re
@@ -8,6 +8,7 @@ import time
 import numpy as np
 
 HELD = []
+PACE = float(os.environ.get("PACE", "0"))
 
 
 def transformation(model, rows):
@@ -15,6 +16,8 @@ def transformation(model, rows):
     for number in first:
         if number in BREAKS:
             BREAKS[number]()
+    if PACE:
+        time.sleep(PACE)
     return [f"{2 * number:.0f}" for number in first]
 
 

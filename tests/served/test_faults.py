@@ -119,22 +119,48 @@ def test_a_frozen_container_goes_on_where_it_was(shared: Native) -> None:
     assert workers(shared) == before
 
 
-HANGS = {"a loop": -4, "C code that holds the interpreter": -5, "a sleep": -9}
+@pytest.fixture(scope="module", params=["on the loop", "in a thread"])
+def one_by_one(
+    nginx: None, program: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[tuple[Native, str]]:
+    """Each request is a call of its own: nobody shares one with what hangs. A slow model is called in a thread."""
+    settings = {"MODEL_SERVER_WORKERS": "2", "MODEL_SERVER_TIMEOUT": "4", "MODEL_SERVER_BATCH_ROWS": "1"}
+    pace = "0.03" if request.param == "in a thread" else "0"
+    with Native(tmp_path_factory.mktemp("single"), program=program, PACE=pace, **settings) as running:
+        yield running.until_ready(), request.param
+
+
+HANGS = {"a loop": -4, "C code that holds the interpreter": -5}
 
 
 @pytest.mark.parametrize("hang", HANGS)
-def test_a_call_that_never_returns_is_a_504(shared: Native, hang: str) -> None:
-    """A loop in Python, or a wait for ever: a 504 for who called it, /ping is answered all the time. The worker that
-    loops is replaced; a wait is given up."""
-    with Load(port_of(shared)) as load:
-        load.until_right(20)
-        before = set(workers(shared))
+def test_a_call_that_never_returns_holds_up_nobody_else(one_by_one: tuple[Native, str], hang: str) -> None:
+    """A 504 for who called it. Who was in its worker is answered by the other one, and need not wait for the timeout;
+    /ping is answered all the time; the worker is replaced."""
+    running, where = one_by_one
+    with Load(port_of(running)) as load:
+        load.until_right(40)
+        before = set(workers(running))
+        load.tally.slowest_right = 0.0
         status, body = load.send(HANGS[hang])
         assert (status, b'"timeout"' in body) == (504, True), body
-        if hang != "a sleep":
-            wait_until(lambda: set(workers(shared)) - before)
+        wait_until(lambda: set(workers(running)) - before)
         load.until_right(20)
-    is_sound(load, f"a call that never returns: {hang}")
+    is_sound(load, f"a call that never returns: {hang}, {where}")
+    assert not load.tally.clean, load.tally
+    assert load.tally.slowest_right < 4, load.tally
+
+
+def test_a_wait_that_never_ends_is_given_up(shared: Native) -> None:
+    """A 504 for who called it; the worker lives on."""
+    with Load(port_of(shared)) as load:
+        load.until_right(20)
+        before = workers(shared)
+        status, body = load.send(-9)
+        assert (status, b'"timeout"' in body) == (504, True), body
+        load.until_right(20)
+    is_sound(load, "a call that never returns: a sleep")
+    assert workers(shared) == before
 
 
 @pytest.mark.parametrize("victim", ["nginx", "gunicorn"])

@@ -24,7 +24,7 @@ from ..settings import Settings
 from . import answering, bad_records
 from .jobs import Batch, Job
 from .loop import GivenUp, Loop, Thread
-from .messages import Reply, Request
+from .messages import GONE, Reply, Request
 from .policy import Policy
 from .queue import Queue
 from .reading import Reading
@@ -87,7 +87,7 @@ class Engine:
         return said
 
     def stop(self) -> None:
-        """Ends the engine. No request may be waiting, or come later."""
+        """Ends. Nothing may be waiting, nor come any more."""
         self.print_embedded_metrics()
         self._predictor.end()
 
@@ -106,7 +106,8 @@ class Engine:
         began = self._loop.now()
 
         def counted(reply: Reply) -> None:
-            self.metrics.answered(reply.status, reply.code, self._loop.now() - began)
+            if reply.code != GONE:
+                self.metrics.answered(reply.status, reply.code, self._loop.now() - began)
             done(reply)
 
         if self.not_ready is not None:
@@ -153,15 +154,22 @@ class Engine:
             self._loop.soon(self._turn)
 
     def tick(self) -> None:
-        """Answers 504 to requests that have waited for MODEL_SERVER_TIMEOUT, in the queue or in a call."""
+        """A 504 for who has waited for MODEL_SERVER_TIMEOUT, computing or not. What another process has goes."""
         self.metrics.waiting = len(self._queue)
         latest = self._loop.now() - self.config.timeout
-        for job in self._queue.leave(latest):
+        for job in self._queue.leave(lambda job: job.arrived <= latest):
             self.policy.leave(job.count)
             job.reply(answering.refuse(answering.late(self.config.timeout), job.request))
+        for job in self._queue.leave(lambda job: self._loop.has_gone(job.request)):
+            self.policy.leave(job.count)
+            job.reply(Reply(503, b"", code=GONE))
         for job in self._computing.jobs if self._computing else ():
             if job.arrived <= latest:
                 job.reply(answering.refuse(answering.late(self.config.timeout), job.request))
+
+    def is_overdue(self) -> bool:
+        """Whether the running call takes much longer than others did."""
+        return self._computing is not None and self.policy.is_overdue(self._loop.now())
 
     # ---- calls -------------------------------------------------------------------------------------------------------
 
@@ -181,6 +189,7 @@ class Engine:
         self._computing = batch
         batch.began = self._loop.now()
         self.policy.begin(batch.rows, batch.began, len(batch.jobs))
+        self._loop.keep(job.request for job in batch.jobs)
         for job in batch.jobs:
             self.metrics.queued.observe(batch.began - job.arrived)
         try:
@@ -199,8 +208,8 @@ class Engine:
         for job, reply in zip(batch.jobs, replies, strict=True):
             try:
                 job.reply(reply)
-            except Exception:  # the others of the batch are told theirs
-                log.exception("%s could not be told its reply", job.request.name)
+            except Exception as exc:  # the others of the batch are told theirs
+                log.error("%s could not be told its reply", job.request.name, exc_info=answering.for_the_log(exc))
 
     def _replies(self, batch: Batch) -> list[Reply]:
         call = functools.partial(self._call, batch)

@@ -6,8 +6,10 @@ longer than it may.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
+
+from .messages import Request
 
 T = TypeVar("T")
 
@@ -17,7 +19,7 @@ class GivenUp(BaseException):
 
 
 class Thread(Protocol):
-    """One thread of the system, not a greenlet. It shares the interpreter's lock with the loop."""
+    """One real thread: its stack is the system's, and what holds the interpreter's lock in it shares that lock."""
 
     def run(self, call: Callable[[], T], seconds: float) -> T:
         """What the call returns or raises; others go on meanwhile. Raises GivenUp when it has not returned in time:
@@ -45,3 +47,9 @@ class Loop(Protocol):
 
     def thread(self) -> Thread:
         """A new one."""
+
+    def keep(self, requests: Iterable[Request]) -> None:
+        """They are in a call from now on: no other process may have them any more."""
+
+    def has_gone(self, request: Request) -> bool:
+        """Whether another process has been given the request, so that nobody waits for it here."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 JSON = "application/json"
+GONE = "gone"
+"""The code of a reply that nobody waits for, since another process has been given the request."""
 
 
 @dataclass(slots=True)
@@ -20,6 +22,8 @@ class Request:
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     inference_id: str | None = None
     custom_attributes: str | None = None
+    connection: int = 0
+    """Which another process may have the request of, until it is in a call; 0: none may."""
 
     @property
     def name(self) -> str:

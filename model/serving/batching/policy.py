@@ -16,6 +16,9 @@ TRIED_AGAIN, TRIED_AFTER = 4, 32
 """A call in a thread waits for the interpreter's lock, some milliseconds each time, so that it never looks short again.
 One that takes at most so many times INLINE_SECONDS is tried on the loop, once in so many calls."""
 
+OVERDUE_SECONDS, OVERDUE_TIMES = 1.0, 4
+"""A call that takes longer than this, and so many times what is expected, may be one that does not return."""
+
 CALL_SHARE = 0.1
 """Share of the timeout that a call may be expected to take: whoever shares it waits for all of it."""
 
@@ -107,6 +110,13 @@ class Policy:
             return ahead + expected - elapsed
         # a call that is overdue is taken to last half as long again, and is given up when it has taken the timeout
         return ahead + min(elapsed / 2, max(0.0, self.timeout - elapsed))
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the running call takes so long that who waits had better go elsewhere."""
+        if self._running is None:
+            return False
+        rows, since = self._running
+        return now - since > max(OVERDUE_SECONDS, OVERDUE_TIMES * self.expect(rows))
 
     def admit(self, rows: int, now: float) -> int | None:
         """None: the rows are in. Else whole seconds after which it is worth to come again (Retry-After)."""

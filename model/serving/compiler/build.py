@@ -1,9 +1,9 @@
-"""Builds native.c into libnative.so beside it, where a C compiler is. Standard library only; runs as a script.
+"""Builds each C file into a library beside it, where a C compiler is. Standard library only; runs as a script.
 
     python serving/compiler/build.py     (a stage of the Dockerfile, and local-test's environment maker, call this)
 
-The library carries the hash of the source that it was built from: native.py takes no other. Without a compiler, or if
-it fails, one line says so, and everything works as before, only slower.
+A library carries the hash of the source that it was built from: native.py and handover.py take no other. Without a
+compiler, or if it fails, one line for each says what is lost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().with_name("native.c")
 LIBRARY = SOURCE.with_name("libnative.so")
-FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-Wall", "-Wextra")
+HANDOVER = SOURCE.parent.parent / "http/handover.c"
+WITHOUT = {
+    SOURCE: "Predictions are the same, only slower.",
+    HANDOVER: "Who is in a worker whose interpreter is held waits.",
+}
+"""What is built, and how it is without."""
+FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-pthread", "-Wall", "-Wextra")
 """No -march: the image may run on another machine. No contraction: a fused multiply-add would change bits."""
 
 
@@ -26,9 +32,15 @@ def source_hash(source: Path = SOURCE) -> str:
     return hashlib.sha256(source.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
-def is_current() -> bool:
+def library_of(source: Path) -> Path:
+    """`native.c` → `libnative.so`, beside it."""
+    return source.with_name(f"lib{source.stem}.so")
+
+
+def is_current(source: Path = SOURCE) -> bool:
     """Is there a library that was built from the source as it is now?"""
-    return LIBRARY.exists() and source_hash().encode() in LIBRARY.read_bytes()
+    library = library_of(source)
+    return library.exists() and source_hash(source).encode() in library.read_bytes()
 
 
 def build(compiler: str, library: Path = LIBRARY, flags: tuple[str, ...] = FLAGS, source: Path = SOURCE) -> None:
@@ -43,19 +55,28 @@ def build(compiler: str, library: Path = LIBRARY, flags: tuple[str, ...] = FLAGS
 
 
 def main() -> int:
-    if is_current():
-        return 0
+    missing = [source for source in WITHOUT if source.exists() and not is_current(source)]
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        print("native.c is not built: there is no C compiler. Predictions are the same, only slower.", file=sys.stderr)
-        return 0
+    failed = 0
+    for source in missing:
+        if compiler is None:
+            reason = "there is no C compiler"
+        elif (said := _built(compiler, source)) is not None:
+            failed, reason = 1, f"{compiler} failed: {said}"
+        else:
+            continue
+        print(f"{source.name} is not built: {reason}. {WITHOUT[source]}", file=sys.stderr)
+    return failed
+
+
+def _built(compiler: str, source: Path) -> str | None:
+    """None, or the first line of what is wrong."""
     try:
-        build(compiler)
+        build(compiler, library_of(source), source=source)
     except (subprocess.CalledProcessError, OSError) as exc:
-        reason = str(getattr(exc, "stderr", None) or exc).strip().splitlines() or ["no reason given"]
-        print(f"native.c is not built: {compiler} failed: {reason[0]}. Predictions are slower.", file=sys.stderr)
-        return 1
-    return 0
+        lines = str(getattr(exc, "stderr", None) or exc).strip().splitlines()
+        return lines[0] if lines else "no reason given"
+    return None
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from gevent.event import Event
 
 from ..errors import RequestTimeout, ServingError
 from . import writing
+from .handover import HANDED_ON, KEPT, MOST, OPEN
 from .protocol import HttpRequest, Parser
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ class Connection:
     """`server` is told of whole requests, by `server.arrived(connection)`."""
 
     __slots__ = (
-        "_blocked", "_moved", "_reader", "_reading", "_receive", "_socket", "_unsent", "_unsent_since", "_writer",
-        "began", "busy", "closing", "parser", "peer", "received", "request", "server", "since", "streaming",
+        "_blocked", "_marks", "_moved", "_reader", "_reading", "_receive", "_socket", "_unsent", "_unsent_since",
+        "_writer", "began", "busy", "closing", "number", "parser", "peer", "received", "request", "server", "since",
+        "streaming",
     )  # fmt: skip
 
     def __init__(self, server: Server, sock: socket.socket, peer: str) -> None:
@@ -53,6 +55,10 @@ class Connection:
         self.request = HttpRequest("", "", "1.1", {})
         """The one that is being answered."""
         self.began = 0.0
+        self.number = sock.fileno() if sock.fileno() < MOST else 0
+        """Its place among the marks that say whether another worker may have its request (handover.py)."""
+        self._marks = server.handover.marks
+        self._marks[self.number] = OPEN
         self._receive = sock.recv
         self._unsent: memoryview | None = None
         self._unsent_since, self._moved = 0.0, 0
@@ -66,6 +72,8 @@ class Connection:
     # ---- in ----------------------------------------------------------------------------------------------------------
 
     def _readable(self) -> None:
+        if self._marks[self.number] == HANDED_ON:
+            self.closing = True
         try:
             data = self._receive(RECEIVED_AT_ONCE)
         except BlockingIOError:
@@ -73,10 +81,12 @@ class Connection:
         except OSError:
             self.drop()
             return
-        if not data:
-            self.drop() if self.closing else self._ended()
-            return
         if self.closing:
+            if not data:
+                self.drop()
+            return
+        if not data:
+            self._ended()
             return
         if not self.parser.unfinished and not self._is_occupied():
             self.since, self.received = self.server.now(), 0
@@ -157,6 +167,7 @@ class Connection:
 
     def _next(self) -> None:
         self.since, self.received = self.server.now(), 0
+        self._marks[self.number] = OPEN
         if not self._reading:
             self._reader.start(self._readable)
             self._reading = True
@@ -176,6 +187,7 @@ class Connection:
             self.drop()
             return
         if sent < len(data):
+            self.keep()
             self._unsent = memoryview(data)[sent:]
             self.since = self._unsent_since = self.server.now()
             self._moved = 0
@@ -203,6 +215,10 @@ class Connection:
             self._writer = None
             if not self.busy:
                 self._linger() if self.closing else self._next()
+
+    def keep(self) -> None:
+        """No other worker may have its request any more."""
+        self._marks[self.number] = KEPT
 
     def send_piece(self, data: bytes) -> bool:
         """Some bytes of a stream; waits while the caller is slow. False: it has gone."""
@@ -242,6 +258,7 @@ class Connection:
                 watcher.close()
         self._writer = self._unsent = None
         self.closing = True
+        self.server.handover.forget(self.number)
         self._socket.close()
         if self._blocked is not None:
             self._blocked.set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
+from _queue import SimpleQueue
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -19,11 +20,12 @@ from gevent.monkey import get_original
 from greenlet import greenlet
 
 from ..batching.loop import GivenUp
+from ..batching.messages import Request
 from ..monitoring.clocks import AwakeClock
+from .handover import Handover
 
 T = TypeVar("T")
 start_new_thread = get_original("_thread", "start_new_thread")
-SimpleQueue = get_original("queue", "SimpleQueue")
 
 
 def log_with_real_locks() -> None:
@@ -50,6 +52,7 @@ class GeventLoop:
         self._clock = AwakeClock()  # looked at twice a second, by the beat (readiness.py)
         self._hub = gevent.get_hub()
         self._loop = self._hub.loop
+        self.handover = Handover()
 
     def now(self) -> float:
         return self._clock.time()
@@ -78,6 +81,12 @@ class GeventLoop:
     def thread(self) -> RealThread:
         return RealThread()
 
+    def keep(self, requests: Iterable[Request]) -> None:
+        self.handover.keep(requests)
+
+    def has_gone(self, request: Request) -> bool:
+        return self.handover.has(request)
+
 
 class RealThread:
     """A thread of the system's, not one of gevent's greenlets in it: some libraries walk its stack to the end."""
@@ -86,7 +95,7 @@ class RealThread:
         self._begin()
 
     def _begin(self) -> None:
-        self._calls = SimpleQueue()
+        self._calls: SimpleQueue[Any] = SimpleQueue()
         self._outcomes: deque[tuple[AsyncResult, Any, BaseException | None]] = deque()
         self._told = gevent.get_hub().loop.async_()
         self._told.start(self._deliver, self._outcomes)
@@ -138,7 +147,8 @@ def in_threads(count: int) -> Callable[[Callable[[Any], object], Iterable[Any]],
     """
 
     def spread(function: Callable[[Any], object], parts: Iterable[Any]) -> Iterable[Any]:
-        parts, ends = list(parts), SimpleQueue()
+        parts = list(parts)
+        ends: SimpleQueue[BaseException | None] = SimpleQueue()
 
         def work(share: list[Any]) -> None:
             failure = None

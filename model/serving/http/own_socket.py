@@ -24,7 +24,7 @@ class OwnSocket:
     """A listening socket in the first free place of `places`. Raises OSError when there is none."""
 
     def __init__(self, runtime_dir: Path, places: int) -> None:
-        self._lock = self._path = None
+        self._lock = self.path = None
         for place in range(places):
             lock = (runtime_dir / f"worker-{place}.lock").open("w")
             try:
@@ -32,22 +32,22 @@ class OwnSocket:
             except BlockingIOError:
                 lock.close()
                 continue
-            self._lock, self._path = lock, path(runtime_dir, place)
+            self._lock, self.path, self.place = lock, path(runtime_dir, place), place
             break
-        if self._lock is None or self._path is None:
+        if self._lock is None or self.path is None:
             raise BlockingIOError(f"all {places} places of workers are taken")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        partial = self._path.with_suffix(".partial")
+        partial = self.path.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         self.socket.bind(str(partial))
         partial.chmod(0o600)  # nginx's workers are the same user
         self.socket.listen(BACKLOG)
-        os.replace(partial, self._path)
+        os.replace(partial, self.path)
 
     def close(self) -> None:
         """The place is free: whoever connects is refused, and nginx takes another worker."""
-        assert self._path is not None
+        assert self.path is not None
         assert self._lock is not None
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         self.socket.close()
         self._lock.close()

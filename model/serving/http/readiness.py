@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..batching.engine import Engine
-from ..batching.loop import Loop, Thread
+from ..batching.loop import Thread
 from ..monitoring import exposition, health
 from ..monitoring.cloudwatch import PERIOD_SECONDS
 from . import ready_line
+from .gevent_loop import GeventLoop
 
 TOLD = "told"
 """The file in the runtime directory of which the maker says what is served."""
@@ -34,9 +35,9 @@ class Readiness:
         self.not_ready: str | None = "the worker is starting"
         self.stuck = False
 
-    def start(self, runtime_dir: Path, loop: Loop, reader: Thread, retire: Callable[[], None]) -> None:
+    def start(self, runtime_dir: Path, loop: GeventLoop, reader: Thread, retire: Callable[[], None]) -> None:
         """Starts the engines and reports how that went. `retire` asks for a new worker."""
-        self._runtime_dir, self._retire = runtime_dir, retire
+        self._runtime_dir, self._retire, self._handover = runtime_dir, retire, loop.handover
         for engine in self.engines:
             engine.warm_up()
             engine.start(loop, reader, self.be_stuck)
@@ -78,6 +79,7 @@ class Readiness:
 
     def _tick(self, counts: exposition.WorkerFile) -> None:
         """A function of its own: a loop that sleeps would hold on to the last engine."""
+        self._handover.beat(is_free=not any(engine.is_overdue() for engine in self.engines))
         for engine in self.engines:
             engine.tick()
         counts.write({engine.metrics.name: engine.metrics.samples() for engine in self.engines})

@@ -21,9 +21,9 @@ import gevent
 from gevent.monkey import get_original
 
 from ..batching import answering
-from ..batching.messages import Reply
+from ..batching.messages import GONE, Reply
 from ..errors import NotReady, ServingError
-from . import routes, writing, wsgi
+from . import handover, routes, writing, wsgi
 from .connection import READ, Connection
 from .gevent_loop import GeventLoop
 from .protocol import HttpRequest
@@ -49,7 +49,7 @@ class Server:
     ) -> None:  # fmt: skip
         """`max_body` in bytes. Without nginx in front `write_log` is told of each reply; nginx is told in a header."""
         self.loop: Any = gevent.get_hub().loop
-        self.now, self._soon = loop.now, loop.soon
+        self.now, self._soon, self.handover = loop.now, loop.soon, loop.handover
         self.routes, self.app, self.max_body, self._idle_seconds = where, app, max_body, idle_seconds
         self._behind_nginx, self._write_log = behind_nginx, write_log
         self.spool = None if behind_nginx else TemporaryFile  # nginx hands on whole bodies
@@ -162,9 +162,15 @@ class Server:
         self.routes.check_host(request.fields.get("host"))
         submit = self.routes.predicting(request.target.partition("?")[0]) if request.method == "POST" else None
         if submit is None:
+            connection.keep()
             self._soon(partial(self._run_app, connection, request))
+            return
+        asked = self.routes.read(request.fields.get, request.body)
+        if request.fields.get(handover.HEADER):
+            connection.keep()
         else:
-            submit(self.routes.read(request.fields.get, request.body), partial(self._reply, connection))
+            asked.connection = connection.number
+        submit(asked, partial(self._reply, connection))
 
     def _run_app(self, connection: Connection, request: HttpRequest) -> None:
         try:
@@ -190,6 +196,9 @@ class Server:
         self._reply(connection, answering.refuse(exc, asked))
 
     def _reply(self, connection: Connection, reply: Reply) -> None:
+        if reply.code == GONE:
+            connection.drop()
+            return
         headers = routes.headers(reply)
         try:
             if isinstance(reply.body, bytes):
@@ -222,8 +231,8 @@ class Server:
                 sent += len(piece)
                 if not connection.send_piece(writing.chunk(piece) if chunked else piece):
                     return
-        except Exception:
-            log.exception("a streamed answer broke off")
+        except Exception as exc:
+            log.error("a streamed answer broke off", exc_info=answering.for_the_log(exc))
             connection.drop()  # without the last chunk: the caller sees that it is not whole
             return
         finally:

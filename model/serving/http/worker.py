@@ -51,6 +51,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
             self.server.refuse_connections()
         self.server.stop_listening()
         if own is not None:
+            self.server.handover.end()
             own.close()
         self._stop(self.cfg.graceful_timeout - CLOSING_SECONDS)
 
@@ -68,6 +69,8 @@ class LoopWorker(Worker):  # type: ignore[misc]
         except OSError as exc:
             self.log.warning("this worker has no socket of its own: %s", exc)
             return None
+        assert own.path is not None
+        self.server.handover.begin(own.place, own.socket.fileno(), own.path)
         self.server.listen(own.socket)
         return own
 

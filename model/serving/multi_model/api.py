@@ -31,14 +31,14 @@ PAGE = 100
 
 
 class Models:
-    """Call `start` after the fork. The others may wait, but `submit` does not."""
+    """`start` after the fork; the rest where a call may wait, but `submit`, which does not wait."""
 
     def __init__(self, config: Settings) -> None:
         self.config, self.held = config, HeldModels(config)
 
     @property
     def engines(self) -> Collection[Engine]:
-        """A view: always those that are held now."""
+        """Those of now, whenever it is looked through."""
         return self.held.engines
 
     def start(self, runtime_dir: Path, loop: Loop, reader: Thread, stuck: Callable[[str], None]) -> None:
@@ -103,7 +103,7 @@ class Models:
         return _reply(listing, request_id)
 
     def submit(self, name: str, request: Request, done: Done) -> None:
-        """POST /models/NAME/invoke. The same as Engine.submit, for a model by its name."""
+        """POST /models/NAME/invoke: all as Engine.submit."""
         try:
             entry = self._entry(name)
         except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
@@ -148,7 +148,7 @@ class Models:
             yield deadline
 
     def _forget_what_was_not_finished(self) -> None:
-        """Ask it with the lock: a model that is still being loaded then was left by a worker that has ended."""
+        """Who has the lock and sees a model that is being loaded has survived the worker that was to load it."""
         self.registry.remove(*(entry.name for entry in self.registry.entries().values() if not entry.loaded))
 
     def _until_held(self, entry: Entry, deadline: float) -> None:
