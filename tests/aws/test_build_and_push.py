@@ -74,6 +74,7 @@ class Kit:
         }
 
     def write(self, name: str, text: str) -> None:
+        (self.root / name).parent.mkdir(exist_ok=True)
         (self.root / name).write_text(text)
 
     def program(self, name: str, text: str) -> None:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from conftest import lacking
 from running import KIT
 from serving.compiler import build, links, native, operations, walks
+from serving.http import handover
 
 HERE = Path(__file__).parent
 
@@ -250,10 +251,13 @@ def test_both_compilers_take_every_line(tmp_path: Path) -> None:
     compilers = [name for name in ("gcc", "clang") if shutil.which(name)]
     if not compilers:
         lacking("no C compiler is installed")
+    loaders = {build.SOURCE: native.load, build.HANDOVER: handover.load}
+    assert loaders.keys() == build.WITHOUT.keys()
     for compiler in compilers:
-        library = tmp_path / f"{compiler}.so"
-        build.build(compiler, library, (*build.FLAGS, "-Wpedantic", "-Wconversion", "-Werror"))
-        assert native.load(library) is not None
+        for source, load in loaders.items():
+            library = tmp_path / f"{compiler}-{source.stem}.so"
+            build.build(compiler, library, (*build.FLAGS, "-Wpedantic", "-Wconversion", "-Werror"), source)
+            assert load(library) is not None
 
 
 def test_a_library_of_another_source_is_not_taken(tmp_path: Path) -> None:
