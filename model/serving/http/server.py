@@ -175,8 +175,8 @@ class Server:
     def _run_app(self, connection: Connection, request: HttpRequest) -> None:
         try:
             answer = wsgi.run(self.app, request, connection.peer)
-            if answer.whole:
-                self._write(connection, answer.status, answer.headers, b"".join(answer.pieces))
+            if answer.length is not None:
+                self._write(connection, answer.status, answer.headers, b"".join(answer.pieces), answer.length)
             else:
                 self._stream(connection, answer.status, answer.headers, iter(answer.pieces))
         except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
@@ -208,11 +208,19 @@ class Server:
         except Exception as exc:  # noqa: BLE001 - a header that HTTP does not allow costs nobody else's reply
             self._fail(connection, exc)
 
-    def _write(self, connection: Connection, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        """A reply in one piece."""
+    def _write(
+        self,
+        connection: Connection,
+        status: int,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        length: int | None = None,
+    ) -> None:
+        """A reply in one piece; `length` where a HEAD leaves the body out."""
         request = connection.request
         keep = self._is_kept(connection)
-        data = self._head(request, status, [*headers, ("Content-Length", str(len(body)))], keep)
+        size = len(body) if length is None else length
+        data = self._head(request, status, [*headers, ("Content-Length", str(size))], keep)
         connection.finish(data if request.method == "HEAD" else data + body, keep)
         self._log(connection, request, status, headers, len(body))
 

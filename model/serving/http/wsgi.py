@@ -26,8 +26,8 @@ class Answer:
     status: int
     headers: list[tuple[str, str]]
     pieces: Iterable[bytes]
-    whole: bool
-    """Whether the pieces are all there, and their length is known."""
+    length: int | None
+    """Of all pieces, where it is known: then they are all there. For HEAD that of what is not sent."""
 
 
 def run(app: WSGIApplication, request: HttpRequest, peer: str) -> Answer:
@@ -40,9 +40,9 @@ def run(app: WSGIApplication, request: HttpRequest, peer: str) -> Answer:
 
     pieces = app(environ(request, peer), start_response)
     status, headers = started[0]
-    whole = any(name.lower() == "content-length" for name, _ in headers)
+    length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
     kept = [(name, value) for name, value in headers if name.lower() not in ("content-length", "connection")]
-    return Answer(int(status.split(" ", 1)[0]), kept, pieces, whole)
+    return Answer(int(status.split(" ", 1)[0]), kept, pieces, length)
 
 
 def without_the_logs_header(app: WSGIApplication) -> WSGIApplication:
