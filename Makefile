@@ -15,7 +15,7 @@ serve: ## serve predictions on http://127.0.0.1:8080
 predict: ## send local-test/payload.csv to the server
 	@./local-test/predict.sh
 
-test: .venv-test ## run all tests; those that need Docker or nginx are skipped if it is missing
+test: .venv-test ## run all tests; those that need Docker, nginx or Chromium are skipped if it is missing
 	@$(TESTS)/python -m pytest $(SHARED) $(ARGS)
 
 quick: .venv-quick ## run the tests that need no server and no Docker, in three minutes

@@ -2,7 +2,8 @@
 # Usage: local-test/serve-local.sh [--docker|--native] [IMAGE]
 #
 # Serves predictions on http://127.0.0.1:8080 as SageMaker would. Ctrl-C ends it. It serves the model that
-# train-local.sh has put into test-dir/model. If there is none, it serves model/model.pkl.
+# train-local.sh has put into test-dir/model. If there is none, it serves model/model.pkl. In a browser that address is
+# a page to try the model.
 #
 #   IMAGE      run this image; without IMAGE the image is built from this directory
 #   --docker   run in a container, or fail
@@ -11,6 +12,7 @@
 #
 #   PORT=8081 local-test/serve-local.sh                   listen on another port
 #   MODEL_SERVER_WORKERS=1 local-test/serve-local.sh      change a setting; docs/settings.md lists them
+#   MODEL_SERVER_TRY_PAGE=off local-test/serve-local.sh   no page
 #
 # Exit codes: 0 it served until Ctrl-C, 1 it could not serve, 2 wrong usage or a wrong setting, 78 no worker can load
 # the model, 130 Ctrl-C before it served, or twice. A server that ends by itself gives its own code.
@@ -26,6 +28,7 @@ SERVER=""
 main() {
   read_arguments "$@"
   read_port
+  export MODEL_SERVER_TRY_PAGE="${MODEL_SERVER_TRY_PAGE-on}" # it is asked on 127.0.0.1 alone
   ! port_is_taken "$PORT" || fail "port $PORT is taken. Choose another: PORT=$(next_free_port "$PORT") $0"
   warn_of_another_model
   choose_mode
@@ -83,7 +86,7 @@ serve_native() {
 wait_until_ready() {
   local answer
   while kill -0 "$SERVER" 2>/dev/null; do
-    answer="$(ping)" || true # the connection may break at any word
+    answer="$(get /ping)" || true # the connection may break at any word
     case "$answer" in
       "HTTP/1."?" 200 "*)
         STATE=serving
@@ -99,22 +102,24 @@ wait_until_ready() {
   done
 }
 
-# The answer to GET /ping, status line first; nothing where nobody answers.
-ping() {
+# The answer to a GET, status line first; nothing where nobody answers.
+get() { # <path>
   local line
   {
     exec 3<>"/dev/tcp/127.0.0.1/$PORT" || return 0
-    printf 'GET /ping HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' >&3
+    printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$1" >&3
     while IFS= read -r -t 2 line <&3 || [ -n "$line" ]; do printf '%s\n' "$line"; done
     exec 3>&-
   } 2>/dev/null
 }
 
 announce() {
+  local where="In"
+  case "$(get /)" in "HTTP/1."?" 200 "*) where="Open it in a browser to try the model, or in" ;; esac
   if [ "$(printf %s "${SAGEMAKER_MULTI_MODEL:-}" | tr '[:upper:]' '[:lower:]')" = true ]; then
-    say "ready on http://127.0.0.1:$PORT for several models: load one by POST /models (docs/multi-model.md)"
+    say "ready on http://127.0.0.1:$PORT/ for several models: load one by POST /models (docs/multi-model.md)"
   else
-    say "ready on http://127.0.0.1:$PORT. In another terminal: $(with_port)./local-test/predict.sh"
+    say "ready on http://127.0.0.1:$PORT/. $where another terminal: $(with_port)./local-test/predict.sh"
   fi
 }
 

@@ -73,7 +73,16 @@ def flask_app():
     from serving.http.app import create_app
 
     parts = routes, lambda: readiness.not_ready, readiness.metrics_text
-    return create_app(*parts, config.max_body_mb, config.execution_parameters)
+    return create_app(*parts, config.max_body_mb, config.execution_parameters, description, config.no_page)
+
+
+def description() -> bytes:
+    """What GET /openapi.json answers."""
+    from serving.http import openapi
+
+    if models is not None:
+        return openapi.of_several(models.signatures())
+    return openapi.of_one(engine.model.signature, engine.model.source.name)
 
 
 def app(environ, start_response):

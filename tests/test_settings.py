@@ -242,3 +242,33 @@ def test_the_memory_is_the_strictest_limit(tmp_path: Path) -> None:
     (tmp_path / "sys/fs/cgroup/a/b/memory.max").write_text("max\n")
     (tmp_path / "sys/fs/cgroup/a/memory.max").write_text("1000000\n")
     assert limits.memory(tmp_path) == 1000000
+
+
+AWS = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+
+
+@pytest.mark.parametrize(
+    ("in_the_image", "environ", "why_not"),
+    [
+        (False, {}, "serve-local.sh"),
+        (True, {}, "serve-local.sh"),
+        (False, {"MODEL_SERVER_TRY_PAGE": "on"}, ""),
+        (True, {"MODEL_SERVER_TRY_PAGE": "on"}, ""),
+        (False, {"MODEL_SERVER_TRY_PAGE": "on", "MODEL_SERVER_HOST": "0.0.0.0"}, "on 0.0.0.0"),
+        (False, {"MODEL_SERVER_TRY_PAGE": "on", "MODEL_SERVER_HOST": "::1"}, ""),
+        (False, {"MODEL_SERVER_TRY_PAGE": "on", AWS: "/v2/credentials/x"}, ""),
+        (True, {"MODEL_SERVER_TRY_PAGE": "on", AWS: "/v2/credentials/x"}, "where AWS runs"),
+        (True, {"MODEL_SERVER_TRY_PAGE": "on", "SAGEMAKER_SAFE_PORT_RANGE": "23000-23999"}, "where AWS runs"),
+        (True, {"MODEL_SERVER_TRY_PAGE": "on", "SAGEMAKER_BATCH": "true"}, "where AWS runs"),
+    ],
+)
+def test_the_page_to_try_is_for_ones_own_machine(
+    monkeypatch: pytest.MonkeyPatch, in_the_image: bool, environ: dict[str, str], why_not: str
+) -> None:
+    """Only where it is switched on, not where AWS runs the container, not on another interface of the machine; then
+    other machines' names are refused, too."""
+    monkeypatch.setattr(settings, "IN_THE_IMAGE", in_the_image)
+    config = settings.load({"MODEL_SERVER_HOST": "0.0.0.0" if in_the_image else "127.0.0.1", **environ})
+    assert why_not in config.no_page
+    assert bool(config.no_page) == bool(why_not)
+    assert config.local_only == (not why_not or config.on_loopback)

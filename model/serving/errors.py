@@ -79,6 +79,8 @@ class BadRequest(ServingError):
 
 
 class NotFound(ServingError):
+    """There is nothing at this address."""
+
     status = 404
     code = "not_found"
 
@@ -91,6 +93,8 @@ class ModelNotLoaded(ServingError):
 
 
 class MethodNotAllowed(ServingError):
+    """The address does not take this method."""
+
     status = 405
     code = "method_not_allowed"
 
@@ -103,6 +107,8 @@ class NotAcceptable(ServingError):
 
 
 class ModelAlreadyLoaded(ServingError):
+    """A multi-model server has a model of this name already."""
+
     status = 409
     code = "model_already_loaded"
 
@@ -115,11 +121,15 @@ class RequestTimeout(ServingError):
 
 
 class PayloadTooLarge(ServingError):
+    """The body is too large, or its rows would take too much memory."""
+
     status = 413
     code = "payload_too_large"
 
 
 class UriTooLong(ServingError):
+    """The request line is too long."""
+
     status = 414
     code = "uri_too_long"
 
@@ -135,6 +145,8 @@ class UnsupportedMediaType(ServingError):
 
 
 class ExpectationFailed(ServingError):
+    """The server does not know what the header Expect asks for."""
+
     status = 417
     code = "expectation_failed"
 
@@ -150,6 +162,8 @@ class MisdirectedRequest(ServingError):
 
 
 class HeadersTooLarge(ServingError):
+    """The request's headers are too long."""
+
     status = 431
     code = "headers_too_large"
 
@@ -165,6 +179,8 @@ class NotImplementedHere(ServingError):
 
 
 class VersionNotSupported(ServingError):
+    """The request is not HTTP/1.0 or HTTP/1.1."""
+
     status = 505
     code = "http_version_not_supported"
 

@@ -255,6 +255,14 @@ class Settings:
         UNPRIVILEGED_USER + " in the image",
     )  # fmt: skip
 
+    try_page: str = _setting(
+        "MODEL_SERVER_TRY_PAGE", "off", _choice("on", "off"),
+        "offer the page to try the model and /openapi.json, to this machine alone; `serve-local.sh` switches it on",
+    )  # fmt: skip
+    aws_credentials: str = _setting(
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "", str,
+        "AWS sets it in the containers that it runs; there the page to try the model is never offered", "none",
+    )  # fmt: skip
     batch: bool = _setting(
         "SAGEMAKER_BATCH", False, _truth,
         "whether this is a transform job; SageMaker sets it", "false",
@@ -302,14 +310,34 @@ class Settings:
         return max(SMALLEST_SHARE, limits.memory() // (4 * self.workers))
 
     @property
-    def local_only(self) -> bool:
-        """Whether only this machine can ask."""
+    def on_loopback(self) -> bool:
+        """Whether only this machine can connect."""
         return ipaddress.ip_address(self.host).is_loopback
+
+    @property
+    def no_page(self) -> str:
+        """Why there is no page to try the model; empty: there is one. In the image whoever publishes its port decides
+        who can connect, and says by the setting that it is this machine alone."""
+        if self.try_page == "off":
+            return (
+                "There is no page to try the model: it is for your own machine, where local-test/serve-local.sh "
+                "switches it on (MODEL_SERVER_TRY_PAGE=on)."
+            )
+        if IN_THE_IMAGE and (self.aws_credentials or self.safe_ports or self.batch):
+            return "There is no page to try the model where AWS runs the container: it is for your own machine."
+        if not IN_THE_IMAGE and not self.on_loopback:
+            return f"There is no page to try the model on {self.host}: it needs MODEL_SERVER_HOST=127.0.0.1."
+        return ""
+
+    @property
+    def local_only(self) -> bool:
+        """Whether only requests to this machine's own names are answered."""
+        return self.on_loopback or not self.no_page
 
     @property
     def address(self) -> str:
         """As callers write it; in a container only who has started it knows the host and the port."""
-        return f"http://{self.listening}" if self.local_only else ""
+        return f"http://{self.listening}" if self.on_loopback else ""
 
     @property
     def listening(self) -> str:

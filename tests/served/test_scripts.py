@@ -91,7 +91,8 @@ def test_train_serve_predict(mode: str, tmp_path: Path) -> None:
         assert '{"error"' in refused.stdout
         assert "the server answered 400" in refused.stderr
 
-        wait_until(lambda: "ready on http://127.0.0.1:" in running.log)
+        wait_until(lambda: f"ready on http://127.0.0.1:{port}/. Open it in a browser" in running.log)
+        assert httpx.get(running.url).headers["content-type"].startswith("text/html")
         assert "1 worker x" in running.log
     finally:
         os.killpg(process.pid, signal.SIGINT)

@@ -7,6 +7,9 @@ GET      /metrics      what has been counted, as Prometheus text (behind nginx, 
 and the routes of predictions (routes.py). A multi-model server has besides:
 GET|POST        /models              lists what is loaded; loads a model
 GET|DELETE      /models/NAME         one model; unloads it
+Where MODEL_SERVER_TRY_PAGE offers it:
+GET      /             the page to try the model
+GET      /openapi.json the description of all this, which the page reads
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from .. import errors
 from ..batching import answering
 from ..batching.messages import Reply
 from ..multi_model.api import Models
-from . import routes
+from . import routes, try_page
 from .routes import Routes, Submit
 
 if TYPE_CHECKING:
@@ -39,8 +42,11 @@ def create_app(
     metrics: Callable[[], tuple[str, str]],
     max_body_mb: int,
     execution_parameters: str,
+    openapi: Callable[[], bytes],
+    no_page: str,
 ) -> Flask:
-    """`not_ready` gives the reason why predictions would fail, or None; `metrics` a text and its Content-Type."""
+    """`not_ready` gives the reason why predictions would fail, or None; `metrics` a text and its Content-Type;
+    `openapi` the description; `no_page` why there is no page to try the model, or nothing."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_body_mb * MEGABYTE
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
@@ -77,8 +83,13 @@ def create_app(
         _add_models(app, where.models, where)
         app.wsgi_app = partial(_with_the_path_as_sent, app.wsgi_app)  # type: ignore[method-assign]
 
+    if not no_page:
+        _add_page(app, openapi)
+
     @app.errorhandler(Exception)
     def error(exc: Exception) -> Response:
+        if no_page and isinstance(exc, NotFound) and request.path in try_page.PATHS:
+            exc = errors.NotFound(no_page)
         response = _response(_refuse(where, _translated(exc, app, max_body_mb)))
         if isinstance(exc, MethodNotAllowed) and exc.valid_methods:
             response.headers["Allow"] = ", ".join(sorted(exc.valid_methods))
@@ -106,6 +117,18 @@ def _add_models(app: Flask, models: Models, where: Routes) -> None:
     @app.delete("/models/<name>")
     def unload_model(name: str) -> Response:
         return _response(models.unload(unquote(name), request_id()))
+
+
+def _add_page(app: Flask, openapi: Callable[[], bytes]) -> None:
+    text, headers = try_page.load()
+
+    @app.get("/")
+    def page() -> Response:
+        return Response(text, headers=headers)
+
+    @app.get("/openapi.json")
+    def described() -> Response:
+        return Response(openapi(), headers=[("Content-Type", "application/json"), *try_page.PRIVATE])
 
 
 def _with_the_path_as_sent(

@@ -21,6 +21,7 @@ from ..batching import answering
 from ..batching.engine import Done, Engine
 from ..batching.loop import Loop, Thread
 from ..batching.messages import Reply, Request
+from ..rows.signature import Signature
 from ..settings import Settings
 from .following import POLL_SECONDS, HeldModels
 from .registry import Entry, Registry
@@ -101,6 +102,11 @@ class Models:
             return page
 
         return _reply(listing, request_id)
+
+    def signatures(self) -> dict[str, Signature]:
+        """What each loaded model expects, by its name; a worker that has just come may not hold all of them yet."""
+        loaded = [entry for entry in self.registry.entries().values() if entry.loaded]
+        return {e.name: engine.model.signature for e in loaded if (engine := self.held.engine(e)) is not None}
 
     def submit(self, name: str, request: Request, done: Done) -> None:
         """POST /models/NAME/invoke: all as Engine.submit."""

@@ -30,7 +30,7 @@ def raw_rows(signature: Signature, n: int) -> Any:
         return [row[0] for row in _cycled(sample or (({},),), n)]
     if not columns or (not sample and any(c.kind == "any" and c.used for c in columns)):
         return None
-    rows = _cycled(sample or [[_plausible(c, i) for c in columns] for i in range(3)], n)
+    rows = _cycled(sample or [[plausible(c, i) for c in columns] for i in range(3)], n)
     aligned = align(Table.of_rows(rows, len(columns)), signature)
     return np.asfortranarray(aligned) if signature.form == "frame" and isinstance(aligned, np.ndarray) else aligned
 
@@ -39,7 +39,8 @@ def _cycled(rows: Sequence[Any], n: int) -> list[Any]:
     return [rows[i % len(rows)] for i in range(n)]
 
 
-def _plausible(column: Column, row: int) -> Any:
+def plausible(column: Column, row: int) -> Any:
+    """A value that the column may have, one after the other for the rows 0, 1, 2, …"""
     if column.categories:
         known = [c for c in column.categories if c is not None and c == c] or ["a"]
         value = known[row % len(known)]
