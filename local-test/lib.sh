@@ -90,6 +90,15 @@ with_port() {
   [ "$PORT" = 8080 ] || printf 'PORT=%s ' "$PORT"
 }
 
+# A command of this kit as it can be typed where the user is.
+command_line() { # <script of local-test> [<argument>...]
+  local script="./local-test/$1" argument
+  [ "$(pwd -P)" = "$KIT" ] || script="$(printf '%q' "$HERE/$1")"
+  shift
+  printf '%s' "$script"
+  for argument in "$@"; do printf ' %q' "$argument"; done
+}
+
 port_is_taken() { # <port>
   (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }

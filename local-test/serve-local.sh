@@ -29,7 +29,7 @@ main() {
   read_arguments "$@"
   read_port
   export MODEL_SERVER_TRY_PAGE="${MODEL_SERVER_TRY_PAGE-on}" # it is asked on 127.0.0.1 alone
-  ! port_is_taken "$PORT" || fail "port $PORT is taken. Choose another: PORT=$(next_free_port "$PORT") $0"
+  ! port_is_taken "$PORT" || fail "port $PORT is taken. Choose another: PORT=$(next_free_port "$PORT") $(command_line serve-local.sh "$@")"
   warn_of_another_model
   choose_mode
   [ "$MODE" = docker ] || prepare_native
@@ -75,7 +75,7 @@ serve_docker() {
 
 prepare_native() {
   make_environment .venv --model
-  command -v nginx >/dev/null 2>&1 || say "nginx is not installed: gunicorn answers alone on the port."
+  command -v nginx >/dev/null 2>&1 || say "nginx is not installed, and is not needed here: gunicorn answers alone."
 }
 
 serve_native() {
@@ -119,7 +119,7 @@ announce() {
   if [ "$(printf %s "${SAGEMAKER_MULTI_MODEL:-}" | tr '[:upper:]' '[:lower:]')" = true ]; then
     say "ready on http://127.0.0.1:$PORT/ for several models: load one by POST /models (docs/multi-model.md)"
   else
-    say "ready on http://127.0.0.1:$PORT/. $where another terminal: $(with_port)./local-test/predict.sh"
+    say "ready on http://127.0.0.1:$PORT/. $where another terminal: $(with_port)$(command_line predict.sh)"
   fi
 }
 
@@ -136,7 +136,7 @@ end_tree() { # <process>
 warn_of_another_model() {
   local copy="$TEST_DIR/model/model.pkl"
   [ -f "$copy" ] && ! cmp -s "$copy" "$KIT/model/model.pkl" &&
-    say "note: test-dir/model/model.pkl is served, and differs from model/model.pkl. Run train-local.sh to renew it, or delete it."
+    say "note: test-dir/model/model.pkl is served, and differs from model/model.pkl. Renew it: $(command_line train-local.sh). Or delete it."
   return 0
 }
 

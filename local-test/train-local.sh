@@ -25,6 +25,7 @@ main() {
   trap 'training_stopped 143' TERM
   trap 'training_stopped 129' HUP
   if [ "$MODE" = docker ]; then train_docker; else train_native; fi
+  say "next: $(command_line serve-local.sh "$@")"
 }
 
 train_docker() {

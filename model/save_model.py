@@ -39,7 +39,9 @@ Name = tuple[str, str]
 def save_model(model: Any, rows: Any, where: str | Path | None = None, form: str = "pickle") -> None:
     """Writes model.pkl, model.sample.json, requirements.txt, .python-version and local-test/payload.csv; says so.
 
-    `rows` is what `transformation` is to get: a DataFrame, a two-dimensional array, a list of texts or of dicts.
+    `rows` is what `transformation` is to get: a DataFrame, a two-dimensional array, a list of texts or of dicts. Its
+    first rows are written down, and three of them get into the image: if they are personal data, give made-up rows
+    with the same columns and types.
     `where` is the kit's folder model; without it, the folder that this file is in. `form="skops"` writes model.skops.
     ValueError says in a line what cannot be saved and what to do; then nothing has been written.
     """
@@ -55,7 +57,7 @@ def save_model(model: Any, rows: Any, where: str | Path | None = None, form: str
     names |= {("pyarrow", "")} if "[pyarrow]" in json.dumps(sample["columns"]) else set()
     versions = _versions(_with_bases(names), directory, predictor)
     _save(directory, rows, file, content, versions, sys.version_info[:2])
-    for note in _notes(model, sample, predictor, content if form == "skops" else None):
+    for note in _notes(model, sample, directory, predictor, content if form == "skops" else None):
         print(f"note: {note}")
 
 
@@ -105,7 +107,7 @@ def _save(
     wanted = ".".join(map(str, max(python, OLDEST)))
     _write(directory / ".python-version", f"{wanted}\n".encode())
     count = len(sample["columns"])
-    shape = f"{sample['form']}, {count} column{'s' * (count > 1)}"
+    shape = f"{sample['form']}, {count} column{'s' * (count > 1)}, {_first(len(sample['rows']))}"
     wrote = f"{file} ({len(content) / 1000:.1f} kB), {SAMPLE_FILE} ({shape}), .python-version ({wanted})"
     print(f"wrote into {directory}: {wrote}")
     print("; ".join([_write_requirements(directory, versions), _write_payload(directory, rows)]))
@@ -345,11 +347,17 @@ def _versions(names: set[Name], directory: Path, predictor: ast.Module) -> dict[
         found = [one for one in found if len(found) == 1 or _has_files(one, submodules)]
         if not found or any(_is_a_directory(one) for one in found):
             raise ValueError(
-                f"The model needs the module {top}, which is your own and in no package index. Copy it into "
-                f"{directory}, beside predictor.py (or put what the model needs of it into predictor.py); save again."
+                f"The model needs the module {top}, which is your own and in no package index. Copy it beside "
+                f"predictor.py, then save again: cp -r {_source(top)} {shlex.quote(str(directory))}/"
             )
         versions.update((one, importlib.metadata.version(one).partition("+")[0]) for one in found)
     return versions
+
+
+def _source(top: str) -> str:
+    """Where a module or a package lies, for a shell."""
+    module = sys.modules.get(top)
+    return shlex.quote(str(next(iter(getattr(module, "__path__", ())), getattr(module, "__file__", f"{top}.py"))))
 
 
 def _packages() -> dict[str, list[str]]:
@@ -422,12 +430,16 @@ def _only_predicts(predictor: ast.Module) -> bool:
     return not functions or list(map(ast.unparse, functions[0].body)) == ["return model.predict(rows)"]
 
 
-def _notes(model: Any, sample: dict[str, Any], predictor: ast.Module, skops_file: bytes | None) -> list[str]:
+def _notes(
+    model: Any, sample: dict[str, Any], directory: Path, predictor: ast.Module, skops_file: bytes | None
+) -> list[str]:
     """What is left for the user to do, a sentence each."""
     notes = []
     if not callable(getattr(model, "predict", None)) and _only_predicts(predictor):
-        kind = type(model).__name__
-        notes.append(f"a {kind} has no method predict: write into predictor.py what transformation does with it.")
+        notes.append(
+            f"a {type(model).__name__} has no method predict: write into {directory / 'predictor.py'} what "
+            f"transformation returns{', such as: ' if of_parts(model) else ''}{of_parts(model)}"
+        )
     if "load_model" in _defined(predictor):
         notes.append("predictor.py has a load_model, which decides over what is loaded.")
     fitted_on = _fitted_on(model)
@@ -447,6 +459,22 @@ def _notes(model: Any, sample: dict[str, Any], predictor: ast.Module, skops_file
                 f"skops does not know all types. Look at them, then add to predictor.py: TRUSTED_TYPES = {types}"
             )
     return notes
+
+
+def of_parts(parts: Any) -> str:
+    """What transformation may return for a dict or a list of fitted parts; nothing if no part of it predicts."""
+    if not isinstance(parts, (dict, list, tuple)):
+        return ""
+    places = list(parts.items()) if isinstance(parts, dict) else list(enumerate(parts))
+    models = [key for key, part in places if hasattr(part, "predict")]
+    steps = [key for key, part in places if hasattr(part, "transform") and not hasattr(part, "predict")]
+    if len(models) != 1:
+        called = ", ".join(f"{str(key)!r}: model[{key!r}].predict(rows)" for key in models[:6])
+        return f"return {{{called}}}" if models else ""
+    rows = "rows"
+    for key in steps:
+        rows = f"model[{key!r}].transform({rows})"
+    return f"return model[{models[0]!r}].predict({rows})"
 
 
 # ---- the files
@@ -530,7 +558,12 @@ def _write_payload(directory: Path, rows: Any) -> str:
         return "no payload.csv: a cell of CSV holds one value"
     lines = [",".join(map(_cell, record)) for record in ([names] if names else []) + records]
     _write(path, ("\n".join(lines) + "\n").encode())
-    return f"local-test/payload.csv: {len(records)} row{'s' * (len(records) > 1)}"
+    return f"local-test/payload.csv: {_first(len(records))}"
+
+
+def _first(count: int) -> str:
+    """Said where rows of the user are written: they may be personal data."""
+    return f"your first {count} rows" if count > 1 else "your first row"
 
 
 def _cell(value: Any) -> str:
@@ -546,7 +579,8 @@ def _cell(value: Any) -> str:
 def save_sample(rows: Any, where: str | Path | None = None, n: int = 3) -> Path:
     """Writes model.sample.json: names, types and categories of the columns, and the first `n` rows (0: none).
 
-    `rows` is a DataFrame, an array, or a list or Series of texts or of dicts: what transformation is to get. `where`
+    `rows` is a DataFrame, an array, or a list or Series of texts or of dicts: what transformation is to get. They get
+    into the image as they are: if they are personal data, give made-up rows, or `n=0`. `where`
     is a directory or a file; without it the file is written beside predictor.py. ValueError says what a sample cannot
     hold: two columns of one name, names of two levels, a dtype that a request cannot carry.
     """
@@ -557,6 +591,7 @@ def save_sample(rows: Any, where: str | Path | None = None, n: int = 3) -> Path:
         raise ValueError(f"{path} is neither a directory nor a .json file in one (from {Path.cwd()}).")
     content = _as_json(_sample(rows, n))
     path.write_bytes(content)
+    print(f"wrote {path}, with {_first(n)} as they are" if n else f"wrote {path}, without rows")
     return path
 
 

@@ -2,35 +2,67 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterator
 
 import pytest
 
-from serving.errors import BadRequest, ServingError, without_values
+from running import KIT
+from serving import errors
+from serving.errors import BadRequest, ServingError
+from serving.wording import quoted, verbatim
+
+MARKS = "\ue000\ue001"
+QUOTED_MARK = f"a{MARKS}b"
 
 
 @pytest.mark.parametrize(
     ("message", "logged"),
     [
-        ("Row 3, column 'x': expected a text, got 'secret'.", "Row 3, column '...': expected a text, got '...'."),
-        ('Row 12: got "it\'s secret".', "Row 12: got '...'."),
-        ("Row 1: expected a text, got 4111111111111111.", "Row 1: expected a text, got #."),
-        ("Row 2 has 5 values; expected 4 columns.", "Row 2 has 5 values; expected 4 columns."),
-        ("Row 1, column 'a': 1e400 is too large.", "Row 1, column '...': # is too large."),
-        ("The model's column is not there.", "The model's column is not there."),
-        ("Row 1 is ['a', 'b', 'cut of", "Row 1 is ['...', '...', '..."),
-        ("got b'\\xff\\x00'", "got '...'"),
-        ("got 'it\\'s'. Send a number.", "got '...'. Send a number."),
-        ("-12.5 and +1,000.25 and 1e-9", "# and # and #"),
+        (f"Row 3, column 'x': no text, but {quoted('secret')}.", "Row 3, column 'x': no text, but '...'."),
+        (f"Row 1: expected a date such as 2024-05-31, got {quoted(4111)}.",
+         "Row 1: expected a date such as 2024-05-31, got '...'."),
+        ("Send HTTP/1.1 to 127.0.0.1 as windows-1252.", "Send HTTP/1.1 to 127.0.0.1 as windows-1252."),
+        (f"The request has: {verbatim('5.1, secret')}. 4 are known.", "The request has: '...'. 4 are known."),
+        (f"got {quoted(QUOTED_MARK)}, {verbatim(MARKS)}", "got '...', '...'"),
         ("Größe\n{", "Gr??e?{"),
+        ("4" * 400, "4" * 300),
     ],
+    ids=["a text", "a number", "fixed digits", "several", "marks of its own", "no ASCII", "long"],
 )  # fmt: skip
-def test_a_message_without_values(message: str, logged: str) -> None:
-    """Quoted text and numbers that count nothing are left out; the rest says what was wrong."""
-    text = without_values(message)
-    assert "secret" not in text
-    assert text.rstrip("'") == logged.rstrip("'")
+def test_a_message_for_the_log(message: str, logged: str) -> None:
+    """Values of the request are left out, and nothing else is: what is fixed keeps its digits and its quotes."""
+    assert BadRequest(message).quiet == logged
+    assert not set(MARKS) & set(BadRequest(message).message)
+
+
+def test_a_message_for_the_caller() -> None:
+    """It has the values as they are, cut to a length, and no trace of the marks."""
+    refused = BadRequest(f"got {quoted('x' * 100, 5)}, {verbatim('5.1')}.")
+    refused.add("Send a number.")
+    assert refused.message == "got 'xxxx, 5.1. Send a number."
+    assert refused.quiet == "got '...', '...'. Send a number."
+
+
+def messages() -> Iterator[tuple[str, ast.expr]]:
+    """Where an error of the server is made, and its message."""
+    kinds = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type)}
+    names = {name for name, kind in kinds.items() if issubclass(kind, ServingError)}
+    for path in sorted((KIT / "model/serving").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names and node.args:
+                yield f"{path.name}, line {node.lineno}", node.args[0]
+
+
+def test_every_value_in_a_message_is_marked() -> None:
+    """What is written by repr() comes from the request, save for the model's own columns, which are called `name`."""
+    found = list(messages())
+    assert len(found) > 60
+    for place, message in found:
+        for node in ast.walk(message):
+            if isinstance(node, ast.FormattedValue) and node.conversion != -1:
+                assert ast.unparse(node.value) in ("name", "same[:80]"), f"{place}: {ast.unparse(node)}"
 
 
 @pytest.fixture
@@ -42,7 +74,8 @@ def silent() -> Iterator[None]:
 
 def test_values_are_not_echoed_where_they_may_not_be(silent: None) -> None:
     """MODEL_SERVER_ECHO_VALUES=off: neither in the message nor beside it."""
-    refused = BadRequest("Row 1, column 'a': got 'secret'.", row=1, column="a", got="secret", expected="a number")
+    message = f"Row 1, column 'a': got {quoted('secret')}."
+    refused = BadRequest(message, row=1, column="a", got="secret", expected="a number")
     body = refused.body("id")
     assert b"secret" not in body
     assert json.loads(body)["error"]["row"] == 1

@@ -26,6 +26,7 @@ FLOORS = (
     {"rows"},
     {"monitoring", "settings"},
     {"errors", "limits", "install", "sbom", "leaks"},
+    {"wording"},
 )
 """Folders and files of model/serving, from the top floor to the ground. A room imports from floors below, or from its
 own folder; rooms of one floor do not know each other."""
@@ -45,7 +46,7 @@ ONLY = {
 READ_THE_ENVIRONMENT = ("settings", "commands.serve", "install")
 """The settings; the parent that hands the environment on; and the build, which asks pip's own variables."""
 
-STANDARD_LIBRARY_ONLY = {"monitoring", "limits", "errors", "install", "sbom", "leaks"}
+STANDARD_LIBRARY_ONLY = {"monitoring", "limits", "errors", "wording", "install", "sbom", "leaks"}
 
 
 class Rooms:

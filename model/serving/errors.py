@@ -13,6 +13,8 @@ import json
 import re
 from typing import ClassVar
 
+from . import wording
+
 
 class ServingError(Exception):
     """An error with its HTTP status; `code` is stable, so a client may branch on it."""
@@ -30,18 +32,15 @@ class ServingError(Exception):
         column: str | int | None = None,
         expected: object = None,
         got: object = None,
-        words: str = "",
     ) -> None:
-        """`words` end the message as somebody else has put it, such as an exception of the user's: nobody knows which
-        values are in them, so they are left out wherever values are."""
-        super().__init__(message + words)
-        self.message, self._words = message + words, words
+        self.message, self.quiet = wording.shown(message), wording.quiet(message)
+        super().__init__(self.message)
         self.details = {"row": row, "column": column, "expected": expected, "got": got}
 
-    @property
-    def quiet(self) -> str:
-        """The message as a log may have it."""
-        return without_values(self.message.removesuffix(self._words))
+    def add(self, remedy: str) -> None:
+        """Another sentence at the end of the message."""
+        if remedy:
+            self.message, self.quiet = f"{self.message} {remedy}", f"{self.quiet} {remedy}"[:300]
 
     def body(self, request_id: str | None = None, inference_id: str | None = None) -> bytes:
         """The JSON body, UTF-8, one line."""
@@ -56,19 +55,6 @@ class ServingError(Exception):
 
 UNREADABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What JSON would let through, and a terminal or an encoder would not."""
-QUOTED = re.compile(r"""(?<!\w)b?(?:'(?:[^'\\]|\\.)*+(?:'|$)|"(?:[^"\\]|\\.)*+(?:"|$))""", re.DOTALL)
-NUMBER = re.compile(
-    r"(?<![\w.])(?<!Row )(?<!row )(?<!Record )(?<!line )(?<!byte )(?<!column )(?<!most )(?<!than )(?<!first )"
-    r"(?<!expected )[+-]?\d(?:[\d.,]*\d)?(?:[eE][+-]?\d+)?(?!\w)"
-    r"(?! (?:values?|columns?|rows?|bytes|lists|arrays|MB|s)\b)"
-)
-
-
-def without_values(message: str) -> str:
-    """The message as a log may have it: what is quoted, and numbers that do not count anything, are left out. One line
-    of ASCII."""
-    text = NUMBER.sub("#", QUOTED.sub("'...'", message))
-    return re.sub(r"[^ -~]", "?", text)[:300]
 
 
 class BadRequest(ServingError):

@@ -110,7 +110,8 @@ def test_modules_that_nothing_explains_are_named(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("class A: pass")
     (tmp_path / "requirements.txt").write_text("third-party==1.0\n")
     assert pickle_contents.look(path, tmp_path) == [
-        "model.pkl imports from other, which requirements.txt does not name; the rest is usual"
+        "model.pkl imports other, which is neither in requirements.txt nor beside predictor.py. If it is a package, "
+        "list it there; if you do not know why the model needs it, do not load this file."
     ]
 
 

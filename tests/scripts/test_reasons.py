@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -83,6 +85,31 @@ def test_a_suggested_command_has_the_port(clone: Clone) -> None:
     with_program(clone, "curl", "exit 7")
     port = str(free_port())
     assert f"PORT={port} ./local-test/serve-local.sh" in run(clone, "./local-test/predict.sh", PORT=port).stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--native"], ["--docker"], ["--docker", "some-image"]], ids=["none", "native", "docker", "image"]
+)
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["in the kit", "elsewhere"])
+def test_a_port_that_is_taken(clone: Clone, arguments: list[str], elsewhere: bool) -> None:
+    """What is proposed has a port that is free and the user's own arguments, and can be typed where the user is."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        script = str(clone.kit / "local-test/serve-local.sh")
+        command = ["bash", "-c", 'cd "$0" && "$@"', "/" if elsewhere else str(clone.kit), script, *arguments]
+        done = run(clone, *command, PORT=port)
+    assert done.returncode == 1
+    proposed = shlex.split(done.stderr.strip().rpartition("Choose another: ")[2])
+    name, _, other = proposed[0].partition("=")
+    assert (name, other != port, other.isdigit()) == ("PORT", True, True)
+    assert proposed[1:] == [script if elsewhere else "./local-test/serve-local.sh", *arguments]
+
+
+def test_train_says_what_comes_next(clone: Clone) -> None:
+    """With the way to run that was chosen."""
+    assert run(clone, "./local-test/train-local.sh", "--native").stderr.endswith(
+        "train-local.sh: next: ./local-test/serve-local.sh --native\n"
+    )
 
 
 def test_without_curl_it_is_curl_that_is_missing(clone: Clone) -> None:

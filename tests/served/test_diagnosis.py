@@ -41,7 +41,7 @@ def test_a_good_model_is_told(tmp_path: Path) -> None:
     """`check` says what would serve and exits 0."""
     done = check(KIT / "model")
     assert done.returncode == 0
-    assert "is a Pipeline and predicts" in done.stdout
+    assert "is a Pipeline that takes" in done.stdout
 
 
 def test_the_artifact_is_missing(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from ..models.context import Context
 from ..models.loaded import LoadedModel
 from ..rows import blame
 from ..rows.predictions import is_whole, per_row
+from ..wording import verbatim
 from . import queue
 from .jobs import Job
 from .loop import GivenUp
@@ -105,7 +106,7 @@ def _explained(model: LoadedModel, job: Job, error: BaseException) -> BaseExcept
     blamed = blame.explain(job.decoded.raw, model.signature, error)
     if blamed is not None:
         return blamed
-    failed = ModelFailed(f"transformation failed: {type(error).__name__}", words=f": {diagnosis.words(error)}")
+    failed = ModelFailed(f"transformation failed: {type(error).__name__}: {verbatim(diagnosis.words(error), 400)}")
     failed.__cause__ = error
     return failed
 

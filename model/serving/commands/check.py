@@ -6,6 +6,7 @@ import sys
 
 from .. import settings
 from ..errors import ModelNotUsable, SettingError
+from ..http import ready_line
 from ..models import artifact, loading, pickle_contents
 from ..monitoring import logs
 from ..settings import PROGRAM_DIR
@@ -24,6 +25,5 @@ def main() -> int:
     except (ModelNotUsable, SettingError) as exc:
         print(f"check: the model cannot serve: {logs.escaped(str(exc))}", file=sys.stderr)
         return 1
-    name = model.compiled.name if model.compiled else type(model.model).__name__
-    print(f"check: {model.source} is a {name} and predicts {model.signature.describe()}")
+    print(f"check: {model.source} is {logs.escaped(ready_line.what(model))}")
     return 0

@@ -20,6 +20,7 @@ from types import FrameType
 from .. import settings
 from ..compiler.compiling import NotCompiled
 from ..errors import ModelNotUsable, SettingError
+from ..http import ready_line
 from ..models import artifact, compiling, loading, pickle_contents
 from ..models.loaded import LoadedModel
 from ..monitoring import logs
@@ -47,6 +48,7 @@ def main() -> int:
         return _fail(failure, str(exc), 1)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the job's FailureReason must say it
         return _fail(failure, f"{type(exc).__name__}: {exc}", 1)
+    print(f"train: {model.source.name} is {logs.escaped(ready_line.what(model))}", flush=True)
     print(f"train: copied {', '.join(copied)} to {config.model_dir}", flush=True)
     return 0
 

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping
 
 from ..errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from ..wording import quoted, verbatim
 from .budget import Bounds
 
 CHARSETS = ("utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
@@ -20,7 +21,9 @@ def inflated(body: bytes, encoding: str, bounds: Bounds | int) -> bytes:
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip"):
-        raise UnsupportedMediaType(f"Content-Encoding {encoding!r:.60} is not known; known: gzip.", expected="gzip")
+        raise UnsupportedMediaType(
+            f"Content-Encoding {quoted(encoding, 60)} is not known; known: gzip.", expected="gzip"
+        )
     try:
         return _gunzipped(body, Bounds.of(bounds).inflated)
     except zlib.error as exc:
@@ -61,13 +64,13 @@ def _utf8(body: bytes, parameters: Mapping[str, str]) -> bytes:
     except (LookupError, ValueError):  # a NUL in it
         name = ""
     if name not in CHARSETS:
-        raise UnsupportedMediaType(f"The charset {charset!r:.60} is not known.", expected=", ".join(CHARSETS))
+        raise UnsupportedMediaType(f"The charset {quoted(charset, 60)} is not known.", expected=", ".join(CHARSETS))
     try:
         text = body.decode(name)
     except UnicodeDecodeError as exc:
         line = body.count(b"\n", 0, exc.start) + 1
         raise BadRequest(
-            f"The body is not {name}: byte {exc.start + 1} (line {line}) is 0x{body[exc.start]:02x}. "
+            f"The body is not {name}: byte {exc.start + 1} (line {line}) is {verbatim(hex(body[exc.start]))}. "
             "Name its charset in Content-Type, for example: text/csv; charset=windows-1252.",
             expected=name,
         ) from None  # fmt: skip

@@ -19,10 +19,11 @@ from ..rows import predictions as out
 from ..rows.decoded import Decoded
 from ..rows.predictions import Encoded
 from ..rows.signature import Signature
+from ..wording import quoted, verbatim
 from . import csv_rows, json_rows, json_text, npy, parquet, plain_text, recordio
 from .budget import Bounds
 from .codings import _utf8, inflated
-from .media_types import BY_LINE, parse, refuse_what_is_not_text, type_of
+from .media_types import BY_LINE, OTHER_NAMES, parse, refuse_what_is_not_text, seems_else, type_of
 
 # ---- the way in ------------------------------------------------------------------------------------------------------
 
@@ -39,6 +40,9 @@ def decode(
         media_type, parameters, body = _opened(body, content_type, content_encoding, signature, bounds)
         rows = _reader(media_type)(body, parameters, signature, Bounds.of(bounds))
         return Decoded(rows, media_type, signature)
+    except BadRequest as exc:
+        exc.add(seems_else(body, media_type) if media_type in CONTENT_TYPES else "")
+        raise
     except ServingError:
         raise
     except MemoryError:
@@ -68,7 +72,7 @@ def _opened(
 def _reader(media_type: str) -> Callable[[bytes, Mapping[str, str], Signature, Bounds], Any]:
     kind = CONTENT_TYPES.get(media_type)
     if kind is None or kind.decode is None:
-        raise UnsupportedMediaType(_unknown(media_type), expected=", ".join(READABLE), got=media_type)
+        raise UnsupportedMediaType(_unknown(media_type), expected=", ".join(KINDS), got=media_type)
     return kind.decode
 
 
@@ -80,7 +84,7 @@ def _unknown(media_type: str) -> str:
     hint = ""
     if media_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
         hint = " (curl sends it when no -H 'Content-Type: …' is given)"
-    return f"The Content-Type {media_type!r:.100} is not known{hint}. Known: {', '.join(READABLE)}."
+    return f"The Content-Type {quoted(media_type, 100)} is not known{hint}. Send text/csv or application/json."
 
 
 # ---- the way out -----------------------------------------------------------------------------------------------------
@@ -113,7 +117,9 @@ def negotiate(accept: str | None, media_type: str) -> Answer:
             best = (rank, name, parameters)
     if best is None:
         raise NotAcceptable(
-            f"Accept is {accept!r:.200}; offered are: {', '.join(WRITABLE)}.", expected=", ".join(WRITABLE)
+            f"The answer cannot be written as {quoted(accept, 200)}, which Accept asks for. Ask for text/csv or "
+            "application/json.",
+            expected=", ".join(name for name in KINDS if name in WRITABLE),
         )
     return _answer(best[1], best[2])
 
@@ -159,7 +165,7 @@ def encode(predictions: Any, count: int, answer: Answer) -> Encoded:
     except ServingError:
         raise
     except (ValueError, TypeError, OverflowError, RecursionError) as exc:
-        raise ModelFailed(f"The predictions cannot be written as {name}", words=f": {exc}.") from exc
+        raise ModelFailed(f"The predictions cannot be written as {name}: {verbatim(str(exc))}.") from exc
 
 
 def _streamed(items: Iterator[Any], name: str, parameters: Mapping[str, str]) -> Iterator[bytes]:
@@ -201,4 +207,6 @@ CONTENT_TYPES: dict[str, ContentType] = {
 }
 READABLE = tuple(name for name, kind in CONTENT_TYPES.items() if kind.decode)
 WRITABLE = tuple(name for name, kind in CONTENT_TYPES.items() if kind.encode)
+KINDS = tuple(name for name in READABLE if name not in OTHER_NAMES)
+"""One name for each."""
 STREAMABLE = tuple(name for name in WRITABLE if name != "application/x-npy")

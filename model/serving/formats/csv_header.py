@@ -13,6 +13,7 @@ from itertools import islice
 from ..errors import BadRequest
 from ..rows.cells import INFINITY, LONGEST_NUMBER, NA_WORDS, NUMBER, TRUTH
 from ..rows.signature import Signature, listed
+from ..wording import quoted
 
 
 def is_header(row: Sequence[str] | None, signature: Signature) -> bool:
@@ -75,7 +76,7 @@ def unasked_header(
         return first
     names = f" The model's names are: {listed(signature.names)}." if signature.names else ""
     raise BadRequest(
-        f"Row 1, column {numbers[0] + 1}: {first[numbers[0]]!r:.80} stands over numbers. If the first line is a "
+        f"Row 1, column {numbers[0] + 1}: {quoted(first[numbers[0]])} stands over numbers. If the first line is a "
         f"header, send text/csv; header=present; if it is a row, send header=absent.{names}",
         row=1, column=numbers[0] + 1, expected="a number", got=first[numbers[0]][:80],
     )  # fmt: skip

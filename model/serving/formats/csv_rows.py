@@ -20,10 +20,12 @@ from ..compiler import native
 from ..errors import BadRequest
 from ..rows.signature import Signature
 from ..rows.table import Table, align, by_name, expect_width, takes_block, wrong_width
+from ..wording import quoted
 from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 from .csv_header import all_texts, is_header, looks_like_a_value, unasked_header
 from .csv_numbers import _bulk_frame, numeric_block
 from .json_text import _is_missing, _lines, _ready, dumps
+from .media_types import refuse_json
 from .pieces import Gathered, lines
 
 csv.field_size_limit(sys.maxsize)  # a cell may be a whole document; the body's size is limited already
@@ -35,6 +37,8 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bou
     _afford(body, signature, bounds)
     if body[:4].lower() == b"sep=":
         body = _below_separator(body)
+    if signature.columns is None or not signature.numeric:
+        refuse_json(body)
     if header != "present" and signature.numeric and not (header != "absent" and _names_like_numbers(body, signature)):
         columns = signature.count if signature.form == "frame" else None
         block = numeric_block(body, guess=signature.columns is None, columns=columns)
@@ -59,7 +63,7 @@ def _below_separator(body: bytes) -> bytes:
     line, _, below = body.partition(b"\n")
     separator = line.strip(b"\r")[4:].strip(b'"')
     if separator != b",":
-        name = {b";": "semicolons", b"\t": "tabs"}.get(separator, repr(separator.decode("utf-8", "replace"))[:20])
+        name = {b";": "semicolons", b"\t": "tabs"}.get(separator, quoted(separator.decode("utf-8", "replace"), 20))
         raise BadRequest(f"The first line says that values are separated by {name}; expected are commas.")
     return below
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import BadRequest
 from ..rows.signature import Signature
 from ..rows.table import Table
+from ..wording import quoted, verbatim
 from .json_pieces import Long
 from .json_tables import SHAPES, of_values
 from .json_tensors import are_tensors, of_tensors
@@ -26,7 +27,7 @@ def document(value: Any, signature: Signature) -> NestedRows:
     if not isinstance(value, dict):
         if signature.count == 1 or (isinstance(value, str) and signature.form == "unknown"):
             return [value]
-        raise BadRequest(f"The body is the JSON value {value!r:.80}, which is not rows.", expected=SHAPES)
+        raise BadRequest(f"The body is the JSON value {quoted(value)}, which is not rows.", expected=SHAPES)
     if not signature.named_by(value) or _wraps_rows(value):
         for keys, take_off in ENVELOPES:
             if all(key in value for key in keys) and (rows := take_off(value, signature)) is not None:
@@ -79,7 +80,9 @@ def _dense(sparse: dict[str, Any]) -> list[Any]:
     dense: list[Any] = [0.0] * shape[0]  # type: ignore[index]
     for key, value in zip(keys, values, strict=True):
         if not isinstance(key, int) or not 0 <= key < len(dense):
-            raise BadRequest(f"A sparse row has the key {key!r:.40}, which is not in its shape {shape}.")
+            raise BadRequest(
+                f"A sparse row has the key {quoted(key, 40)}, which is not in its shape {verbatim(str(shape))}."
+            )
         dense[key] = value
     return dense
 
@@ -94,7 +97,7 @@ def _inner(key: str) -> Callable[[dict[str, Any], Signature], NestedRows]:
             return of_tensors(inner, signature)
         if isinstance(inner, list | dict) or signature.count == 1 or are_texts([inner], signature):
             return document(inner, signature)
-        raise BadRequest(f'"{key}" is {inner!r:.80}; expected a list of rows.', expected=SHAPES)
+        raise BadRequest(f'"{key}" is {quoted(inner)}; expected a list of rows.', expected=SHAPES)
 
     return take_off
 
@@ -148,7 +151,7 @@ def _of_columns(value: dict[str, list[Any]]) -> Table:
     lengths = {len(cells) for cells in value.values()}
     if len(lengths) > 1:
         got = ", ".join(f"{name}: {len(cells)}" for name, cells in list(value.items())[:12])
-        raise BadRequest(f"The columns have different lengths ({got[:400]}).")
+        raise BadRequest(f"The columns have different lengths ({verbatim(got, 400)}).")
     return Table(list(value.values()), lengths.pop() if lengths else 0, list(value))
 
 
@@ -177,6 +180,6 @@ def _refuse_unknown_envelope(value: dict[str, Any], signature: Signature) -> Non
         if isinstance(inner[0], list | dict) or (len(value) == 1 and signature.count > 1):
             known = ", ".join(" with ".join(keys) for keys, _ in ENVELOPES if keys != ("data",))
             raise BadRequest(
-                f"{name[:80]!r} is neither a column of the model nor an envelope around rows. Envelopes are: {known}.",
+                f"{quoted(name)} is neither a column of the model nor an envelope around rows. Envelopes are: {known}.",
                 expected=SHAPES,
             )

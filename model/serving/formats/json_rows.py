@@ -17,6 +17,7 @@ import orjson
 from ..errors import BadRequest
 from ..rows.signature import Signature
 from ..rows.table import Table, align
+from ..wording import quoted
 from . import json_pieces
 from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 from .json_envelopes import are_texts, bare, document
@@ -137,5 +138,5 @@ def _objects(rows: list[Any]) -> list[Any]:
     """For a model of objects: as they are."""
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise BadRequest(f"Row {number} is {row!r:.80}; expected an object.", row=number, expected='{"name": …}')
+            raise BadRequest(f"Row {number} is {quoted(row)}; expected an object.", row=number, expected='{"name": …}')
     return list(rows)

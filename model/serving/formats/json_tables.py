@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import BadRequest, PayloadTooLarge
 from ..rows.signature import Signature, listed
 from ..rows.table import ANYTHING, Table, takes_block, wrong_width
+from ..wording import quoted, verbatim
 from .json_pieces import Long
 from .pieces import Gathered
 
@@ -25,7 +26,7 @@ def as_list(row: Any, number: int, signature: Signature) -> list[Any]:
     if signature.count == 1 and not isinstance(row, dict):
         return [row]
     raise BadRequest(
-        f"Row {number} is {row!r:.80}; expected a list of values{' like the rows before it' * (number > 1)}.",
+        f"Row {number} is {quoted(row)}; expected a list of values{' like the rows before it' * (number > 1)}.",
         row=number, expected=SHAPES,
     )  # fmt: skip
 
@@ -87,9 +88,10 @@ def of_objects(rows: list[Any], signature: Signature) -> Table:
     for number, row in enumerate(rows, 1):
         missing = [name for name, key in zip(needed, keys, strict=True) if key not in row]
         if missing:
-            unknown = f" The model does not know: {listed(strange)}." if strange else ""
+            shown = repr if signature.names is not None else quoted
+            unknown = f" The model does not know: {verbatim(listed(strange))}." if strange else ""
             raise BadRequest(
-                f"Row {number} has no {', '.join(repr(name[:80]) for name in missing[:12])}.{unknown} "
+                f"Row {number} has no {', '.join(map(shown, missing[:12]))}.{unknown} "
                 "Send null for a value that is unknown.",
                 row=number, column=missing[0][:80], expected=listed(needed, 40), got=", ".join(list(row)[:12])[:200],
             )  # fmt: skip
@@ -103,7 +105,7 @@ def _names_of(rows: list[Any]) -> tuple[list[str], int]:
     number = 0
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise BadRequest(f"Row {number} is {row!r:.80}; expected an object like row 1.", row=number)
+            raise BadRequest(f"Row {number} is {quoted(row)}; expected an object like row 1.", row=number)
         if not all(map(given.__contains__, row)):
             given |= dict.fromkeys(row)
     return list(given), number

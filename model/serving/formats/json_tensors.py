@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import BadRequest
 from ..rows.signature import Signature
 from ..rows.table import Table, takes_block
+from ..wording import quoted
 from .json_tables import SHAPES
 
 DATATYPES = {
@@ -57,23 +58,27 @@ def _columns(tensor: dict[str, Any]) -> list[Any]:
     name, shape, kind = str(tensor["name"])[:80], tensor["shape"], DATATYPES.get(str(tensor["datatype"]))
     if kind is None:
         known = ", ".join(DATATYPES)
-        raise BadRequest(f"The tensor {name!r} has the datatype {tensor['datatype']!r:.40}; known: {known}.")
+        raise BadRequest(
+            f"The tensor {quoted(name)} has the datatype {quoted(tensor['datatype'], 40)}; known: {known}."
+        )
     sizes = shape if isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape) else []
     if len(sizes) not in (1, 2):
-        raise BadRequest(f"The tensor {name!r} has the shape {shape!r:.80}; expected [rows] or [rows, columns].")
+        raise BadRequest(
+            f"The tensor {quoted(name)} has the shape {quoted(shape)}; expected [rows] or [rows, columns]."
+        )
     values = tensor["data"]
     while isinstance(values, list) and values and isinstance(values[0], list):
         values = [value for row in values for value in (row if isinstance(row, list) else [row])]
     if not isinstance(values, list) or len(values) != prod(sizes):
         count = len(values) if isinstance(values, list) else "no"
-        raise BadRequest(f"The tensor {name!r} holds {count} values; its shape {sizes} says {prod(sizes)}.")
+        raise BadRequest(f"The tensor {quoted(name)} holds {count} values; its shape {sizes} says {prod(sizes)}.")
     width = sizes[1] if len(sizes) == 2 else 1
     if kind == "text":
         if bad := next((value for value in values if not isinstance(value, str)), None):
-            raise BadRequest(f"The tensor {name!r} holds {bad!r:.80}; BYTES are texts.")
+            raise BadRequest(f"The tensor {quoted(name)} holds {quoted(bad)}; BYTES are texts.")
         return [values[i::width] for i in range(width)]
     try:
         array = np.array(values, dtype=kind)
     except (ValueError, TypeError, OverflowError):
-        raise BadRequest(f"The tensor {name!r} holds a value that is not {tensor['datatype']}.") from None
+        raise BadRequest(f"The tensor {quoted(name)} holds a value that is not {tensor['datatype']}.") from None
     return list(array.reshape(-1, width).T)

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 
 from ..errors import ModelFailed
+from ..wording import verbatim
 
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
@@ -26,7 +27,7 @@ def dumps(value: Any) -> bytes:
     try:
         return json.dumps(_jsonable(value), allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as exc:
-        raise ModelFailed("A prediction cannot be written as JSON", words=f": {exc}.") from exc
+        raise ModelFailed(f"A prediction cannot be written as JSON: {verbatim(str(exc))}.") from exc
 
 
 def _plain(value: Any) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
+
+import orjson
 
 from ..errors import BadRequest
 from . import recordio
@@ -65,5 +68,59 @@ def refuse_what_is_not_text(body: bytes, media_type: str) -> None:
             raise BadRequest(f"The body is not {media_type} but {what}.", expected=media_type)
 
 
+LOOKED_AT = 1_000_000
+"""Bytes of a body that is parsed only to see whether it is JSON."""
+CALLED = {"application/json": "JSON", "application/jsonlines": "JSON Lines", "text/csv": "CSV"}
+UNPRINTED = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+
+
+def looks_like(body: bytes) -> str:
+    """A type that a text seems to be of: CSV, JSON, JSON Lines, or none of them."""
+    text = body.strip()
+    first, _, below = text.partition(b"\n")
+    if text[:1] in (b"[", b"{"):
+        if _is_json(first) and below.lstrip()[:1] == text[:1]:
+            return "application/jsonlines"
+        return "application/json" if text[-1:] in (b"]", b"}") else ""
+    is_csv = b"," in first and text[:1] != b"<" and not UNPRINTED.search(first)
+    return "text/csv" if is_csv else ""
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text[:LOOKED_AT])
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def seems_else(body: bytes, media_type: str) -> str:
+    """A sentence for a body that was refused, and looks like another type than it is said to be."""
+    found = looks_like(body)
+    said = OTHER_NAMES.get(media_type, media_type)
+    if not found or found == said:
+        return ""
+    line = body.strip()
+    if said == "application/jsonlines" and b"\n" not in line and not line.startswith((b"[[", b"[{")):
+        return ""  # it may be a row
+    return f"The body looks like {CALLED[found]}: send Content-Type: {found}."
+
+
+def refuse_json(body: bytes) -> None:
+    """Raises BadRequest for JSON that is said to be CSV: a model of texts, or one that says nothing, would take it for
+    texts."""
+    if body[:100].lstrip()[:1] not in (b"[", b"{"):
+        return
+    text = body.strip()
+    if _is_json(text) or _is_json(text.partition(b"\n")[0]):
+        raise BadRequest("The body is not text/csv.", expected="text/csv")
+
+
+OTHER_NAMES = {
+    "application/x-ndjson": "application/jsonlines",
+    "application/jsonl": "application/jsonlines",
+    "application/vnd.apache.parquet": "application/x-parquet",
+}
+"""Media types that have two names → the one that is told."""
 BY_LINE = ("text/csv", "application/jsonlines", "application/x-ndjson", "application/jsonl")
 """A record a line. Such a request is answered in its own type when Accept does not say; all others in JSON."""

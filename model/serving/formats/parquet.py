@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import BadRequest, UnsupportedMediaType
 from ..rows.signature import Signature
 from ..rows.table import Table, align
+from ..wording import quoted
 from . import parquet_pages
 from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 from .pieces import Words
@@ -49,7 +50,7 @@ def _refuse_nested(schema: Any) -> None:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
             raise BadRequest(
-                f"The column {field.name[:80]!r} has the type {str(field.type)[:80]}; expected a number, a text, a "
+                f"The column {quoted(field.name)} has the type {str(field.type)[:80]}; expected a number, a text, a "
                 "truth value or a time in each row.",
                 column=field.name[:80], expected="a column of plain values", got=str(field.type)[:80],
             )  # fmt: skip

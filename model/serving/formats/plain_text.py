@@ -15,7 +15,8 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bou
     if signature.form not in ("texts", "unknown"):
         takes = signature.describe()
         raise UnsupportedMediaType(
-            f"text/plain is for models of texts; this one takes {takes}.", expected="text/csv or application/json"
+            f"text/plain is for models of texts; this one takes {takes}. Send text/csv or application/json.",
+            expected="text/csv or application/json",
         )
     bounds.afford((body.count(b"\n") + 1) * TEXT_BYTES + len(body))
     texts, words = [], Words()

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import BadRequest
 from ..rows.signature import Signature
 from ..rows.table import Table, align, takes_block, wrong_width
+from ..wording import verbatim
 from .budget import NUMBER_BYTES, Bounds
 
 MAGIC = 0xCED7230A
@@ -42,7 +43,8 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bou
             cells += row.data
     except (struct.error, IndexError, ValueError, OverflowError, UnicodeDecodeError) as exc:
         raise BadRequest(
-            f"Record {count + 1} is not RecordIO-protobuf with a tensor of numbers called `values`: {exc}.",
+            f"Record {count + 1} is not RecordIO-protobuf with a tensor of numbers called `values`: "
+            f"{verbatim(str(exc))}.",
             row=count + 1,
         ) from exc
     block = np.frombuffer(cells, np.float64).reshape(count, width or 0)

@@ -13,9 +13,13 @@ SEVERAL = "ready: several models, none of them loaded yet: POST {address}/models
 
 def of_one(model: LoadedModel, speed: str, address: str) -> str:
     """`speed`: how predictions are computed, in words; `address`: where callers ask."""
+    return f"ready: {model.source.name}, {what(model)}; {speed}; ask by POST {address}/invocations"
+
+
+def what(model: LoadedModel) -> str:
+    """`a Pipeline that takes 4 columns: …`."""
     kind = model.compiled.name if model.compiled else type(model.model).__name__
-    takes = expected(model.signature)
-    return f"ready: {model.source.name}, a {kind} that takes {takes}; {speed}; ask by POST {address}/invocations"
+    return f"{'an' if kind[0] in 'AEIOUaeiou' else 'a'} {kind} that takes {expected(model.signature)}"
 
 
 def expected(signature: Signature) -> str:

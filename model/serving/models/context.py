@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from ..errors import ModelFailed
+from ..wording import verbatim
 
 VISIBLE_ASCII = re.compile(r"[ -~]{0,1024}")
 """What SageMaker hands to the caller. https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html"""
@@ -27,6 +28,7 @@ class Context:
         if not isinstance(text, str) or not VISIBLE_ASCII.fullmatch(text):
             seen = f"{len(text)} characters, {text[:60]!a}" if isinstance(text, str) else type(text).__name__
             raise ModelFailed(
-                f"set_custom_attributes takes at most 1024 visible ASCII characters; transformation gave {seen}."
+                "set_custom_attributes takes at most 1024 visible ASCII characters; transformation gave "
+                f"{verbatim(seen)}."
             )
         self.reply_headers["X-Amzn-SageMaker-Custom-Attributes"] = text

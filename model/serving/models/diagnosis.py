@@ -18,6 +18,8 @@ from types import ModuleType
 
 from ..errors import ModelNotUsable, ServingError
 from ..rows.signature import Signature
+from ..settings import PROGRAM_DIR
+from .user_code import is_at_fault, meant, place
 
 PACKAGES = {
     "sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml",
@@ -46,10 +48,11 @@ def of_wrong_parameters(function: Callable[..., object]) -> str:
 def of_predictor(exc: Exception) -> str:
     """predictor.py could not be imported."""
     if isinstance(exc, SyntaxError):
-        return f"predictor.py, line {exc.lineno}: {exc.msg}."
+        file, text = Path(exc.filename or "predictor.py").name, (exc.text or "").strip()[:80]
+        return f"{file}, line {exc.lineno}, is not Python ({exc.msg}): {text}"
     if isinstance(exc, ModuleNotFoundError) and exc.name:
         return f"predictor.py imports {exc.name}, which is not installed. {_add_to_requirements(exc.name)}"
-    return f"predictor.py failed while it was imported, {_place(exc)}: {named(exc)}."
+    return f"predictor.py failed while it was imported, {place(exc)}: {named(exc)}.{meant(exc, Signature())}"
 
 
 def of_loading(exc: Exception, path: Path) -> str:
@@ -78,7 +81,7 @@ def of_loading(exc: Exception, path: Path) -> str:
     if path.is_file() and (isinstance(exc, EOFError) or re.search(CUT_OFF, text)):
         size = path.stat().st_size
         return f"{path.name} is cut off: it ends after {size} bytes, before the model does. Save or copy it again."
-    return f"{path.name} could not be loaded: {named(exc)} ({_place(exc)}). {_pin(_failing_package(exc), path)}"
+    return f"{path.name} could not be loaded: {named(exc)} ({place(exc)}). {_pin(_failing_package(exc), path)}"
 
 
 BUILD_ARG = "build with --build-arg PYTHON_VERSION=%s, or pickle it again with Python {}.{}".format(
@@ -121,12 +124,14 @@ def of_warm_up(exc: BaseException, model: object, expected: Signature) -> str:
     if type(exc).__name__ == "NotFittedError" and type(model).__module__.startswith("sklearn."):
         return of_unfitted(model)
     remedy = (
-        stale
+        " Correct it there."
+        if is_at_fault(exc, model)
+        else stale
         if expected.sample
         else f" The row was made up of {expected.describe()}: if transformation takes others, save a sample of them"
         " beside the model (README: save_sample)."
     )
-    return f"the warm-up prediction failed: {named(exc)} ({_place(exc)}).{remedy}"
+    return f"the warm-up prediction failed: {named(exc)} ({place(exc)}).{meant(exc, expected)}{remedy}"
 
 
 def of_warning(warning: Warning | str) -> str:
@@ -181,9 +186,18 @@ def _failing_package(exc: BaseException) -> str:
 
 def _add_to_requirements(module: str) -> str:
     top = module.partition(".")[0]
-    return (
-        f"Add {PACKAGES.get(top, top)} to model/requirements.txt (or put {top}.py beside predictor.py if it is yours)."
-    )
+    package = PACKAGES.get(top, top)
+    if re.search(rf"(?mi)^\s*{re.escape(package)}\b(?!-)", _listed()):
+        return (
+            f"requirements.txt lists {package}, so what is installed is older than that list. Install it anew: delete "
+            "the directory .venv and start again, or build the image."
+        )
+    return f"Add {package} to model/requirements.txt (or put {top}.py beside predictor.py if it is yours)."
+
+
+def _listed() -> str:
+    path = PROGRAM_DIR / "requirements.txt"
+    return path.read_text(errors="replace") if path.is_file() else ""
 
 
 def _installed(module: str) -> str:
@@ -213,10 +227,3 @@ def named(exc: BaseException) -> str:
 def words(exc: BaseException) -> str:
     """Its message, on one line."""
     return " ".join(str(exc).split())[:400]
-
-
-def _place(exc: BaseException) -> str:
-    """File and line where it happened; in the user's file when the call went through it."""
-    frames = traceback.extract_tb(exc.__traceback__)
-    mine = [f for f in frames if Path(f.filename).name == "predictor.py"] or frames
-    return f"{Path(mine[-1].filename).name}, line {mine[-1].lineno}" if mine else "no line"

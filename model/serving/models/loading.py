@@ -75,7 +75,7 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
     else:
         model = read()
         if use.method and not method and not callable(getattr(model, use.method, None)):
-            raise ModelNotUsable(methods.of_no_method(model, use.method))
+            raise ModelNotUsable(methods.of_no_method(model, use.method, use.line))
         expected = inspection.signature_of(model, told if told.is_file() else None)
     seconds = time.monotonic() - began
     function = _calling(model, method) if method else predictor.transformation

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from .user_code import did_you_mean
+
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform")
 
 
 def of_missing_method(model: object, method: str) -> str:
-    methods = [n for n in METHODS if callable(getattr(model, n, None))]
+    methods = _methods(model)
     found = f"It has {', '.join(methods)}." if methods else "It has none of the usual ones."
-    return f"MODEL_SERVER_PREDICT_METHOD={method}: the model, a {type(model).__name__}, has no such method. {found}"
+    return (
+        f"MODEL_SERVER_PREDICT_METHOD={method}: the model, a {type(model).__name__}, has no such method. "
+        f"{found}{did_you_mean(method, methods)}"
+    )
 
 
-def of_no_method(model: object, method: str) -> str:
-    """predictor.py is as it came, or nearly: it calls a method that this object has not."""
-    what = f"the model is {_described(model)}, which has no {method}"
-    is_data = hasattr(model, "dtypes") or hasattr(model, "dtype")  # a DataFrame can be transformed, too
-    methods = [n for n in METHODS if callable(getattr(model, n, None)) and not is_data]
+def of_no_method(model: object, method: str, line: int) -> str:
+    """predictor.py is as it came, or nearly: in this line it calls a method that this object has not."""
+    what = f"predictor.py, line {line}, calls model.{method}, which the model does not have: it is {_described(model)}"
+    methods = _methods(model)
+    if meant := did_you_mean(method, methods):
+        return f"{what}.{meant}"
     if methods:
         return (
-            f"{what}. It has {', '.join(methods)}: set MODEL_SERVER_PREDICT_METHOD={methods[0]}, or call it in "
-            "transformation in predictor.py."
+            f"{what}. It has {', '.join(methods)}: set MODEL_SERVER_PREDICT_METHOD={methods[0]}, or call it in that "
+            "line."
         )
-    if isinstance(model, dict | list | tuple):
-        return f"{what}. Write transformation in predictor.py so that it uses these parts, such as {_example(model)}."
-    return f"{what}. Save the fitted model itself, or write transformation in predictor.py."
+    from save_model import of_parts  # it stands beside predictor.py, and imports nothing of the server
+
+    if example := of_parts(model):
+        return f"{what}. Say in that line what is asked of its parts, such as: {example}"
+    return f"{what}. Save the fitted model itself, or write in predictor.py what transformation does with it."
+
+
+def _methods(model: object) -> list[str]:
+    is_data = hasattr(model, "dtypes") or hasattr(model, "dtype")  # a DataFrame can be transformed, too
+    return [] if is_data else [name for name in METHODS if callable(getattr(model, name, None))]
 
 
 def _described(model: object) -> str:
@@ -37,9 +50,3 @@ def _described(model: object) -> str:
         return f"{article} {kind} of {', '.join(type(part).__name__ for part in model[:12]) or 'nothing'}"
     shape = getattr(model, "shape", None)
     return f"{article} {kind}" + (f" of shape {shape}" if isinstance(shape, tuple) else "")
-
-
-def _example(parts: dict[object, object] | list[object] | tuple[object, ...]) -> str:
-    places = list(parts.items()) if isinstance(parts, dict) else list(enumerate(parts))
-    predicts = next((key for key, part in places if hasattr(part, "predict")), None)
-    return f"return model[{predicts!r}].predict(rows)" if predicts is not None else "return […]"

@@ -192,8 +192,11 @@ def look(path: Path, program_dir: Path, allowed: Iterable[str] = ()) -> list[str
     own = [*program_dir.iterdir(), *path.parent.iterdir()]
     named = {name for name in names if name[0] not in allowed}
     found = unknown(named, own, program_dir / "requirements.txt")
-    notes = [f"{path.name} imports from {', '.join(found)}, which requirements.txt does not name; the rest is usual"]
-    notes = notes if found else []
+    notes = [
+        f"{path.name} imports {name}, which is neither in requirements.txt nor beside predictor.py. If it is a "
+        "package, list it there; if you do not know why the model needs it, do not load this file."
+        for name in found
+    ]
     if problem is not None:
         notes.append(f"{path.name} cannot be looked through to its end ({problem})")
     return notes

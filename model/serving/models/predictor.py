@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -75,6 +75,8 @@ class Use:
     """Those it asks the model for; None where that cannot be told."""
     method: str = ""
     """Set where it does nothing but `return model.METHOD(rows)`."""
+    line: int = field(default=0, compare=False)
+    """Where in predictor.py that stands."""
     loads: bool = False
     """predictor.py has a load_model of its own."""
 
@@ -106,7 +108,7 @@ def _use(tree: ast.Module) -> Use:
     ]
     if len(asked) != len(names) or not all(isinstance(node.ctx, ast.Load) for node in asked):
         return Use(None)  # it is handed on, or set
-    return Use(frozenset(node.attr for node in asked), _only_call(function, model, rows))
+    return Use(frozenset(node.attr for node in asked), *_only_call(function, model, rows))
 
 
 def _binds(node: ast.AST, name: str) -> bool:
@@ -117,10 +119,10 @@ def _binds(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load)
 
 
-def _only_call(function: ast.FunctionDef, model: str, rows: str) -> str:
+def _only_call(function: ast.FunctionDef, model: str, rows: str) -> tuple[str, int]:
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
     if len(body) == 1 and isinstance(body[0], ast.Return) and isinstance(call := body[0].value, ast.Call):
         method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         if ast.unparse(call) == f"{model}.{method}({rows})":
-            return method
-    return ""
+            return method, body[0].lineno
+    return "", 0

@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from ..errors import BadRequest
+from ..wording import quoted
 
 MOST_CHARACTERS = 256
 EXPECTED = '{"model_name": "…", "url": "/opt/ml/models/…/model"}'
@@ -47,14 +48,16 @@ def _directory(url: str, models_dir: Path) -> Path:
     expected = f"Expected the model's directory, extracted, in {models_dir}."
     try:
         if not Path(url).is_absolute() or not Path(url).is_dir():
-            raise BadRequest(f"url: {url!a} is not a directory in this container. {expected}")
+            raise BadRequest(f"url: {quoted(url)} is not a directory in this container. {expected}")
         root = models_dir.resolve()
         for place in (Path(url), *Path(url).rglob("*")):
             real = place.resolve()
             if not real.is_relative_to(root):
-                raise BadRequest(f"url: {str(place)!a} is outside {models_dir}, or a link that leads there. {expected}")
+                raise BadRequest(
+                    f"url: {quoted(str(place))} is outside {models_dir}, or a link that leads there. {expected}"
+                )
             if not (real.is_file() or real.is_dir()):
-                raise BadRequest(f"url: {str(place)!a} is not a file or a directory. {expected}")
+                raise BadRequest(f"url: {quoted(str(place))} is not a file or a directory. {expected}")
     except (OSError, ValueError, RuntimeError) as exc:  # a NUL, a name that is too long, links in a circle
-        raise BadRequest(f"url: {url!a} cannot be read ({type(exc).__name__}). {expected}") from None
+        raise BadRequest(f"url: {quoted(url)} cannot be read ({type(exc).__name__}). {expected}") from None
     return Path(url)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadRequest
+from ..wording import quoted, verbatim
 from .decoded import Columns
 from .signature import Signature, listed
 
@@ -44,7 +45,7 @@ def _blame(rows: Any, signature: Signature, message: str) -> BadRequest | None:
         looked_at = (refused[position] or infinite) and values.dtype.kind == "f"
         if looked_at and len(bad := np.flatnonzero(_too_large(values, message))):
             return BadRequest(
-                f"Row {bad[0] + 1}, column {name!r}: {values[bad[0]]} is too large for this model.",
+                f"Row {bad[0] + 1}, column {name!r}: {verbatim(str(values[bad[0]]))} is too large for this model.",
                 row=int(bad[0]) + 1, column=name, expected="a finite number", got=str(values[bad[0]]),
             )  # fmt: skip
         if unknown and column.closed and column.categories:
@@ -52,7 +53,7 @@ def _blame(rows: Any, signature: Signature, message: str) -> BadRequest | None:
             if strange := [i for i, v in enumerate(values) if v not in known and v == v and v is not None]:
                 return BadRequest(
                     f"Row {strange[0] + 1}, column {name!r}: the model does not know the value "
-                    f"{str(values[strange[0]])[:80]!r}.",
+                    f"{quoted(str(values[strange[0]]))}.",
                     row=strange[0] + 1, column=name,
                     expected=listed(column.categories), got=str(values[strange[0]])[:80],
                 )  # fmt: skip

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from ..wording import quoted
+
 if TYPE_CHECKING:
     from .signature import Column
 
@@ -43,7 +45,7 @@ class Unfit(Exception):
     """The cell at `index` is not what its column holds."""
 
     def __init__(self, index: int, got: object, expected: str) -> None:
-        super().__init__(f"expected {expected}, got {got!r:.80}")
+        super().__init__(f"expected {expected}, got {quoted(got)}")
         self.index, self.got, self.expected = index, got, expected
 
 

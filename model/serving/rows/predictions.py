@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ModelFailed
+from ..wording import quoted, verbatim
 
 
 class Encoded(NamedTuple):
@@ -38,7 +39,7 @@ def as_sent(predictions: Any) -> Encoded | None:
     if not isinstance(body, bytes | bytearray | memoryview) or not isinstance(content_type, str):
         raise ModelFailed(f"transformation returned a {type(predictions).__name__} whose body is not bytes.")
     if not content_type.isascii() or not content_type.isprintable():
-        raise ModelFailed(f"transformation returned the content type {content_type!a:.80}, which no header can have.")
+        raise ModelFailed(f"transformation returned the content type {quoted(content_type)}, which no header can have.")
     return Encoded(bytes(body), content_type)
 
 
@@ -147,7 +148,7 @@ def _named(frame: Any) -> dict[str, Any]:
     names = [str(name) for name in frame.columns]
     if len(set(names)) != len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise ModelFailed(f"transformation returned a DataFrame with two columns {twice[:80]!r}. Rename one of them.")
+        raise ModelFailed(f"transformation returned a DataFrame with two columns {quoted(twice)}. Rename one of them.")
     return {name: frame.iloc[:, place] for place, name in enumerate(names)}
 
 
@@ -172,6 +173,8 @@ def _is_column(value: Any) -> bool:
 def _what(value: Any) -> str:
     shape = getattr(value, "shape", None)
     if isinstance(value, dict):
-        return f"a dict with the keys {', '.join(map(str, list(value)[:10]))}"
+        return f"a dict with the keys {verbatim(', '.join(map(str, list(value)[:10])))}"
     kind = type(value).__name__
-    return f"{kind} of shape {shape}" if shape is not None else f"{kind} {value!r:.60}" if np.isscalar(value) else kind
+    if shape is not None:
+        return f"{kind} of shape {shape}"
+    return f"{kind} {quoted(value, 60)}" if np.isscalar(value) else kind

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import BadRequest
+from ..wording import quoted, verbatim
 from .cells import Unfit
 from .columns import read
 from .decoded import Columns
@@ -135,7 +136,7 @@ def _texts(table: Table) -> list[str]:
         raise wrong_width(1, len(table.columns), TEXTS)
     for row, cell in enumerate(table.columns[0], 1):
         if not isinstance(cell, str):
-            raise BadRequest(f"Row {row}: expected a text, got {cell!r:.80}.", row=row, column=1, expected="a text")
+            raise BadRequest(f"Row {row}: expected a text, got {quoted(cell)}.", row=row, column=1, expected="a text")
     return [str(cell) for cell in table.columns[0]]
 
 
@@ -154,7 +155,7 @@ def _chosen(table: Table, signature: Signature) -> list[int | None] | None:
     if table.names is not None and signature.names is not None:
         return by_name(table.names, signature)
     if table.names is not None and (twice := repeated(table.names)) is not None:
-        raise BadRequest(f"The column {twice[:80]!r} appears twice.", column=twice[:80])
+        raise BadRequest(f"The column {quoted(twice)} appears twice.", column=twice[:80])
     width = len(table.columns) if table.block is None else table.block.shape[1]
     if signature.count is not None and width != signature.count:
         raise wrong_width(1, width, signature)
@@ -176,12 +177,13 @@ def by_name(given: Sequence[str], signature: Signature) -> list[int | None]:
             column=same[:80], expected=listed(names), got=listed(given),
         )  # fmt: skip
     if (twice := repeated(given)) is not None:
-        raise BadRequest(f"The column {twice[:80]!r} appears twice.", column=twice[:80])
+        raise BadRequest(f"The column {quoted(twice)} appears twice.", column=twice[:80])
     places = {name: i for i, name in enumerate(given)}
     missing = [name for name, column in zip(names, columns, strict=True) if column.used and name not in places]
     if missing:
         raise BadRequest(
-            f"Missing column{'s' * (len(missing) > 1)}: {listed(missing)}. The request has: {listed(given)}.",
+            f"Missing column{'s' * (len(missing) > 1)}: {listed(missing)}. "
+            f"The request has: {verbatim(listed(given))}.",
             column=missing[0], expected=listed(names), got=listed(given),
         )  # fmt: skip
     return [places.get(name) for name in names]
@@ -200,12 +202,13 @@ def _column(values: Any, table: Table, column: Column, position: int, signature:
         return read(values, column, table.typed)
     except Unfit as exc:
         name = column.name if column.name is not None else table.names[position] if table.names else position + 1
+        shown = quoted(name) if column.name is None and table.names else repr(name)
         hint = ""
         if exc.index == 0 and table.may_have_header:
             hint = " If the first line is a header, its names must be the model's"
             hint += f": {listed(signature.names)}." if signature.names else "; send text/csv; header=present."
         raise BadRequest(
-            f"Row {exc.index + 1}, column {name!r}: {exc}.{hint}",
+            f"Row {exc.index + 1}, column {shown}: {exc}.{hint}",
             row=exc.index + 1, column=name, expected=exc.expected, got=str(exc.got)[:80],
         ) from None  # fmt: skip
 
