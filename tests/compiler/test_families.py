@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -46,15 +47,15 @@ def data(name: str, as_frame: bool = False):
     return getattr(datasets, f"load_{name}")(return_X_y=True, as_frame=as_frame)
 
 
-def fast_of(model, samples=()) -> Facade:
+def fast_of(model, program=None) -> Facade:
     """What transformation would get for the model."""
-    program = compiled(model, samples)
+    program = program or compiled(model)
     return Facade(program, Estimator(lambda: None, program.name, model))
 
 
-def assert_equals_own(model, batches, odd=()) -> None:
+def assert_equals_own(model, batches, odd=(), program=None) -> None:
     """What answers by the program answers the batches as the estimator does, errors included."""
-    fast = fast_of(model, batches[:1])
+    fast = fast_of(model, program or compiled(model, batches[:1]))
     for name in behind(fast).evaluators:
         for rows in batches:
             assert same_bits(outcome(getattr(fast, name), rows), outcome(getattr(model, name), rows)), (name, len(rows))
@@ -128,11 +129,20 @@ REGRESSORS = {
 }
 
 
-@pytest.mark.parametrize("name", ["iris", "wine"])
-@pytest.mark.parametrize("model", CLASSIFIERS.values(), ids=CLASSIFIERS)
-def test_classifiers_answer_as_their_own_methods_do(model, name):
+@cache
+def classifier(kind: str, name: str):
+    """A fitted classifier and its program, made once."""
     rows, labels = data(name)
-    assert_equals_own(clone(model).fit(rows, labels), batches_of(rows), odd_batches(rows))
+    model = clone(CLASSIFIERS[kind]).fit(rows, labels)
+    return model, compiled(model, batches_of(rows)[:1])
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "wine"])
+@pytest.mark.parametrize("kind", CLASSIFIERS)
+def test_classifiers_answer_as_their_own_methods_do(kind, name):
+    rows, _ = data(name)
+    model, program = classifier(kind, name)
+    assert_equals_own(model, batches_of(rows), odd_batches(rows), program)
 
 
 @pytest.mark.parametrize("model", REGRESSORS.values(), ids=REGRESSORS)
@@ -287,9 +297,17 @@ def mixed_model(name: str):
     return make_pipeline(*steps, final)
 
 
+@cache
+def mixed_fitted(name: str):
+    """The model, fitted, and its program, made once."""
+    frame, labels = mixed()
+    model = mixed_model(name).fit(frame, labels)
+    return model, compiled(model, batches_of(frame, (1, 2, 64))[:1])
+
+
 @pytest.mark.parametrize("name", MIXED)
 def test_column_transformers_answer_as_their_own_methods_do(name):
-    frame, labels = mixed()
+    frame, _ = mixed()
     some = frame[:12]
     odd = [
         some.assign(sex="unseen"), some.assign(deck=np.nan), some.assign(deck=None), some.assign(sex=1),
@@ -302,7 +320,8 @@ def test_column_transformers_answer_as_their_own_methods_do(name):
     ]  # fmt: skip
     # every form of encoder meets some of them, the first two meet all: a call of the estimator's own costs 10 ms
     odd = odd if list(MIXED).index(name) < 2 else odd[list(MIXED).index(name) % 4 :: 4]
-    assert_equals_own(mixed_model(name).fit(frame, labels), batches_of(frame, (1, 2, 64)), odd)
+    model, program = mixed_fitted(name)
+    assert_equals_own(model, batches_of(frame, (1, 2, 64)), odd, program)
 
 
 CATEGORIES = {
@@ -329,15 +348,15 @@ def test_histogram_boosting_with_categories(name):
 
 @pytest.mark.parametrize("form", ["loop", "object", "records", "blocks"])
 def test_a_frame_is_answered_the_same_however_it_was_made(form):
-    frame, labels = mixed()
-    model = mixed_model("one-hot, unknown ignored").fit(frame, labels)
+    frame, _ = mixed()
+    model, program = mixed_fitted("one-hot, unknown ignored")
     made = {
         "loop": pd.concat([frame[i : i + 1] for i in range(9)], ignore_index=True),
         "object": frame[:9].astype(dict.fromkeys(TEXTS, object)),
         "records": pd.DataFrame.from_records(frame[:9].to_dict("records")),
         "blocks": pd.DataFrame({name: frame[name].to_numpy()[:9] for name in frame}),
     }[form]
-    assert_equals_own(model, [made])
+    assert_equals_own(model, [made], program=program)
 
 
 # -- boosters ------------------------------------------------------------------------------------------------------
@@ -439,11 +458,10 @@ def test_a_note_on_the_model_changes_nothing(fast):
     assert behind(fast).valid
 
 
-@pytest.mark.parametrize("model", [*CLASSIFIERS.values(), *MIXED], ids=[*CLASSIFIERS, *MIXED])
-def test_ordinary_rows_are_answered_by_the_program_itself(model):
-    rows, labels = data("breast_cancer") if not isinstance(model, str) else mixed()
-    model = clone(model) if not isinstance(model, str) else mixed_model(model)
-    fast = fast_of(model.fit(rows, labels))
+@pytest.mark.parametrize("kind", [*CLASSIFIERS, *MIXED])
+def test_ordinary_rows_are_answered_by_the_program_itself(kind):
+    rows = data("breast_cancer")[0] if kind in CLASSIFIERS else mixed()[0]
+    fast = fast_of(*(classifier(kind, "breast_cancer") if kind in CLASSIFIERS else mixed_fitted(kind)))
     behind(fast).estimator = None  # calling it would fail
     for name in behind(fast).evaluators:
         for size in (1, 5, 64):
