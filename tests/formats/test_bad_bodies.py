@@ -228,3 +228,12 @@ def test_records_of_integers() -> None:
     numbers = [0, 1, 127, 128, 16384, 2**31 - 1, -1, -(2**31)]
     body = dense_record(numbers, "int32")
     assert decode(body, None, None, SILENT, BOUNDS).rows.tolist() == [numbers]
+
+
+def test_objects_of_different_names_are_no_table_of_gaps() -> None:
+    """A body of 50 KB would be a table of 17 million missing values; as many gaps as rows really have are taken."""
+    error = refusal(json.dumps([{f"k{i}": 1} for i in range(4200)]).encode(), "application/json")
+    assert isinstance(error, PayloadTooLarge)
+    assert "4200 different names" in error.message
+    gaps = [{f"k{i % 9}": 1} for i in range(4200)]
+    assert decode(json.dumps(gaps).encode(), "application/json", None, SILENT, BOUNDS).count == 4200

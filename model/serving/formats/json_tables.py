@@ -17,6 +17,9 @@ from .pieces import Gathered
 
 SHAPES = '[[…], […]] or {"instances": [[…], …]} or [{"name": value, …}, …]'
 MOST_VALUES = 25_000_000
+MOST_MISSING, MISSING_A_VALUE = 1_000_000, 10
+"""Missing values of objects whose names differ, in all or for each value that is there: a small body must not become a
+large table."""
 
 
 def as_list(row: Any, number: int, signature: Signature) -> list[Any]:
@@ -71,8 +74,10 @@ def _only_numbers(rows: list[list[Any]]) -> bool:
 def of_objects(rows: list[Any], signature: Signature) -> Table:
     """Rows by name. A model that knows its columns needs all of them in every row: a missing value is sent as null, so
     that a misspelt name is seen. For one that says nothing, what any row lacks is missing."""
-    given, count = _names_of(rows)
-    if len(given) * count > MOST_VALUES:
+    given, count, sent = _names_of(rows)
+    cells = len(given) * count
+    sparse = signature.names is None and cells - sent > max(MOST_MISSING, MISSING_A_VALUE * sent)
+    if cells > MOST_VALUES or sparse:
         raise PayloadTooLarge(f"The {count} rows have {len(given)} different names; send fewer rows at once.")
     names, needed = given, given if signature.columns is not None else []
     key_of = dict(zip(given, given, strict=True))
@@ -99,13 +104,14 @@ def of_objects(rows: list[Any], signature: Signature) -> Table:
     return Table(gathered.columns(), count, names)
 
 
-def _names_of(rows: list[Any]) -> tuple[list[str], int]:
-    """The names that any row has, and how many rows there are."""
+def _names_of(rows: list[Any]) -> tuple[list[str], int, int]:
+    """The names that any row has, how many rows there are, and how many values they have in all."""
     given: dict[str, None] = {}
-    number = 0
+    number = sent = 0
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise BadRequest(f"Row {number} is {quoted(row)}; expected an object like row 1.", row=number)
         if not all(map(given.__contains__, row)):
             given |= dict.fromkeys(row)
-    return list(given), number
+        sent += len(row)
+    return list(given), number, sent
