@@ -48,6 +48,15 @@ READ_THE_ENVIRONMENT = ("settings", "commands.serve", "install")
 
 STANDARD_LIBRARY_ONLY = {"monitoring", "limits", "errors", "wording", "install", "sbom", "leaks"}
 
+MOST_LINES = 250
+LONGER = {
+    "settings": "one table: a row for each environment variable",
+    "install": "the build runs this file alone, before there is anything to import",
+    "compiler.evaluate": "one function for each operation",
+    "compiler.native": "one class for each thing that native.c does",
+}
+"""Rooms that may have more than MOST_LINES, and why."""
+
 
 class Rooms:
     """The modules below a directory, named as `folder.file`, and what each imports."""
@@ -81,6 +90,8 @@ class Rooms:
             text = self.paths[room].read_text()
             if room not in READ_THE_ENVIRONMENT and re.search(r"os\.environ|getenv", text):
                 broken.append(f"{room} reads the environment")
+            if room not in LONGER and text.count("\n") > MOST_LINES:
+                broken.append(f"{room} has more than {MOST_LINES} lines: has it two subjects?")
         circle = self._circle()
         return broken + ([f"a circle among {sorted(circle)}"] if circle else [])
 
@@ -132,6 +143,7 @@ def test_the_map_is_kept() -> None:
         ("rows/signature.py", "import sklearn.base", "imports sklearn"),
         ("formats/npy.py", "import os\nX = os.environ", "reads the environment"),
         ("monitoring/health.py", "import numpy", "not in the standard library"),
+        ("monitoring/health.py", "#\n" * 250, "more than 250 lines"),
         ("new_room.py", "import json", "is on no floor"),
     ],
 )

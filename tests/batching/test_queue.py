@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.batching.loop import GivenUp
-from serving.batching.queue import Unsplittable, answers, plan
+from serving.batching.queue import Unsplittable, outcomes, plan
 
 
 @dataclass
@@ -62,7 +62,7 @@ def test_every_job_is_planned_once_in_order_and_within_the_limit(shape, limit):
 
 def test_jobs_share_one_call_and_get_their_own_answers():
     call = Recorder(lambda job, jobs: job.value * 10)
-    assert answers(jobs_of(1, 1, 1), call) == [0, 10, 20]
+    assert outcomes(jobs_of(1, 1, 1), call) == [0, 10, 20]
     assert call.sizes == [3]
 
 
@@ -73,7 +73,7 @@ def test_one_bad_request_fails_alone_and_the_others_are_answered():
         return job.value
 
     call = Recorder(picky)
-    results = answers(jobs_of(*[1] * 64), call)
+    results = outcomes(jobs_of(*[1] * 64), call)
     assert isinstance(results[2], ValueError)
     assert [r for i, r in enumerate(results) if i != 2] == [i for i in range(64) if i != 2]
     assert len(call.sizes) <= 13
@@ -83,7 +83,7 @@ def test_all_bad_requests_each_get_their_own_exception():
     def broken(job, jobs):
         raise KeyError(job.value)
 
-    assert [str(r) for r in answers(jobs_of(1, 1, 1), Recorder(broken))] == ["0", "1", "2"]
+    assert [str(r) for r in outcomes(jobs_of(1, 1, 1), Recorder(broken))] == ["0", "1", "2"]
 
 
 def test_an_unsplittable_answer_is_called_again_per_request_and_batching_is_switched_off():
@@ -93,7 +93,7 @@ def test_an_unsplittable_answer_is_called_again_per_request_and_batching_is_swit
         return "a stream"
 
     reasons = []
-    assert answers(jobs_of(1, 1), Recorder(whole), reasons.append) == ["a stream", "a stream"]
+    assert outcomes(jobs_of(1, 1), Recorder(whole), reasons.append) == ["a stream", "a stream"]
     assert reasons == ["a stream for several requests; each request is now called alone"]
 
 
@@ -102,7 +102,7 @@ def test_a_model_that_fails_for_every_request_does_not_switch_batching_off():
         raise Unsplittable("too few") if len(jobs) > 1 else ValueError("too few")
 
     reasons = []
-    assert all(isinstance(r, ValueError) for r in answers(jobs_of(2, 2), Recorder(wrong), reasons.append))
+    assert all(isinstance(r, ValueError) for r in outcomes(jobs_of(2, 2), Recorder(wrong), reasons.append))
     assert reasons == []
 
 
@@ -115,7 +115,7 @@ def test_whatever_is_raised_costs_one_request(error):
             raise error
         return job.value
 
-    results = answers(jobs_of(1, 1, 1, 1), Recorder(picky))
+    results = outcomes(jobs_of(1, 1, 1, 1), Recorder(picky))
     assert isinstance(results[1], error)
     assert [results[0], *results[2:]] == [0, 2, 3]
 
@@ -126,5 +126,5 @@ def test_a_call_that_is_given_up_is_not_tried_again():
 
     call = Recorder(slow)
     with pytest.raises(GivenUp):
-        answers(jobs_of(1, 1, 1), call)
+        outcomes(jobs_of(1, 1, 1), call)
     assert len(call.sizes) == 1

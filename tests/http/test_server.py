@@ -14,8 +14,9 @@ import gevent
 import pytest
 
 from serving.batching.messages import Reply, Request
-from serving.http.connection import LINGER_SECONDS, MOST_UNSENT, SLOW_SECONDS, Connection
+from serving.http.connection import MOST_UNSENT, Connection
 from serving.http.gevent_loop import GeventLoop
+from serving.http.patience import LINGER_SECONDS, SLOW_SECONDS
 from serving.http.routes import Routes
 from serving.http.server import Server
 

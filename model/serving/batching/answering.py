@@ -63,8 +63,8 @@ def _context(request: Request) -> Context:
 def replies(
     model: LoadedModel, jobs: Sequence[Job], switch_off: Callable[[str], None] = lambda reason: None
 ) -> list[Reply]:
-    """One reply per job, from one call if that works (queue.answers). Raises nothing but GivenUp."""
-    results = queue.answers(jobs, lambda some: compute(model, some), switch_off)
+    """One reply per job, from one call if that works (queue.outcomes). Raises nothing but GivenUp."""
+    results = queue.outcomes(jobs, lambda some: compute(model, some), switch_off)
     return [finish(model, job, result) for job, result in zip(jobs, results, strict=True)]
 
 
@@ -119,7 +119,7 @@ def for_the_log(exc: BaseException) -> BaseException:
 
 
 def late(seconds: int) -> PredictionTimeout:
-    """For who has waited for so long."""
+    """The error of a request that has waited for `seconds`."""
     return PredictionTimeout(
         f"No prediction within {seconds} s. Send fewer rows, or raise MODEL_SERVER_TIMEOUT; "
         "for long predictions SageMaker has asynchronous inference and batch transform."

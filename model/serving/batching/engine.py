@@ -87,7 +87,7 @@ class Engine:
         return said
 
     def stop(self) -> None:
-        """Ends. Nothing may be waiting, nor come any more."""
+        """Ends the engine. No request may be waiting, or come later."""
         self.print_embedded_metrics()
         self._predictor.end()
 
@@ -154,7 +154,8 @@ class Engine:
             self._loop.soon(self._turn)
 
     def tick(self) -> None:
-        """A 504 for who has waited for MODEL_SERVER_TIMEOUT, computing or not. What another process has goes."""
+        """Answers 504 to requests that have waited for MODEL_SERVER_TIMEOUT, in the queue or in a call. What another
+        process has is forgotten."""
         self.metrics.waiting = len(self._queue)
         latest = self._loop.now() - self.config.timeout
         for job in self._queue.leave(lambda job: job.arrived <= latest):

@@ -19,7 +19,7 @@ class GivenUp(BaseException):
 
 
 class Thread(Protocol):
-    """One real thread: its stack is the system's, and what holds the interpreter's lock in it shares that lock."""
+    """One thread of the system, not a greenlet. It shares the interpreter's lock with the loop."""
 
     def run(self, call: Callable[[], T], seconds: float) -> T:
         """What the call returns or raises; others go on meanwhile. Raises GivenUp when it has not returned in time:

@@ -77,7 +77,7 @@ def plan(jobs: Sequence[Counted], limit: int) -> list[list[int]]:
     return calls
 
 
-def answers(
+def outcomes(
     jobs: Sequence[C],
     call: Callable[[Sequence[C]], list[Any]],
     switch_off: Callable[[str], None] = lambda reason: None,
@@ -85,19 +85,19 @@ def answers(
     """One result or exception per job, in order. One call for all; if it fails, each half by itself.
 
     `call(jobs)` gives one result per job. When it raises Unsplittable each job is called alone, and `switch_off` is
-    told why, for the answers of this model cannot be batched. Raises nothing but GivenUp.
+    told why: calls of this model cannot be shared. Raises nothing but GivenUp.
     """
     try:
         return call(jobs)
     except GivenUp:
         raise
     except Unsplittable as reason:
-        alone = [answers([job], call)[0] for job in jobs]
-        if not all(isinstance(answer, BaseException) for answer in alone):  # else it is not batching that is wrong
+        alone = [outcomes([job], call)[0] for job in jobs]
+        if not all(isinstance(outcome, BaseException) for outcome in alone):  # else it is not batching that is wrong
             switch_off(f"{reason}; each request is now called alone")
         return alone
     except BaseException as exc:  # noqa: BLE001 - a panic of Rust, a cancelled task, sys.exit(): all cost one request
         if len(jobs) == 1:
             return [exc]
         middle = len(jobs) // 2  # halves, not singles: one bad request among 64 costs 12 calls
-        return answers(jobs[:middle], call, switch_off) + answers(jobs[middle:], call, switch_off)
+        return outcomes(jobs[:middle], call, switch_off) + outcomes(jobs[middle:], call, switch_off)

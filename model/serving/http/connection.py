@@ -26,19 +26,15 @@ MOST_PIPELINED = 64 * 1024
 """Bytes that are read of what follows a request that is being answered."""
 MOST_UNSENT = 256 * 1024
 """Bytes of a stream that wait for a slow caller; then its maker waits."""
-SLOW_SECONDS, SLOWEST = 60, 1000
-"""A request must be there within so many seconds, and one more for so many bytes; so must a reply be taken."""
-LINGER_SECONDS = 2
-"""How long what a refused caller goes on sending is read and forgotten: else it would see a reset, not the reply."""
 
 
 class Connection:
     """`server` is told of whole requests, by `server.arrived(connection)`."""
 
     __slots__ = (
-        "_blocked", "_marks", "_moved", "_reader", "_reading", "_receive", "_socket", "_unsent", "_unsent_since",
-        "_writer", "began", "busy", "closing", "number", "parser", "peer", "received", "request", "server", "since",
-        "streaming",
+        "_blocked", "_marks", "_reader", "_reading", "_receive", "_socket", "_writer", "began", "busy", "closing",
+        "moved", "number", "parser", "peer", "received", "request", "server", "since", "streaming", "unsent",
+        "unsent_since",
     )  # fmt: skip
 
     def __init__(self, server: Server, sock: socket.socket, peer: str) -> None:
@@ -60,8 +56,8 @@ class Connection:
         self._marks = server.handover.marks
         self._marks[self.number] = OPEN
         self._receive = sock.recv
-        self._unsent: memoryview | None = None
-        self._unsent_since, self._moved = 0.0, 0
+        self.unsent: memoryview | None = None
+        self.unsent_since, self.moved = 0.0, 0
         """Since when something of a reply is unsent, and bytes that the caller has taken since then."""
         self._writer: Any = None
         self._blocked: Event | None = None
@@ -81,12 +77,10 @@ class Connection:
         except OSError:
             self.drop()
             return
-        if self.closing:
-            if not data:
-                self.drop()
-            return
         if not data:
-            self._ended()
+            self.drop() if self.closing else self._ended()
+            return
+        if self.closing:
             return
         if not self.parser.unfinished and not self._is_occupied():
             self.since, self.received = self.server.now(), 0
@@ -99,7 +93,7 @@ class Connection:
 
     def _is_occupied(self) -> bool:
         """Whether a request is being answered, or its answer has not been taken: the next one must wait."""
-        return self.busy or self._unsent is not None
+        return self.busy or self.unsent is not None
 
     def _ended(self) -> None:
         """The caller sends no more. It may still read."""
@@ -130,19 +124,6 @@ class Connection:
         self.request = self.parser.head or HttpRequest("", "", "1.1", {})
         self.server.refused(self, exc)
 
-    def is_late(self, now: float, idle_seconds: float) -> bool:
-        """Whether its time is over, as it is now."""
-        waited = now - self.since
-        if self._unsent:
-            return waited > SLOW_SECONDS or now - self._unsent_since > SLOW_SECONDS + self._moved / SLOWEST
-        if self.busy:
-            return False
-        if self.closing:
-            return waited > LINGER_SECONDS
-        if self.parser.unfinished:
-            return waited > SLOW_SECONDS + self.received / SLOWEST
-        return waited > idle_seconds
-
     def expire(self) -> None:
         """Its time is over: a half-sent request is told so."""
         if self.busy or self.closing or not self.parser.unfinished:
@@ -160,9 +141,9 @@ class Connection:
         self.busy = False
         if not keep or self.closing:
             self.closing = True
-            if not self._unsent:
+            if not self.unsent:
                 self._linger()
-        elif not self._unsent:
+        elif not self.unsent:
             self._next()
 
     def _next(self) -> None:
@@ -176,8 +157,8 @@ class Connection:
 
     def send(self, data: bytes) -> None:
         """Some bytes; what the caller does not take now waits here."""
-        if self._unsent:
-            self._unsent = memoryview(bytes(self._unsent) + data)
+        if self.unsent:
+            self.unsent = memoryview(bytes(self.unsent) + data)
             return
         try:
             sent = self._socket.send(data)
@@ -188,28 +169,28 @@ class Connection:
             return
         if sent < len(data):
             self.keep()
-            self._unsent = memoryview(data)[sent:]
-            self.since = self._unsent_since = self.server.now()
-            self._moved = 0
+            self.unsent = memoryview(data)[sent:]
+            self.since = self.unsent_since = self.server.now()
+            self.moved = 0
             self._writer = self.server.loop.io(self._socket.fileno(), WRITE)
             self._writer.start(self._writable)
 
     def _writable(self) -> None:
-        assert self._unsent is not None
+        assert self.unsent is not None
         try:
-            sent = self._socket.send(self._unsent)
+            sent = self._socket.send(self.unsent)
         except BlockingIOError:
             return
         except OSError:
             self.drop()
             return
         self.since = self.server.now()
-        self._moved += sent
-        self._unsent = self._unsent[sent:]
-        if self._blocked is not None and len(self._unsent) < MOST_UNSENT:
+        self.moved += sent
+        self.unsent = self.unsent[sent:]
+        if self._blocked is not None and len(self.unsent) < MOST_UNSENT:
             self._blocked.set()
-        if not self._unsent:
-            self._unsent = None
+        if not self.unsent:
+            self.unsent = None
             self._writer.stop()
             self._writer.close()
             self._writer = None
@@ -223,7 +204,7 @@ class Connection:
     def send_piece(self, data: bytes) -> bool:
         """Some bytes of a stream; waits while the caller is slow. False: it has gone."""
         self.send(data)
-        if self._unsent and len(self._unsent) >= MOST_UNSENT:
+        if self.unsent and len(self.unsent) >= MOST_UNSENT:
             self._blocked = Event()
             self._blocked.wait()
             self._blocked = None
@@ -256,7 +237,7 @@ class Connection:
             if watcher is not None:
                 watcher.stop()
                 watcher.close()
-        self._writer = self._unsent = None
+        self._writer = self.unsent = None
         self.closing = True
         self.server.handover.forget(self.number)
         self._socket.close()

@@ -11,15 +11,7 @@ import re
 from collections.abc import Callable
 from typing import IO
 
-from ..errors import (
-    BadRequest,
-    ExpectationFailed,
-    HeadersTooLarge,
-    NotImplementedHere,
-    PayloadTooLarge,
-    UriTooLong,
-    VersionNotSupported,
-)
+from ..errors import BadRequest, HeadersTooLarge, PayloadTooLarge, UriTooLong, VersionNotSupported
 from . import grammar
 
 MAX_LINE = 16 * 1024
@@ -29,7 +21,6 @@ MAX_HEAD = 64 * 1024
 MAX_CHUNK_LINE = 1024
 MOST_IN_MEMORY = 2**20
 """Bytes of a body that is still arriving; nginx keeps as many."""
-MAX_DIGITS = 16
 
 
 class HttpRequest:
@@ -121,7 +112,10 @@ class Parser:
         self._buffer, self._checked = buffer[end + 4 :], 0
         fields = grammar.fields_of(lines)
         self.head = HttpRequest(method, grammar.path_of(method, target), version, fields)
-        self._frame(version, fields)
+        body = grammar.body_of(version, fields)
+        self._chunked, self._expects, self._left = body.chunked, body.expects, body.length
+        if self._left > self.max_body:
+            raise self._too_large()
         return True
 
     def _check_beginning(self) -> None:
@@ -146,34 +140,6 @@ class Parser:
             if fields is None or fields.end() != len(text):
                 raise grammar.complaint(text)
             self._checked = lines_end
-
-    def _frame(self, version: str, fields: dict[str, str]) -> None:
-        """How long the body is. Two opinions about that are one too many."""
-        length, coding = fields.get("content-length"), fields.get("transfer-encoding")
-        host = fields.get("host")
-        if host is None and version == "1.1":
-            raise BadRequest("The request has no Host header, which HTTP/1.1 demands.")
-        if host is not None and not grammar.HOST.fullmatch(host):
-            raise BadRequest("The Host header does not name one host.")
-        expects = fields.get("expect")
-        if expects is not None and version == "1.1":
-            if expects.lower() != "100-continue":
-                raise ExpectationFailed("Only Expect: 100-continue can be met.")
-            self._expects = True
-        if coding is not None:
-            if length is not None:
-                raise BadRequest("The request has both Content-Length and Transfer-Encoding. Send one of them.")
-            if version == "1.0":
-                raise BadRequest("HTTP/1.0 has no Transfer-Encoding. Send Content-Length.")
-            if coding.lower() != "chunked":
-                raise NotImplementedHere("Transfer-Encoding can only be chunked, once.")
-            self._chunked = True
-        elif length is not None:
-            if not (length.isascii() and length.isdigit()):
-                raise BadRequest("Content-Length is not one whole number.")
-            if len(length.lstrip("0")) > MAX_DIGITS or int(length) > self.max_body:
-                raise self._too_large()
-            self._left = int(length)
 
     def _too_large(self) -> PayloadTooLarge:
         return PayloadTooLarge(
@@ -254,6 +220,6 @@ class Parser:
                 raise BadRequest("The size of a chunk is not a hexadecimal number on a line of its own.")
             return None
         digits = match[1].lstrip(b"0")
-        if len(digits) > MAX_DIGITS:
+        if len(digits) > grammar.MAX_DIGITS:
             raise self._too_large()
         return match.end(), int(digits or b"0", 16)

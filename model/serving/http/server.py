@@ -6,35 +6,30 @@ leave in one write, so that a reply is whole or absent.
 
 from __future__ import annotations
 
-import errno
 import logging
 import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent.monkey import get_original
 
 from ..batching import answering
 from ..batching.messages import GONE, Reply
 from ..errors import NotReady, ServingError
-from . import handover, routes, writing, wsgi
-from .connection import READ, Connection
+from . import handover, patience, routes, writing, wsgi
+from .connection import Connection
 from .gevent_loop import GeventLoop
+from .listening import Listening
 from .protocol import HttpRequest
 from .request_log import HEADER
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-RawSocket = get_original("socket", "socket")
-ACCEPTED_AT_ONCE = 4
-"""Few, so that the other workers get their share of a burst."""
 RESERVED_FILES = 64
 """File descriptors that are not for connections."""
 log = logging.getLogger(__name__)
@@ -56,54 +51,15 @@ class Server:
         self.connections: set[Connection] = set()
         self.draining = False
         self._most = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 65_536) - RESERVED_FILES)
-        self._listeners: list[tuple[Any, Any]] = []
+        self.listening = Listening(self.loop, self._took, self._make_room)
         self._arrived: list[Connection] = []
 
     # ---- connections -------------------------------------------------------------------------------------------------
 
-    def listen(self, listening: Any) -> None:
-        """Accepts from this socket until `stop_listening`."""
-        listening.setblocking(False)
-        raw = RawSocket(listening.family, listening.type, fileno=listening.fileno())
-        watcher = self.loop.io(raw.fileno(), READ)
-        watcher.start(self._accept, raw)
-        self._listeners.append((watcher, raw))
-
-    def refuse_connections(self) -> None:
-        """The whole server ends: whoever has connected by now is answered, whoever comes later is refused at once."""
-        for _, raw in self._listeners:
-            if raw.family != socket.AF_UNIX:
-                while self._accept(raw):
-                    pass
-                with suppress(OSError):  # another worker was first
-                    raw.shutdown(socket.SHUT_RDWR)
-
-    def stop_listening(self) -> None:
-        for watcher, raw in self._listeners:
-            watcher.stop()
-            watcher.close()
-            raw.detach()  # it is whose it was
-        self._listeners = []
-
-    def _accept(self, listening: Any) -> bool:
-        """False: nobody is waiting any more."""
-        for _ in range(ACCEPTED_AT_ONCE):
-            try:
-                fd, address = listening._accept()
-            except BlockingIOError:
-                return False
-            except OSError as exc:
-                if exc.errno in (errno.EMFILE, errno.ENFILE):
-                    self._make_room()
-                return False
-            sock = RawSocket(listening.family, socket.SOCK_STREAM, fileno=fd)
-            sock.setblocking(False)
-            if listening.family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.connections.add(Connection(self, sock, address[0] if address else ""))
+    def _took(self, sock: socket.socket, peer: str) -> None:
+        self.connections.add(Connection(self, sock, peer))
         if len(self.connections) > self._most:
             self._make_room()
-        return True
 
     def _make_room(self) -> None:
         """Drops the tenth of the connections that have been idle or half a request for longest."""
@@ -117,14 +73,16 @@ class Server:
     def sweep(self) -> None:
         """Ends what takes too long. To be called about once a second."""
         now = self.now()
-        for connection in [c for c in self.connections if c.is_late(now, 1 if self.draining else self._idle_seconds)]:
+        for connection in [
+            c for c in self.connections if patience.is_over(c, now, 1 if self.draining else self._idle_seconds)
+        ]:
             connection.expire()
 
     def drain(self, seconds: float) -> None:
         """No new connections; waits until what is in flight is answered, so many seconds at most. Each connection is
         closed with its next reply, or when it has been idle for a second: nginx may be writing into it just now."""
         self.draining = True
-        self.stop_listening()
+        self.listening.stop()
         deadline = self.now() + seconds
         while self.connections and self.now() < deadline:
             gevent.sleep(0.05)

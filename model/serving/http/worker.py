@@ -34,7 +34,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     def run(self) -> None:
         for listening in self.sockets:
-            self.server.listen(listening)
+            self.server.listening.add(listening)
         own = self._own_socket()
         wake = gevent.get_hub().loop.io(self.PIPE[0], 1)  # a signal writes into it
         wake.start(self._woken)
@@ -48,8 +48,8 @@ class LoopWorker(Worker):  # type: ignore[misc]
             self._sleeping.clear()
         wake.stop()
         if self._told_to_stop:
-            self.server.refuse_connections()
-        self.server.stop_listening()
+            self.server.listening.refuse()
+        self.server.listening.stop()
         if own is not None:
             self.server.handover.end()
             own.close()
@@ -71,7 +71,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
             return None
         assert own.path is not None
         self.server.handover.begin(own.place, own.socket.fileno(), own.path)
-        self.server.listen(own.socket)
+        self.server.listening.add(own.socket)
         return own
 
     def _woken(self) -> None:

@@ -1,5 +1,5 @@
-"""Time as the processes of this container had it. While all of it is frozen (a paused container, a suspended laptop),
-nobody can do anything, so that time counts for nobody. Standard library only.
+"""Time in which the processes of this container could run. While the container is frozen (it is paused, or the laptop
+sleeps) no process can do anything, so that this time is not counted. Standard library only.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable
 
 LONGEST_STEP = 2.0
-"""Seconds between two looks at the clock. Whoever has it looks at least once a second, so more was not their own."""
+"""Most seconds that count between two looks at the clock. Its owner looks once a second: in more, it was frozen."""
 
 
 class AwakeClock:
@@ -25,7 +25,7 @@ class AwakeClock:
 
 
 class Silence:
-    """How long each of several has shown the same mark. What their clocks say does not matter, only that it changes."""
+    """For how long each process has shown the same mark. A mark may be any value: only its changes count."""
 
     def __init__(self) -> None:
         self._since: dict[Hashable, tuple[object, float]] = {}

@@ -33,7 +33,7 @@ METRICS = {
 
 
 OF_ALL_WORKERS_ALIKE = ("model_server_fast_path", "model_server_model_load_seconds")
-"""Gauges of which the largest is told; all others are added up."""
+"""Gauges that are the same in all workers: the largest is told. All others are added up."""
 
 
 class Histogram:
@@ -52,9 +52,9 @@ class Histogram:
         bounds = [*(f"{bound:g}" for bound in self.bounds), "+Inf"]
         buckets = zip(bounds, accumulate(self.counts), strict=True)
         return {
-            **{_sample(f"{name}_bucket", labels | {"le": bound}): count for bound, count in buckets},
-            _sample(f"{name}_sum", labels): self.sum,
-            _sample(f"{name}_count", labels): sum(self.counts),
+            **{sample_name(f"{name}_bucket", labels | {"le": bound}): count for bound, count in buckets},
+            sample_name(f"{name}_sum", labels): self.sum,
+            sample_name(f"{name}_count", labels): sum(self.counts),
         }
 
 
@@ -95,15 +95,15 @@ class ModelMetrics:
 
     def _samples(self, labels: dict[str, str]) -> Samples:
         def one(name: str, value: float) -> Samples:
-            return {name: {_sample(name, labels): value}}
+            return {name: {sample_name(name, labels): value}}
 
         def many(name: str, histogram: Histogram) -> Samples:
             return {name: histogram.samples(name, labels)}
 
         requests, errors = "model_server_requests_total", "model_server_errors_total"
         return {
-            requests: {_sample(requests, labels | {"status": str(k)}): n for k, n in self.statuses.items()},
-            errors: {_sample(errors, labels | {"code": k}): n for k, n in self.errors.items()},
+            requests: {sample_name(requests, labels | {"status": str(k)}): n for k, n in self.statuses.items()},
+            errors: {sample_name(errors, labels | {"code": k}): n for k, n in self.errors.items()},
             **one("model_server_rows_total", self.rows),
             **many("model_server_request_duration_seconds", self.duration),
             **many("model_server_queue_duration_seconds", self.queued),
@@ -115,7 +115,7 @@ class ModelMetrics:
         }
 
 
-def _sample(name: str, labels: dict[str, str]) -> str:
+def sample_name(name: str, labels: dict[str, str]) -> str:
     """`name{label="value"}`, with the three characters escaped that the format knows."""
     escaped = (f'{k}="{v}"' for k, v in ((k, _escaped(v)) for k, v in labels.items()))
     return f"{name}{{{','.join(escaped)}}}" if labels else name

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from . import shared_files
-from .counters import METRICS, OF_ALL_WORKERS_ALIKE, Samples, _sample
+from .counters import METRICS, OF_ALL_WORKERS_ALIKE, Samples, sample_name
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TEXT = "metrics"
@@ -36,7 +36,7 @@ class WorkerFile:
         self._written = ""
 
     def write(self, models: dict[str, Samples]) -> None:
-        """The samples of all models, by name, when one has changed. A full disk costs the numbers, not the worker."""
+        """The samples of all models, by name, when one has changed. A full disk only loses numbers."""
         text = json.dumps(models)
         if text != self._written:
             with suppress(OSError):
@@ -61,8 +61,8 @@ def _added(several: list[Samples]) -> Samples:
 
 
 class Exposition:
-    """Adds the workers' files up. The counters of workers that have ended stay in the sum, as long as there is the
-    model: what was unloaded is told no more."""
+    """Adds the workers' files up. The counters of workers that have ended stay in the sum until their model is
+    unloaded."""
 
     def __init__(self, runtime_dir: Path) -> None:
         self._runtime_dir = runtime_dir
@@ -70,7 +70,7 @@ class Exposition:
         self._seen: object = None
 
     def publish(self, healthy: bool) -> None:
-        """Writes the text, when anything has changed. A full disk costs the numbers, not the server."""
+        """Writes the text, when anything has changed. A full disk only loses numbers."""
         with suppress(OSError):
             self._publish(healthy)
 
@@ -123,7 +123,7 @@ def _is_table(value: object) -> TypeGuard[dict[str, Any]]:
 def _text(samples: Samples, healthy: bool) -> str:
     name = "sagemaker_endpoint_health"
     states = {"healthy": healthy, "unhealthy": not healthy}
-    samples = {**samples, name: {_sample(name, {"state": state}): int(on) for state, on in states.items()}}
+    samples = {**samples, name: {sample_name(name, {"state": state}): int(on) for state, on in states.items()}}
     lines = []
     for metric, (kind, meaning) in METRICS.items():
         if samples.get(metric):

@@ -3,7 +3,7 @@
 A worker writes why it is not ready (nothing when it is) and touches its file twice a second. The supervisor looks at
 all of them and keeps a file `ready`, which the first worker makes, as long as one worker is ready and alive. nginx
 answers /ping by that file, so /ping is fast and true while every worker computes: a worker that is busy is late, one
-that is stuck is too late. A full disk costs the news, not the worker.
+that is stuck is too late. If the disk is full the news is lost, and the worker goes on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .shared_files import is_alive
 BEAT_SECONDS = 0.5
 READY = "ready"
 LATE = "late"
-"""There while a worker is ended that does not answer: nginx tells who was in it that it took too long."""
+"""A file that exists while a worker that does not answer is ended: nginx tells its callers that it took too long."""
 WORKERS = "workers"
 
 
@@ -49,7 +49,7 @@ def is_ready(runtime_dir: Path) -> bool:
 
 
 def has_been_ready(runtime_dir: Path, pid: int) -> bool:
-    """Whether this worker has said so, last; also of one that has just ended."""
+    """Whether the worker last said that it was ready. It may have ended since."""
     try:
         return (runtime_dir / WORKERS / str(pid)).stat().st_size == 0
     except OSError:
@@ -57,7 +57,7 @@ def has_been_ready(runtime_dir: Path, pid: int) -> bool:
 
 
 def reasons(runtime_dir: Path) -> list[str]:
-    """Why those workers that are not ready are not."""
+    """What the workers say that are not ready."""
     said = []
     for path in shared_files.of_workers(runtime_dir / WORKERS).values():
         with suppress(OSError):
@@ -77,7 +77,7 @@ class Watch:
         """Makes or removes the file `ready`, and removes those of workers that have ended."""
         now = self._clock.time()
         files = shared_files.of_workers(self._runtime_dir / WORKERS)
-        ready = sum(self._is_ready(pid, path, now) for pid, path in files.items()) > 0  # a look at each tidies up
+        ready = sum(self._is_ready(pid, path, now) for pid, path in files.items()) > 0  # not any(): each look tidies up
         self._silence.keep(files)
         with suppress(OSError):
             if ready:

@@ -1,4 +1,4 @@
-"""When a worker that has ended is started again, and when there is no more hope. Policy alone: no process, no clock.
+"""When a worker that has ended is started again, and when the server gives up. Only the policy: no process, no clock.
 
 One that could predict is replaced at once. One that ended before it could is tried again after growing pauses, and
 costs the others nothing. The server ends when its model cannot be loaded at all, or when no worker has been able to

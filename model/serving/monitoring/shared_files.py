@@ -33,7 +33,7 @@ def read(path: Path) -> str:
 
 
 def of_workers(directory: Path) -> dict[int, Path]:
-    """The files that are named as a process id, by it. Other names are somebody else's."""
+    """Process id → the file with that name. Files with other names are left out."""
     try:
         names = os.listdir(directory)
     except OSError:

@@ -32,14 +32,14 @@ PAGE = 100
 
 
 class Models:
-    """`start` after the fork; the rest where a call may wait, but `submit`, which does not wait."""
+    """Call `start` after the fork. The others may wait, but `submit` does not."""
 
     def __init__(self, config: Settings) -> None:
         self.config, self.held = config, HeldModels(config)
 
     @property
     def engines(self) -> Collection[Engine]:
-        """Those of now, whenever it is looked through."""
+        """A view: always those that are held now."""
         return self.held.engines
 
     def start(self, runtime_dir: Path, loop: Loop, reader: Thread, stuck: Callable[[str], None]) -> None:
@@ -109,7 +109,7 @@ class Models:
         return {e.name: engine.model.signature for e in loaded if (engine := self.held.engine(e)) is not None}
 
     def submit(self, name: str, request: Request, done: Done) -> None:
-        """POST /models/NAME/invoke: all as Engine.submit."""
+        """POST /models/NAME/invoke. The same as Engine.submit, for a model by its name."""
         try:
             entry = self._entry(name)
         except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
@@ -154,7 +154,7 @@ class Models:
             yield deadline
 
     def _forget_what_was_not_finished(self) -> None:
-        """Who has the lock and sees a model that is being loaded has survived the worker that was to load it."""
+        """Ask it with the lock: a model that is still being loaded then was left by a worker that has ended."""
         self.registry.remove(*(entry.name for entry in self.registry.entries().values() if not entry.loaded))
 
     def _until_held(self, entry: Entry, deadline: float) -> None:

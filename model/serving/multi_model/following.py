@@ -1,7 +1,7 @@
 """The models that one worker holds: it follows the registry, loads what is listed and drops what is not.
 
-Models are loaded one at a time, each in a thread, while requests for the others are answered. What a model needs more
-than there is becomes a ServingError of its own, and the worker tries again.
+Models are loaded one at a time, each in a thread, while requests for the others are answered. If a
+model does not fit into memory, that is an InsufficientMemory error, and the worker tries again later.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class HeldModels:
 
     @property
     def engines(self) -> Collection[Engine]:
-        """Those of now, whenever it is looked through."""
+        """A view: always those that are held now."""
         return self._engines.values()
 
     def start(self, registry: Registry, loop: Loop, reader: Thread, stuck: Callable[[str], None]) -> None:
@@ -88,7 +88,7 @@ class HeldModels:
         engine.submit(request, answered)
 
     def _prove(self, number: int) -> None:
-        """The program of a model that is asked at all, one model after the other: a proof costs up to a second."""
+        """Proves the program of a model that is in use. One model at a time: a proof takes up to a second."""
         with self._proving:
             engine = self._engines.get(number)
             if engine is not None and limits.free_memory() != 0:
@@ -154,8 +154,8 @@ class HeldModels:
     def _loaded(self, entry: Entry) -> Engine:
         """The model's engine, ready. Raises InsufficientMemory, ModelNotUsable, or what else went wrong.
 
-        The size of the files says early what cannot fit; what a file does not show (compressed arrays) meets the limit
-        while it is loaded; what was taken beside it is looked at afterwards.
+        Memory is looked at three times: the files' size before; a limit while the model is loaded, since compressed
+        arrays grow; and what is left afterwards.
         """
         directory = Path(entry.url)
         room = limits.free_memory()
@@ -207,7 +207,7 @@ class HeldModels:
 
 
 def _explained(exc: Exception, entry: Entry) -> ServingError:
-    """In the words of the caller. Memory that is not there may come as any exception's cause."""
+    """The error that the caller is told. A lack of memory may be the cause of any other exception."""
     cause: BaseException | None = exc
     while cause is not None:
         if isinstance(cause, MemoryError):

@@ -29,7 +29,7 @@ class Entry:
 
 
 class Registry:
-    """`pid` is the worker's that marks what it holds."""
+    """`pid` is the worker that marks what it holds."""
 
     def __init__(self, runtime_dir: Path, pid: int) -> None:
         self.runtime_dir, self.pid = runtime_dir, pid
@@ -86,11 +86,11 @@ class Registry:
         os.replace(partial, self._marks / f"{entry.number}.{self.pid}")
 
     def unmark(self, entry: Entry) -> None:
-        """This worker has nothing of it, not any more."""
+        """This worker no longer holds anything of it."""
         (self._marks / f"{entry.number}.{self.pid}").unlink(missing_ok=True)
 
     def marks(self, entry: Entry, pids: Iterable[int] | None = None) -> dict[int, dict[str, Any] | None]:
-        """What each of these workers (all that live) says, or said last, of the model; None: nothing."""
+        """Process id → the worker's last mark of the model, None if it has none. By default of all living workers."""
         return {pid: self._mark(entry, pid) for pid in (health.living(self.runtime_dir) if pids is None else pids)}
 
     def _mark(self, entry: Entry, pid: int) -> dict[str, Any] | None:

@@ -15,8 +15,7 @@ from .signature import Signature, listed
 def explain(rows: Any, signature: Signature, error: BaseException) -> BadRequest | None:
     """Why the model refused these rows (of one request, as they were read), if the caller is to blame; else None.
 
-    To be asked after transformation raised, so that a user's own fillna() is not pre-empted and good rows cost
-    nothing.
+    Ask it after transformation has raised: then a user's own fillna() comes first, and good rows cost nothing.
     """
     if not isinstance(error, Exception) or isinstance(error, ArithmeticError) or signature.columns is None:
         return None

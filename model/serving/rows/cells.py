@@ -1,26 +1,22 @@
 """One column of cells → one array. The grammar is pandas.read_csv's; the dtype is what the model was fitted on.
 
 Numbers are rounded correctly (as float() does), so a float that was written with repr() comes back bit for bit.
-A cell that does not fit raises Unfit with its position; the caller of this room knows the row and the column name.
-pandas is imported only for what NumPy has not: categories, dates, extension dtypes.
+A cell that does not fit raises Unfit with its position; the caller adds the row and the column's name.
+pandas is imported only for its own integers, which hold missing values.
 """
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import orjson
 
 from ..wording import quoted
-
-if TYPE_CHECKING:
-    from .signature import Column
 
 NA_WORDS = frozenset(
     [
@@ -50,7 +46,8 @@ class Unfit(Exception):
 
 
 def plain_numbers(line: bytes) -> list[float] | None:
-    """Comma-separated cells as numbers if each is a plain JSON number or empty (→ None), else None: ask the slow way.
+    """The comma-separated cells of a line, if each is a plain JSON number or empty (that becomes None). Else None, and
+    `number` has to read them.
 
     orjson reads a thousand cells in the time that float() takes for two hundred, but it knows `true`, strings and
     lists (kept out by the alphabet) and reads -0 as the integer 0. `line` has no line breaks.
@@ -69,7 +66,8 @@ def plain_numbers(line: bytes) -> list[float] | None:
 
 
 def number(cell: object) -> float:
-    """One cell as a float; ValueError if it is none. A missing value is NaN; True is 1, as pandas gives a model."""
+    """One cell as a float. A missing value is NaN; True is 1, as pandas gives a model. Raises ValueError if it is not a
+    number."""
     if isinstance(cell, str):
         if len(cell) > LONGEST_NUMBER:  # looked at first: a megabyte of digits is not a number to anybody
             return _not_a_number()
@@ -107,7 +105,7 @@ PART = 2**16
 
 
 def numbers(cells: Sequence[Any]) -> np.ndarray:
-    """float64; the common cases in C, the others cell by cell."""
+    """The cells as float64. Raises Unfit. The common cases are converted in C, the others cell by cell."""
     if isinstance(cells, np.ndarray) and cells.dtype.kind in "fiub":
         return cells.astype(np.float64)
     if len(cells) <= PART:
@@ -154,7 +152,7 @@ def integers(cells: Sequence[Any], dtype: str | None = None) -> Any:
         import pandas as pd
 
         try:
-            values = [None if _is_missing(cell) else _whole(cell) for cell in cells]
+            values = [None if is_missing(cell) else _whole(cell) for cell in cells]
             return pd.Series(values, dtype=dtype).array
         except (ValueError, OverflowError, TypeError):
             pass
@@ -183,7 +181,7 @@ def booleans(cells: Sequence[Any]) -> np.ndarray:
     words = {**TRUTH, "1": True, "0": False, "1.0": True, "0.0": False}
     values: list[Any] = []
     for index, cell in enumerate(cells):
-        if _is_missing(cell):
+        if is_missing(cell):
             values.append(np.nan)
         elif (known := words.get(str(cell).strip())) is not None:
             values.append(known)
@@ -205,7 +203,7 @@ def texts(cells: Sequence[Any], categories: Sequence[Any] | None = None, typed: 
     for index, cell in enumerate(cells):
         if isinstance(cell, str):
             values[index] = missing if cell in words else cell
-        elif _is_missing(cell):
+        elif is_missing(cell):
             values[index] = missing
         elif isinstance(cell, list | dict):
             raise Unfit(index, cell, "a text")
@@ -227,59 +225,5 @@ def with_none(array: Any) -> np.ndarray:
     return values
 
 
-def _is_missing(cell: object) -> bool:
+def is_missing(cell: object) -> bool:
     return cell is None or (cell in NA_WORDS if isinstance(cell, str) else cell != cell)
-
-
-def categories(cells: Sequence[Any], column: Column, typed: bool = False) -> Any:
-    """A pandas Categorical with the model's categories. A value that is none of them is missing, as pandas has it."""
-    import pandas as pd
-
-    known = list(column.categories or ())
-    if known and all(isinstance(c, bool | np.bool_) for c in known):
-        values: Any = booleans(cells)
-    elif known and all(isinstance(c, int | float | np.number) for c in known):
-        values = numbers(cells)
-    elif known and all(isinstance(c, datetime.datetime) for c in known):
-        values = datetimes(cells, str(pd.Index(known).dtype))
-    else:
-        values = texts(cells, known, typed)
-    if not known:
-        return pd.Categorical(values, ordered=column.ordered)
-    dtype = pd.CategoricalDtype(known, ordered=column.ordered)
-    return pd.Categorical.from_codes(dtype.categories.get_indexer(values), dtype=dtype)
-
-
-DATE = "a date or time such as 2024-05-31 or 2024-05-31T12:00:00"
-OFFSET = re.compile(r".*[T ]\d.*(Z|[+-]\d\d(:?\d\d)?)\s*", re.ASCII | re.DOTALL)
-"""A text that says which time zone it is in."""
-
-
-def datetimes(cells: Sequence[Any], dtype: str | None = None) -> Any:
-    """ISO 8601 texts or times, in the dtype that the model was fitted on. A number has no unit, so it is refused.
-
-    Where the column has no zone, a time with an offset is converted to UTC. Where it has one, a time needs an offset.
-    """
-    import pandas as pd
-
-    zoned = dtype is not None and "," in dtype
-    values: list[Any] = [None if _is_missing(cell) else cell for cell in cells]
-    for index, cell in enumerate(values):
-        if cell is not None and not isinstance(cell, str | datetime.date | np.datetime64):
-            raise Unfit(index, cell, DATE)
-        if zoned and cell is not None and not _has_offset(cell):
-            raise Unfit(index, cell, "a time with its offset such as 2024-05-31T12:00:00+02:00 or …Z")
-    series = pd.Series(values, dtype=object)
-    times = pd.to_datetime(series, errors="coerce", format="ISO8601", utc=True)
-    bad = np.flatnonzero(times.isna() & series.notna())
-    if len(bad):
-        raise Unfit(int(bad[0]), cells[int(bad[0])], DATE)
-    try:
-        return (times if zoned else times.dt.tz_localize(None)).astype(dtype or "datetime64[ns]").array
-    except (ValueError, OverflowError):  # a year that the dtype does not hold
-        index = next(i for i, value in enumerate(values) if value is not None)
-        raise Unfit(index, cells[index], f"a time that fits into {dtype or 'datetime64[ns]'}") from None
-
-
-def _has_offset(cell: Any) -> bool:
-    return bool(OFFSET.fullmatch(cell)) if isinstance(cell, str) else getattr(cell, "tzinfo", None) is not None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from . import cells
+from . import cells, times
 from .guessing import guessed, kept
 from .signature import Column
 
@@ -43,12 +44,31 @@ def is_nullable(dtype: str) -> bool:
     return dtype[:1].isupper() or dtype.startswith(("boolean", "string")) or dtype.endswith("[pyarrow]")
 
 
+def _categories(values: Sequence[Any], column: Column, typed: bool) -> Any:
+    """A pandas Categorical with the model's categories. A value that is none of them is missing, as pandas has it."""
+    import pandas as pd
+
+    known = list(column.categories or ())
+    if known and all(isinstance(c, bool | np.bool_) for c in known):
+        array: Any = cells.booleans(values)
+    elif known and all(isinstance(c, int | float | np.number) for c in known):
+        array = cells.numbers(values)
+    elif known and all(isinstance(c, datetime.datetime) for c in known):
+        array = times.datetimes(values, str(pd.Index(known).dtype))
+    else:
+        array = cells.texts(values, known, typed)
+    if not known:
+        return pd.Categorical(array, ordered=column.ordered)
+    dtype = pd.CategoricalDtype(known, ordered=column.ordered)
+    return pd.Categorical.from_codes(dtype.categories.get_indexer(array), dtype=dtype)
+
+
 READERS: dict[str, Any] = {
     "number": lambda values, column, typed: cells.numbers(values),
     "integer": lambda values, column, typed: cells.integers(values, column.dtype),
     "boolean": lambda values, column, typed: cells.booleans(values),
     "text": lambda values, column, typed: cells.texts(values, column.categories, typed),
-    "category": lambda values, column, typed: cells.categories(values, column, typed),
-    "datetime": lambda values, column, typed: cells.datetimes(values, column.dtype),
+    "category": _categories,
+    "datetime": lambda values, column, typed: times.datetimes(values, column.dtype),
     "any": lambda values, column, typed: (kept if typed else guessed)(values),
 }

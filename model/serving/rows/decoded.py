@@ -39,7 +39,7 @@ class Columns:
 
         columns: dict[int, Any] = {}
         for position, dtype in enumerate(self.dtypes):
-            if dtype is WORDS and self.arrays[position].dtype == object:  # the texts themselves go, column by column
+            if dtype is WORDS and self.arrays[position].dtype == object:  # the cells are freed column by column
                 self.arrays[position] = _as_words(self.arrays[position])
             columns[position] = self.arrays[position]
             if columns[position].dtype == object:  # or pandas would make texts of them
@@ -80,7 +80,7 @@ def _words() -> Any:
 
 
 def _dtype(array: Any) -> Any:
-    """Of the frame's column: what pandas makes of it, but where there is a None, which is a category of its own."""
+    """The dtype of the frame's column: the one that pandas chooses, but object where None is a category of its own."""
     if array.dtype != object:
         return array.dtype
     values = array.tolist()
@@ -130,12 +130,12 @@ class Decoded:
 
     @property
     def rows(self) -> Any:
-        """As transformation gets them."""
+        """The rows as transformation gets them."""
         return dressed(self.raw, self._signature)
 
     @property
     def raw(self) -> Any:
-        """As they were read: a block and columns are not a frame yet. `dressed` makes them one."""
+        """The rows as they were read: a block and columns are not yet a frame. `dressed` makes one of them."""
         if self.block is not None:
             return self.block
         return self.columns if self.columns is not None else self._rows

@@ -1,7 +1,7 @@
 """A column that the model says nothing about.
 
 CSV is guessed as pandas.read_csv guesses. JSON, Parquet and NumPy say what a value is and are taken at their word: a
-text stays a text, an integer an integer, and a null alone makes no number.
+text stays a text, an integer an integer, and a column of nulls is not one of numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXACT = 2**53
 
 def guessed(cells: Sequence[str]) -> np.ndarray:
     """Cells of CSV: int64, uint64, float64, bool or texts, as read_csv infers; a missing value is NaN."""
-    if isinstance(cells, np.ndarray):  # a column that nobody sent
+    if isinstance(cells, np.ndarray):  # the model does not use it, and the request does not have it
         return cells
     first = next((cell for cell in cells if cell not in NA_WORDS), None)
     if first is None:
@@ -43,7 +43,8 @@ def guessed(cells: Sequence[str]) -> np.ndarray:
 
 
 def _whole(values: list[int | None], cells: Sequence[str]) -> np.ndarray:
-    """Beyond 64 bits read_csv has integers of Python; texts where one needs a sign and another all 64 bits."""
+    """As read_csv has whole numbers: beyond 64 bits they are Python's integers. Where one is negative and another needs
+    all 64 bits, they are texts."""
     present = [value for value in values if value is not None]
     fitting = _fitting(present)
     if fitting is not None and len(present) == len(values):
@@ -85,3 +86,23 @@ def _objects(cells: Sequence[Any]) -> np.ndarray:
     values = np.empty(len(cells), dtype=object)
     values[:] = list(cells)
     return values
+
+
+def as_numbers(arrays: list[Any]) -> np.ndarray | None:
+    """The columns as one array, if all are numbers or missing, and none loses digits beside floats."""
+    columns = [np.full(len(a), np.nan) if _all_missing(a) else a for a in arrays]
+    if not all(isinstance(a, np.ndarray) and a.dtype.kind in "fiu" for a in columns):
+        return None
+    stacked = np.column_stack(columns)
+    if stacked.dtype.kind == "f" and any(_beyond(a) for a in columns):
+        return None
+    return stacked
+
+
+def _all_missing(array: Any) -> bool:
+    return array.dtype == object and all(value is None for value in array)
+
+
+def _beyond(array: np.ndarray) -> bool:
+    """Integers that float64 does not hold."""
+    return array.dtype.kind in "iu" and bool(len(array)) and max(-int(array.min()), int(array.max())) > EXACT

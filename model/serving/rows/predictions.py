@@ -95,13 +95,13 @@ def _of_array(array: np.ndarray) -> np.ndarray | list[Any] | None:
         return None
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         return list(array.tolist())  # what is masked becomes None
-    if array.dtype.kind == "V":  # numbers that NumPy has not, such as bfloat16
+    if array.dtype.kind == "V":  # numbers that NumPy does not have, such as bfloat16
         return array.astype(np.float32)
     return np.asarray(array)
 
 
 def _of_tensor(tensor: Any) -> np.ndarray:
-    """torch refuses to hand over what is part of a graph, lies on a GPU, or is of a type that NumPy has not."""
+    """torch refuses to hand over what is part of a graph, lies on a GPU, or is of a type that NumPy does not have."""
     for name in ("detach", "cpu", "resolve_conj", "to_dense"):
         if hasattr(tensor, "detach") and hasattr(tensor, name):
             tensor = getattr(tensor, name)()
@@ -114,8 +114,8 @@ def _of_tensor(tensor: Any) -> np.ndarray:
 def _by_row(predictions: list[Any] | tuple[Any, ...], count: int) -> np.ndarray | list[Any]:
     """scikit-learn's multi-output predict_proba is a list of arrays, one per output: turned into one entry per row.
 
-    A tuple is how Python returns several things, such as (mean, std) for all rows: turned into one entry per row. One
-    of as many as there are rows, each as long, could be either.
+    A tuple is how Python returns several things, such as (mean, std) for all rows: turned into one entry per row. If it
+    has as many parts as there are rows, and each part is as long, it could mean either and is refused.
     """
     first = predictions[0] if predictions else None
     outputs = isinstance(first, np.ndarray) and first.ndim == 2

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 KINDS = ("number", "integer", "boolean", "text", "category", "datetime", "any")
-"""What a column may hold; see table.READERS."""
+"""What a column may hold; see columns.READERS."""
 
 FORMS = ("frame", "array", "texts", "objects", "unknown")
 
@@ -99,7 +99,7 @@ class Signature:
 
     @cached_property
     def numeric(self) -> bool:
-        """Every value may travel in one float64 block. True as well when nothing is known: numbers are numbers."""
+        """Whether all values may travel in one float64 block. True as well when nothing is known."""
         return self.form not in ("texts", "objects") and all(
             c.kind == "number" and c.dtype in (None, "float64") and not c.none for c in self.columns or ()
         )
@@ -122,7 +122,7 @@ class Signature:
     def frame(self, block: np.ndarray) -> Any:
         """A float block → the DataFrame that the model was fitted on. About 20 µs.
 
-        By columns in memory, as read_csv leaves it: BLAS rounds differently for rows, and answers shall be the same.
+        It lies by columns in memory, as read_csv leaves it: BLAS rounds differently if an array lies by rows.
         """
         import pandas as pd
 

@@ -15,7 +15,7 @@ from ..wording import quoted, verbatim
 from .cells import Unfit
 from .columns import read
 from .decoded import Columns
-from .guessing import EXACT
+from .guessing import as_numbers
 from .signature import Column, Signature, listed
 
 MOST_GUESSED = 20_000
@@ -50,7 +50,7 @@ class Table:
 
 
 def takes_block(signature: Signature, names: Sequence[str] | None) -> bool:
-    """Are numbers all that these rows can be? Named columns of a model that says nothing keep a type each."""
+    """Whether these rows can only be numbers. Where the model says nothing, each named column keeps its own type."""
     return signature.numeric and (names is None or signature.columns is not None)
 
 
@@ -94,7 +94,7 @@ def align(table: Table, signature: Signature) -> Any:
     expected = signature.columns or (ANY,) * len(table.columns)
     pairs = zip(order, expected, strict=True)
     arrays = [_column(_taken(table, source), table, column, i, signature) for i, (source, column) in enumerate(pairs)]
-    if signature.form == "unknown" and table.names is None and (numbers := _as_numbers(arrays)) is not None:
+    if signature.form == "unknown" and table.names is None and (numbers := as_numbers(arrays)) is not None:
         return numbers
     if signature.form in ("frame", "unknown"):
         if signature.numeric and signature.columns:
@@ -105,7 +105,7 @@ def align(table: Table, signature: Signature) -> Any:
 
 
 def _taken(table: Table, source: int | None) -> Any:
-    """A column of the table, which lets go of it: the cells of one that is converted take several times its memory."""
+    """A column, which the table lets go of: its cells take several times the memory of the array that they become."""
     if source is None:
         return _absent(table)
     values = table.columns[source]
@@ -151,7 +151,7 @@ def _objects(table: Table) -> list[dict[str, Any]]:
 
 
 def _chosen(table: Table, signature: Signature) -> list[int | None] | None:
-    """Which column of the table each column of the model is; None: the same, in order."""
+    """For each column of the model its place in the table; None if both have the same columns in the same order."""
     if table.names is not None and signature.names is not None:
         return by_name(table.names, signature)
     if table.names is not None and (twice := repeated(table.names)) is not None:
@@ -190,7 +190,7 @@ def by_name(given: Sequence[str], signature: Signature) -> list[int | None]:
 
 
 def repeated(names: Sequence[str]) -> str | None:
-    """The first name that stands there twice."""
+    """The first name that appears twice; None if no name does."""
     if len(set(names)) == len(names):
         return None
     seen: set[str] = set()
@@ -211,26 +211,6 @@ def _column(values: Any, table: Table, column: Column, position: int, signature:
             f"Row {exc.index + 1}, column {shown}: {exc}.{hint}",
             row=exc.index + 1, column=name, expected=exc.expected, got=str(exc.got)[:80],
         ) from None  # fmt: skip
-
-
-def _as_numbers(arrays: list[Any]) -> np.ndarray | None:
-    """The columns as one array, if all are numbers or missing, and none loses digits beside floats."""
-    columns = [np.full(len(a), np.nan) if _all_missing(a) else a for a in arrays]
-    if not all(isinstance(a, np.ndarray) and a.dtype.kind in "fiu" for a in columns):
-        return None
-    stacked = np.column_stack(columns)
-    if stacked.dtype.kind == "f" and any(_beyond(a) for a in columns):
-        return None
-    return stacked
-
-
-def _all_missing(array: Any) -> bool:
-    return array.dtype == object and all(value is None for value in array)
-
-
-def _beyond(array: np.ndarray) -> bool:
-    """Integers that float64 does not hold."""
-    return array.dtype.kind in "iu" and bool(len(array)) and max(-int(array.min()), int(array.max())) > EXACT
 
 
 def _absent(table: Table) -> np.ndarray:
