@@ -3,7 +3,7 @@
 TESTS = .venv-test/bin
 LINTERS = .venv-check/bin
 SHARED = -n 2 --dist loadfile
-ROOMS = $(wildcard $(patsubst model/serving/%/,tests/%,$(wildcard model/serving/*/)) tests/test_*.py)
+ROOMS = $(wildcard $(patsubst model/serving/%/,tests/%,$(wildcard model/serving/*/)) tests/loadtest tests/test_*.py)
 SCRIPTS = build_and_push.sh push/*.sh local-test/*.sh .ci/run .ci/prepare
 
 help: ## show this list
@@ -53,6 +53,12 @@ release: ## note the hashes of this version's files, by which a later version kn
 lock-tests: ## pin what the kit's own tests, linters and notebook need
 	@./local-test/lock.sh --tests
 
+load: ## say what one CPU carries, and write a report; ARGS="--p99 20 --payload rows.csv"
+	@./local-test/load-test.sh $(ARGS)
+
+prices: ## fetch the prices of a region from AWS's Price List, for the report: make prices REGION=eu-west-1
+	@python3 -m loadtest.prices $(REGION)
+
 faults: .venv-test ## break everything that can break, under load; prints the table of docs/reliability.md
 	@rm -f .venv-test/faults
 	@FAULTS_TABLE=.venv-test/faults $(TESTS)/python -m pytest -q tests/served/test_faults.py tests/served/more_faults.py $(ARGS); \
@@ -77,4 +83,4 @@ bench: ## load all servers with all models, in 22 minutes; run it once with ARGS
 .venv-test:
 	@./local-test/environment-for.sh .venv-test --model tests/requirements.lock
 
-.PHONY: help serve predict test quick fuzz check image model lock pin upgrade release lock-tests faults bench-quick bench .venv .venv-check .venv-quick .venv-test
+.PHONY: help serve predict test quick fuzz check image model lock pin upgrade release lock-tests load prices faults bench-quick bench .venv .venv-check .venv-quick .venv-test

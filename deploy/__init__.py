@@ -1,9 +1,9 @@
 """From a plan (deployment.toml, or the notebook's parameters) to an endpoint, and back to nothing.
 
 plan: what is wanted · state: what is there · steps: what will be done, as data · run: doing it · cleanup: ending it ·
-money: what it costs. `python -m deploy` and deploy_model.ipynb both go through deployment.Deployment. boto3 only, save
-for sdk, with which the notebook's user goes on; nothing here is copied into the image. What a person must fix is a
-Stop, which names cause and remedy.
+money: what it costs · capacity: what an instance carries, by loadtest/. `python -m deploy` and deploy_model.ipynb both
+go through deployment.Deployment. boto3 only, save for sdk, with which the notebook's user goes on; nothing here is
+copied into the image. What a person must fix is a Stop, which names cause and remedy.
 """
 
 

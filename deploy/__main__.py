@@ -12,6 +12,7 @@
 
   --json       the answer for other tools, on stdout; all else goes to stderr
   --set a=b    goes before what the file says; b as in TOML: --set 'image_tag="v2"' --set max_instances=4
+  --report F   of `measure`: the file for its report (HTML); NAME-load.html where none is named
   --exit-code  of `plan` and `status`: 3 when something is not as the plan wants it
 
 Exit codes:
@@ -24,10 +25,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tomllib
+from pathlib import Path
 from typing import Any
+
+from loadtest import report
 
 from . import Stop, permissions, plan
 from .deployment import Deployment
@@ -45,6 +50,7 @@ def main(arguments: list[str] | None = None, session: Any = None) -> int:
     parser.add_argument("file", nargs="?", default="deployment.toml")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--exit-code", action="store_true")
+    parser.add_argument("--report", default="", metavar="FILE")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     if arguments is None:
         arguments = sys.argv[1:]
@@ -143,9 +149,18 @@ def _test(deployment: Deployment, asked: argparse.Namespace) -> int:
 
 
 def _measure(deployment: Deployment, asked: argparse.Namespace) -> int:
+    path = Path(asked.report or f"{deployment.plan.name}-load.html")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise Stop(f"The report cannot be written to {path}. Choose another file: --report FILE")
     deployment.look()
     with deployment.guarded("Measuring"):
-        return 0 if deployment.measure() else 1
+        measured = deployment.measure()
+    if not measured or not deployment.report:
+        return 1
+    report.write(path, deployment.report.html())
+    data = {**deployment.report.data(), "invocations_per_minute": deployment.state.capacity, "report": str(path)}
+    _show(asked, data, f"The report, with pictures: {path}")
+    return 0
 
 
 def _down(deployment: Deployment, asked: argparse.Namespace) -> int:

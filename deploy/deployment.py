@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from loadtest.report import Report
 
 from . import (
     Stop,
@@ -58,7 +59,7 @@ class Deployment:
         self.files = Files(self.account, self.bucket, plan.kms_key)
         self.prefix = wanted.prefix(plan)
         self.bill = Bill(self.account, plan, self.prices, command or COMMAND)
-        self.report: capacity.Report | None = None
+        self.report: Report | None = None
         self.there: set[Thing] = set()
         self.run: Run | None = None
         self.facts: Facts | None = None

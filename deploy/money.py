@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from loadtest import prices as price_list
+from loadtest.costs import HOURS_A_MONTH
 
 from . import names, trouble
 from .account import Account
 
-HOURS_A_MONTH = 730
 PAGE = "https://aws.amazon.com/sagemaker/ai/pricing/"
-USES = {"endpoint": "Host:", "async": "AsyncInf:", "training": "Train:", "transform": "Tsform:"}
-"""How each use is spelled in a usage type: `USE1-Host:ml.m5.large`; in us-east-1 the region may be left out."""
 
 
 class Prices:
@@ -43,8 +41,10 @@ class Prices:
         except (ClientError, BotoCoreError):
             self.reachable = False  # a network that leads nowhere is not tried again and again
             return None
-        usage_type = re.compile(rf"(?:[A-Z0-9]+-)?{re.escape(USES[use] + instance_type)}")
-        found = {_dollars(p) for p in products if usage_type.fullmatch(p["product"]["attributes"].get("usagetype", ""))}
+        found = {
+            price_list.dollars(each["terms"].get("OnDemand", {})) for each in products
+            if price_list.instance_type(each["product"]["attributes"].get("usagetype", ""), use) == instance_type
+        }  # fmt: skip
         found.discard(None)
         return found.pop() if len(found) == 1 else None
 
@@ -126,12 +126,3 @@ def _of_endpoint(account: Account, prices: Prices, row: dict[str, Any]) -> Itera
 
 def _variants(told: dict[str, Any]) -> list[dict[str, Any]]:
     return [*told.get("ProductionVariants", []), *told.get("ShadowProductionVariants", [])]
-
-
-def _dollars(product: dict[str, Any]) -> float | None:
-    for term in product["terms"].get("OnDemand", {}).values():
-        for dimension in term["priceDimensions"].values():
-            price = dimension["pricePerUnit"].get("USD")
-            if price and dimension.get("unit", "Hrs").lower() in ("hrs", "hours", "hour"):
-                return float(price)
-    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from html import escape
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -76,27 +77,18 @@ def costs(deployment: Deployment) -> None:
     print(costs_text(deployment.costs()))
 
 
-def plot_load(deployment: Deployment) -> None:
-    """Requests a second and p95 over the number of connections, of the measurement that this run made."""
+def show_load(deployment: Deployment) -> None:
+    """The report of the measurement that this run made."""
     if deployment.report is None:
         print("Not measured in this run.")
         return
-    plt = _matplotlib()
-    if plt is None:
-        return
-    steps = [step for step in deployment.report.steps if step.per_second]
-    clients = [step.clients for step in steps]
-    _, left = plt.subplots(figsize=(7, 3))
-    left.plot(clients, [step.per_second for step in steps], "o-", label="requests per second")
-    left.set(xscale="log", xlabel="connections", ylabel="requests per second", ylim=0)
-    left.set_xticks(clients, [str(count) for count in clients], minor=False)
-    left.minorticks_off()
-    right = left.twinx()
-    right.plot(clients, [step.p95_ms for step in steps], "s--", color="C1", label="p95")
-    right.set(ylabel="p95 in ms", ylim=0)
-    left.legend(loc="upper left")
-    right.legend(loc="lower right")
-    plt.show()
+    try:
+        from IPython.display import HTML, display
+    except ImportError:
+        return  # its text has been printed
+    page = escape(deployment.report.html())  # in a frame, so that its style stays there
+    frame = f'<iframe title="load" srcdoc="{page}" style="width: 100%; height: 40rem; border: 0"></iframe>'
+    display(HTML(frame))  # type: ignore[no-untyped-call]
 
 
 def plot_metrics(deployment: Deployment) -> None:

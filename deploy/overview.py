@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from loadtest.costs import HOURS_A_MONTH
+
 from . import money
 from .account import Account
 from .money import Prices
@@ -48,7 +50,7 @@ def text(plan: Plan, planned: list[Step], prices: Prices) -> str:
 def data(plan: Plan, planned: list[Step], prices: Prices, account: Account) -> dict[str, Any]:
     rows = [
         {"what": what, "dollars_an_hour": None if price is None else price * count,
-         "dollars_a_month": None if price is None or not always else price * count * money.HOURS_A_MONTH}
+         "dollars_a_month": None if price is None or not always else price * count * HOURS_A_MONTH}
         for what, price, count, always in costs(plan, prices)
     ]  # fmt: skip
     return {

@@ -15,6 +15,8 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from loadtest.costs import is_arm
+
 from . import Stop, names
 
 MODES = ("realtime", "serverless", "async", "batch", "multi-model", "components")
@@ -206,11 +208,6 @@ def _contradictions(plan: Plan) -> list[str]:
         (bool(arm) and "batch" in modes, "instance_type is Graviton: the image is for arm64, which no transform job runs. Take batch out of modes."),
     ]  # fmt: skip
     return [text for is_so, text in said if is_so]
-
-
-def is_arm(instance_type: str) -> bool:
-    """Graviton: the family's number is followed by a g (m6g, c7gn), which a GPU's g5 or g4dn is not."""
-    return bool(re.match(r"ml\.[a-z]+\d+g[a-z]*\.", instance_type))
 
 
 def has_local_disk(instance_type: str) -> bool:

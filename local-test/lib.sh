@@ -103,6 +103,30 @@ port_is_taken() { # <port>
   (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
+# The answer to a GET, status line first; nothing where nobody answers.
+get() { # <path>
+  local line
+  {
+    exec 3<>"/dev/tcp/127.0.0.1/$PORT" || return 0
+    printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$1" >&3
+    while IFS= read -r -t 2 line <&3 || [ -n "$line" ]; do printf '%s\n' "$line"; done
+    exec 3>&-
+  } 2>/dev/null
+}
+
+# The content type of a payload, by its name.
+content_type_of() {
+  case "$1" in
+    *.json) echo application/json ;;
+    *.jsonl | *.ndjson) echo application/jsonlines ;;
+    *.npy) echo application/x-npy ;;
+    *.npz) echo application/x-npz ;;
+    *.parquet) echo application/x-parquet ;;
+    *.txt) echo text/plain ;;
+    *) echo text/csv ;;
+  esac
+}
+
 next_free_port() { # <port>
   local port="$1"
   while port=$((port < 65535 ? port + 1 : 1024)) && port_is_taken "$port"; do :; done

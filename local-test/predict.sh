@@ -16,18 +16,6 @@ trap 'exit 130' INT # until lib.sh does more
 # shellcheck source=local-test/lib.sh
 . "$(at="$0" && while [ -L "$at" ]; do cd -P "$(dirname "$at")" && at="$(readlink "$(basename "$at")")"; done && cd -P "$(dirname "$at")" && pwd)/lib.sh"
 
-content_type_of() {
-  case "$1" in
-    *.json) echo application/json ;;
-    *.jsonl | *.ndjson) echo application/jsonlines ;;
-    *.npy) echo application/x-npy ;;
-    *.npz) echo application/x-npz ;;
-    *.parquet) echo application/x-parquet ;;
-    *.txt) echo text/plain ;;
-    *) echo text/csv ;;
-  esac
-}
-
 main() {
   case "${1:-}" in
     -h | --help) usage && exit 0 ;;

@@ -102,17 +102,6 @@ wait_until_ready() {
   done
 }
 
-# The answer to a GET, status line first; nothing where nobody answers.
-get() { # <path>
-  local line
-  {
-    exec 3<>"/dev/tcp/127.0.0.1/$PORT" || return 0
-    printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$1" >&3
-    while IFS= read -r -t 2 line <&3 || [ -n "$line" ]; do printf '%s\n' "$line"; done
-    exec 3>&-
-  } 2>/dev/null
-}
-
 announce() {
   local where="In"
   case "$(get /)" in "HTTP/1."?" 200 "*) where="Open it in a browser to try the model, or in" ;; esac

@@ -1,20 +1,29 @@
-"""deploy/capacity.py: the load, its report, and what it costs. Against servers of this machine."""
+"""deploy/capacity.py: the load on an endpoint, its report, and the target. Against servers of this machine."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from deploy import Stop, capacity, plan
+from deploy.__main__ import main
 from deploy.account import Account
-from deploy.capacity import Report, Step
 from deploy.deployment import Deployment
+from deploy.money import Prices
+from loadtest.figures import Goal, Run, Step
+from loadtest.measuring import Measured
+from loadtest.prices import Offer, PriceList
+from loadtest.report import Report
 
 from cloud import REGION, ROLE, Cloud
+from loadtest import prices
 from running import KIT
 
 ROWS = b"5.1,3.4,1.5,0.2\n" * 3
@@ -47,64 +56,82 @@ def server(status: Callable[[int], int]) -> Iterator[tuple[str, list[Any]]]:
         http.server_close()
 
 
-def measured(url: str, **settings: Any) -> Report:
+def measured(url: str, **settings: Any) -> Measured:
     cloud = Cloud()
     cloud.url = url
-    wished = plan.of({"role_arn": ROLE, "region": REGION, "load_seconds": 0.2, **settings})
+    wished = plan.of({"role_arn": ROLE, "region": REGION, "load_seconds": 0.1, **settings})
     return capacity.measure(Account(REGION, cloud.session), wished, ROWS)
 
 
-def test_requests_are_signed_once_and_sent_often() -> None:
+def seen(*rates: tuple[float, float], limit: float = 500, clients: float = 50) -> Measured:
+    """What would be measured of an endpoint that answers so many a second with this p95."""
+
+    def step(rate: float, p95: float, clients: int = 0) -> Step:
+        run = Run(rate, {50: p95 / 2, 95: p95, 99: p95 * 2}, p95 / 2, 100)
+        return Step([run] * 2, clients, 0.0 if clients else rate)
+
+    return Measured(Goal(limit, 95), [step(clients, 20, 1)], [step(*each) for each in rates], [], 1e6)
+
+
+def test_requests_are_signed_for_each_step_and_sent_often() -> None:
     """Many requests with one signature; the first two rows; errors are counted, not fatal."""
-    with server(lambda n: 503 if n % 5 == 0 else 200) as (url, seen):
+    with server(lambda n: 503 if n % 5 == 0 else 200) as (url, got):
         report = measured(url, latency_ms=60000)
-    assert {path for path, _, _ in seen} == {"/endpoints/sagemaker-my-model/invocations"}
-    assert {body for _, _, body in seen} == {b"5.1,3.4,1.5,0.2\n5.1,3.4,1.5,0.2"}
-    signatures = {headers["Authorization"] for _, headers, _ in seen}
-    assert len(signatures) < len(seen) / 2
+    assert {path for path, _, _ in got} == {"/endpoints/sagemaker-my-model/invocations"}
+    assert {body for _, _, body in got} == {b"5.1,3.4,1.5,0.2\n5.1,3.4,1.5,0.2"}
+    signatures = {headers["Authorization"] for _, headers, _ in got}
+    assert len(signatures) < len(got) / 2
     assert all("Credential=testing/" in each for each in signatures)
-    assert report.steps[0].per_second > 0
-    assert sum(step.errors for step in report.steps) > 0
+    assert report.closed[0].per_second > 0
+    assert report.carried.rate == 0, "one in five fails, and 95 of 100 should be answered in time"
+    assert sum(step.errors.total() for step in report.closed) > 0
     assert report.ceiling > 0
 
 
 def test_an_endpoint_that_only_fails_is_said() -> None:
-    with server(lambda n: 500) as (url, _), pytest.raises(Stop, match="with errors only"):
+    with server(lambda n: 500) as (url, _), pytest.raises(Stop, match=r"not measured.*status 500"):
         measured(url)
 
 
 def test_the_target_is_half_of_what_an_instance_carried_in_time() -> None:
     """Requests a second within the latency, per instance, times 60, times the safety factor."""
-    report = Report([Step(1, 50, 10, 20), Step(2, 90, 12, 40), Step(4, 120, 30, 900)], ceiling=1e6)
-    assert report.target(limit_ms=500) == 90 * 60 // 2
-    assert report.target(limit_ms=500, instances=2) == 45 * 60 // 2
-    assert report.target(limit_ms=1) == 50 * 60 // 2  # too slow even for one caller: the gentlest step
-    assert Report([Step(1, 0.001, 1, 1)], 1e6).target(limit_ms=500) == 1
+    report = seen((50, 20), (90, 40), (120, 900))
+    assert capacity.target(report) == 90 * 60 // 2
+    assert capacity.target(report, instances=2) == 45 * 60 // 2
+    assert capacity.target(seen((50, 20), limit=1, clients=40)) == 40 * 60 // 2  # too slow at any rate: one client's
+    assert capacity.target(seen((0.001, 1))) == 1
 
 
-def test_the_load_stops_growing_when_it_does_not_help(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice the connections and not a tenth more answers: no more connections. The warm-up does not count."""
-    rates = iter([(7, 5), (100, 5), (190, 6), (195, 12), (1, 1)])
-    monkeypatch.setattr(capacity, "_step", lambda target, clients, *_: Step(clients, *((n := next(rates))[0], 1, n[1])))
-    monkeypatch.setattr(capacity, "ceiling", lambda *_: 1e6)
-    assert [step.clients for step in measured("http://127.0.0.1:9").steps] == [1, 2, 4]
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where fetched prices are kept."""
+    monkeypatch.setattr(prices.kept, "__defaults__", ("", tmp_path))
+    return tmp_path
 
 
-def test_repeats_give_a_median_and_a_spread() -> None:
-    together = capacity.combined([Step(2, 100, 5, 9, 1), Step(2, 120, 6, 8, 0), Step(2, 110, 4, 7, 2)])
-    assert (together.per_second, together.p50_ms, together.p95_ms, together.errors) == (110, 5, 8, 3)
-    assert together.spread == pytest.approx(20 / 110)
+def test_the_report_is_in_money(room: Path) -> None:
+    """The price of the plan's own type is asked now, those of others are known when they were fetched."""
+    cloud = Cloud()
+    wished, asked = plan.of({"role_arn": ROLE, "region": REGION}), Prices(Account(REGION, cloud.session))
+    report = Report(seen((90, 40)), capacity.subject(seen((90, 40)), wished, REGION, asked, 1))
+    assert "One ml.m5.large carries 90 requests a second with p95 ≤ 500 ms" in report.text()
+    [row] = [line.split() for line in report.text().splitlines() if line.strip().startswith("100 ")]
+    assert row == ["100", "3", "×", "ml.m5.large", "262.80", "1.0000"]  # 100 / (90 / 2) → 3 instances at 0.12
+    assert f"make prices REGION={REGION}" in report.text()
+    offers = (Offer("ml.m5.large", 2, 0.12), Offer("ml.c5.xlarge", 4, 0.2), Offer("ml.c7g.large", 2, 0.01))
+    prices.keep(PriceList(REGION, "2026-11-20", datetime.now(UTC).isoformat(), offers), room)
+    rows = capacity.subject(seen((90, 40)), wished, REGION, asked, 1).rows
+    assert [(row.instances, row.count) for row in rows if row.rate == 100] == [("ml.m5.large", 3), ("ml.c5.xlarge", 2)]
+    assert "published 2026-11-20" in capacity.subject(seen((90, 40)), wished, REGION, asked, 1).money
 
 
-def test_the_report_is_in_money() -> None:
-    """Instances, dollars a month and a million for some rates; unknown prices are called unknown; who is the limit."""
-    report = Report([Step(1, 50, 10, 20, 0, 0.1), Step(2, 90, 12, 40)], ceiling=100)
-    text = report.text(plan.of({}), 0.12)
-    assert "One ml.m5.large carries 90 requests a second with p95 below 500 ms." in text
-    assert "The senders on this machine are the limit (100/s at most)" in text
-    [row] = [line.split() for line in text.splitlines() if line.strip().startswith("100 ")]
-    assert row == ["100", "3", "262.80", "1.0000"]  # 100 / (90 / 2) → 3 instances at 0.12
-    assert "unknown" in report.text(plan.of({}), None)
+def test_a_price_that_is_not_known_is_not_made_up(room: Path) -> None:
+    cloud = Cloud()
+    cloud.unreachable = {"pricing"}
+    wished, asked = plan.of({"role_arn": ROLE, "region": REGION}), Prices(Account(REGION, cloud.session))
+    report = Report(seen((90, 40)), capacity.subject(seen((90, 40)), wished, REGION, asked, 1))
+    assert "$" not in report.html().partition("</style>")[2]
+    assert "The price is unknown." in report.text()
 
 
 def test_it_is_measured_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +139,7 @@ def test_it_is_measured_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.chdir(KIT)
     calls: list[int] = []
-    monkeypatch.setattr(capacity, "measure", lambda *_: calls.append(1) or Report([Step(4, 20, 1, 2)], 1e6))
+    monkeypatch.setattr(capacity, "measure", lambda *_: calls.append(1) or seen((20, 2)))
     cloud = Cloud()
     for settings in ({}, {"environment": {"A": "1"}}, {"measure_again": True}):
         wished = plan.of({"role_arn": ROLE, "region": REGION, "poll_seconds": 0, **settings})
@@ -120,3 +147,23 @@ def test_it_is_measured_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         [policy] = cloud.things["policy"].values()
         assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 600.0
     assert len(calls) == 2
+
+
+def test_measure_writes_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same page as load-test.sh's; where it cannot be written nothing is loaded."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.chdir(KIT)
+    monkeypatch.setattr(capacity, "measure", lambda *_: seen((20, 2)))
+    cloud, path, wished = Cloud(), tmp_path / "report.html", tmp_path / "deployment.toml"
+    wished.write_text(f'role_arn = "{ROLE}"\nregion = "{REGION}"\npoll_seconds = 0\n')
+    assert main(["up", str(wished)], cloud.session) == 0
+    capsys.readouterr()
+    assert main(["measure", str(wished), "--report", str(path), "--json"], cloud.session) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"goal": "p95 ≤ 500 ms", "rate": 20, "low": 20, "high": 20, "load_is_the_limit": False,
+                    "invocations_per_minute": 600, "report": str(path)}  # fmt: skip
+    assert "One ml.m5.large carries 20 requests a second" in path.read_text()
+    assert main(["measure", str(wished), "--report", str(tmp_path)], cloud.session) != 0
+    assert "Choose another file" in capsys.readouterr().err
