@@ -13,7 +13,7 @@ SAFETY = 0.5
 """AWS's own factor: the other half of what was measured is for peaks."""
 HOURS_A_MONTH = 730
 RATES = (10.0, 100.0, 1000.0)
-SIZES = (2, 4, 8, 16)
+SIZES = (2, 4, 8)
 CHEAPEST = 5
 ACCELERATED = re.compile(r"ml\.(p|g|inf|trn|dl)\d")
 BURSTS = re.compile(r"ml\.t\d")
@@ -47,7 +47,7 @@ def row(rate: float, per_instance: float, name: str, cpus: int, hourly: float | 
 
 def without_prices(per_cpu: float, rates: Iterable[float] = RATES) -> list[Row]:
     """By the number of an instance's CPUs."""
-    return [row(rate, per_cpu * cpus, f"any with {cpus} CPUs", cpus, None) for rate in rates for cpus in SIZES]
+    return [row(rate, per_cpu * cpus, "any type", cpus, None) for rate in rates for cpus in SIZES]
 
 
 def cheapest(per_cpu: float, offers: Sequence[Offer], arm: bool, rates: Iterable[float] = RATES) -> list[Row]:
@@ -67,11 +67,12 @@ def cheapest(per_cpu: float, offers: Sequence[Offer], arm: bool, rates: Iterable
 def text(rows: Sequence[Row]) -> list[str]:
     """The table for a terminal; without money where there is none."""
     priced = any(each.month is not None for each in rows)
-    lines = [f"  {'requests/s':>10}  {'instances':<26}" + ("  $ a month  $ a million requests" if priced else "")]
+    lines = [f"  {'requests/s':>10}  {'instances':<30}" + ("  $ a month  $ a million requests" if priced else "")]
     for each in rows:
-        line = f"  {each.rate:10g}  {f'{each.count} × {each.instances}':<26}"
+        what = f"{each.count} × {each.instances}" + (f" ({each.cpus} CPUs)" if each.cpus else "")
+        line = f"  {each.rate:10g}  {what:<30}"
         if priced:
             month, million = ("unknown",) * 2 if each.month is None else (f"{each.month:,.2f}", f"{each.million:.4f}")
             line += f"  {month:>9}  {million:>20}"
         lines.append(line)
-    return lines
+    return [line.rstrip() for line in lines]

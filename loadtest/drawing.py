@@ -86,7 +86,7 @@ def shares(rows: Sequence[tuple[str, Sequence[float], str]], styles: Sequence[st
 def log_ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 of each power of ten; only the powers where those were too many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    digits = (1, 2, 5) if high / low < 300 else (1,)
+    digits = (1, 2, 5) if high / low < 2000 else (1,)
     return [float(f"{d}e{p}") for p in powers for d in digits if low <= float(f"{d}e{p}") <= high]
 
 

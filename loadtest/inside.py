@@ -30,6 +30,7 @@ class Looks:
         """`url` of the server, without a path."""
         self.url = f"{url}/metrics"
         self.before: dict[str, float] = {}
+        self.last: dict[str, float] = {}
 
     def __call__(self, run: Run | None) -> dict[str, float] | None:
         if run is None:
@@ -40,12 +41,13 @@ class Looks:
         while after and after.get(f"{WHOLE}_count", 0.0) < wanted and time.monotonic() < end:
             time.sleep(0.1)
             after = self._sums()
+        self.last = after if after.get(f"{WHOLE}_count") == wanted else {}
         return parts(self.before, after, run.mean_ms)
 
     def _settled(self) -> dict[str, float]:
-        """The counters, when they do not change any more."""
+        """The counters, when they do not change any more: nothing is under way between two loads."""
         end, seen = time.monotonic() + SETTLES, self._sums()
-        while seen and time.monotonic() < end:
+        while seen and seen != self.last and time.monotonic() < end:
             time.sleep(PAUSE)
             if (now := self._sums()) == seen:
                 break

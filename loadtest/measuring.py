@@ -154,7 +154,7 @@ class Measured:
 
     @property
     def senders_are_the_limit(self) -> bool:
-        return max(self.carried.rate, self.most) > LIMITED * self.ceiling
+        return self.carried.rate > LIMITED * self.ceiling
 
     def of_the_server(self) -> float:
         """CPUs that were left to the server at the rate that it carried; the load used the others. A load that takes
@@ -208,6 +208,8 @@ class Load:
             self.say(f"fixed rates from {min(runs):g} to {max(runs):g} a second: round {repeat + 1} of {self.repeats}")
         measured.open = [Step(seen, MOST_UNDER_WAY, rate) for rate, seen in runs.items()]
         for _ in range(MORE):
+            if not measured.carried.rate and not measured.alone.holds(self.goal):
+                break  # what a single client does not get in time, no rate does
             if (nearer := next_rate(measured.open, self.goal)) is None:
                 break
             seen = [self._at(senders, nearer, None if repeat else measured) for repeat in range(self.repeats)]

@@ -28,9 +28,11 @@ body { margin: 0 auto; max-width: 44rem; padding: 1rem; background: var(--page);
 h1 { font-size: 1.35rem; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 .big { font-size: 1.25rem; } .soft, li, summary { color: var(--soft); } .warn { border-left: 4px solid var(--goal);
   padding-left: .75rem; }
-svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--soft); }
+svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--soft);
+  paint-order: stroke; stroke: var(--page); stroke-width: 3px; }
+@media (max-width: 30rem) { svg text { font-size: 14.5px; } }
 .grid { stroke: var(--line); } .held { fill: var(--held); } .goal { stroke: var(--goal); stroke-dasharray: 5 4; }
-svg text.goal { stroke: none; fill: var(--goal); } .line { fill: none; stroke-width: 2; }
+svg text.goal { stroke: var(--page); stroke-dasharray: none; fill: var(--goal); } .line { fill: none; stroke-width: 2; }
 .line.p50 { stroke: var(--p50); } .line.p95 { stroke: var(--p95); } .line.p99 { stroke: var(--p99); }
 circle.p50, svg text.p50 { fill: var(--p50); } circle.p95, svg text.p95 { fill: var(--p95); }
 circle.p99, svg text.p99 { fill: var(--p99); }
@@ -82,7 +84,7 @@ class Report:
         """The page. It loads nothing: pictures and style are in it."""
         measured, subject = self.measured, self.subject
         parts = [
-            f"<h1>{escape(subject.name)}: what it carries</h1>",
+            f"<h1>Load test of {escape(subject.name)}</h1>",
             f'<p class="big">{escape(verdict(measured, subject))}</p>',
             *(f'<p class="warn">{escape(each)}</p>' for each in warnings(measured)),
             "<h2>Latency against rate</h2>", _curve(measured),
@@ -94,7 +96,7 @@ class Report:
         ]  # fmt: skip
         head = (
             '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escape(subject.name)}: what it carries</title><style>{CSS}</style>"
+            f"<title>Load test of {escape(subject.name)}</title><style>{CSS}</style>"
         )
         body = "\n".join(parts)
         return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
@@ -178,7 +180,7 @@ def _money(subject: Subject) -> str:
     if not subject.rows:
         return f'<p class="soft">{escape(subject.money)}</p>'
     priced = any(row.month is not None for row in subject.rows)
-    head = ["requests a second", "how many", "of", "CPUs each"] + (["$ a month", "$ a million"] if priced else [])
+    head = ["requests/s", "how many", "of", "CPUs each"] + (["$ a month", "$ a million"] if priced else [])
     body, last = [], None
     for row in subject.rows:
         cells = [f"{row.rate:,g}" if row.rate != last else "", str(row.count), row.instances, str(row.cpus or "—")]

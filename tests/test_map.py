@@ -163,6 +163,14 @@ def test_no_room_shadows_the_standard_library() -> None:
     assert not {path.stem for path in (KIT / "model").glob("*.py")} & sys.stdlib_module_names
 
 
+def test_the_load_needs_nothing_but_the_standard_library() -> None:
+    """loadtest/ runs with any Python, knows nothing of the kit, and its two programs not even of loadtest/."""
+    for path in sorted((KIT / "loadtest").glob("*.py")):
+        known = sys.stdlib_module_names | (set() if path.stem in ("sender", "constant") else {"loadtest"})
+        names = {name.split(".")[0] for name in imported(path, f"loadtest.{path.stem}")}
+        assert names <= known, path.name
+
+
 def test_the_users_side_stays_tiny() -> None:
     """predictor.py needs nothing of the machinery."""
     assert "serving" not in {name.split(".")[0] for name in imported(REPOSITORY / "model/predictor.py")}

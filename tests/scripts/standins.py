@@ -11,7 +11,8 @@ from pathlib import Path
 
 from running import KIT
 
-SCRIPTS = ["local-test", "push", "model", "build_and_push.sh", "Dockerfile", "tests/conformance/requirements.lock"]
+SCRIPTS = ["local-test", "loadtest", "push", "model", "build_and_push.sh", "Dockerfile"]
+SCRIPTS += ["tests/conformance/requirements.lock"]
 
 DOCKER = """\
 #!/bin/bash

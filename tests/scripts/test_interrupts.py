@@ -23,6 +23,8 @@ COMMANDS = {
     "serve docker": ["./local-test/serve-local.sh", "--docker"],
     "train native": ["./local-test/train-local.sh", "--native"],
     "train docker": ["./local-test/train-local.sh", "--docker"],
+    "load test native": ["./local-test/load-test.sh", "--native"],
+    "load test docker": ["./local-test/load-test.sh", "--docker"],
     "predict": ["./local-test/predict.sh"],
     "conformance": ["./local-test/conformance.sh", "some-image"],
     "conformance of programs": ["./local-test/conformance.sh", "--program", "model"],

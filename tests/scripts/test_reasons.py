@@ -74,7 +74,7 @@ def test_a_build_that_fails_for_the_models_sake_is_not_tried_again(clone: Clone,
 @pytest.mark.parametrize("port", ["0", "-1", "65536", "08080", "99999999999999999999", "http", "80 80"])
 def test_a_port_that_is_none_is_refused(clone: Clone, port: str) -> None:
     """Exit code 2, and the form expected."""
-    for script in ("serve-local.sh", "predict.sh"):
+    for script in ("serve-local.sh", "predict.sh", "load-test.sh"):
         done = run(clone, f"./local-test/{script}", PORT=port)
         assert done.returncode == 2
         assert f"PORT={port} is not a port: a number from 1 to 65535" in done.stderr
@@ -125,7 +125,7 @@ def test_without_curl_it_is_curl_that_is_missing(clone: Clone) -> None:
 @pytest.mark.parametrize("shell", ["sh", "dash", "bash --posix"])
 def test_sh_script_works(clone: Clone, shell: str) -> None:
     """`sh local-test/serve-local.sh` is the same as without sh."""
-    for script in ("local-test/serve-local.sh", "build_and_push.sh"):
+    for script in ("local-test/serve-local.sh", "local-test/load-test.sh", "build_and_push.sh"):
         done = run(clone, *shell.split(), script, "--help")
         assert (done.returncode, done.stderr) == (0, "")
         assert "Usage" in done.stdout

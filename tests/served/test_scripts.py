@@ -14,7 +14,7 @@ import pytest
 
 from running import EXPECTED, KIT, Running, free_port, wait_until
 
-SCRIPTS = ["serve-local.sh", "train-local.sh", "predict.sh"]
+SCRIPTS = ["serve-local.sh", "train-local.sh", "predict.sh", "load-test.sh"]
 
 
 def script(name: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
