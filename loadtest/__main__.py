@@ -29,8 +29,15 @@ UNKNOWN = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    asked = parsed(arguments)
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        return tested(parsed(arguments))
+    except KeyboardInterrupt:
+        return 130
+
+
+def tested(asked: argparse.Namespace) -> int:
+    """Measures and reports; the exit code."""
     path = Path(asked.report)
     if path.is_dir() or not os.access(path.parent, os.W_OK):  # said now, and not after two minutes
         return failed(f"the report cannot be written to {path}. Choose another file: --report FILE", 2)
@@ -43,8 +50,6 @@ def main(arguments: list[str] | None = None) -> int:
         measured = load.measure(asked.cpus, cpus_here())
     except (Failed, OSError, http.client.HTTPException) as exc:
         return failed(str(exc) or type(exc).__name__)
-    except KeyboardInterrupt:
-        return 130
     made = report.Report(measured, subject_of(asked, measured, len(body)))
     report.write(path, made.html())
     print(made.text())

@@ -164,9 +164,11 @@ def test_ctrl_c_under_load_leaves_nothing(served: Native, tmp_path: Path, second
     """Exit code 130 at once; no process of the load, no file; the server that was there goes on."""
     options = ["--report", str(tmp_path / "r.html")]
     environ = {**os.environ, "PORT": port_of(served), "TMPDIR": str(tmp_path)}
-    process = subprocess.Popen([SCRIPT, *options], env=environ, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [SCRIPT, *options], env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=20)[1]
     assert process.returncode == 130, said
     assert "Traceback" not in said
