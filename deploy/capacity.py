@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
+
 from loadtest import costs, prices
 from loadtest.figures import Carried, Goal
 from loadtest.measuring import Failed, Load, Measured, Target

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+
 from loadtest import prices as price_list
 from loadtest.costs import HOURS_A_MONTH
 

@@ -14,7 +14,6 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from botocore.exceptions import BotoCoreError, ClientError
-from loadtest.costs import is_arm
 
 from . import Stop, local, machines, names, permissions, trouble
 from .account import HOW_TO_MAKE_A_ROLE, TRUST_POLICY, Account

@@ -17,13 +17,13 @@ from deploy.__main__ import main
 from deploy.account import Account
 from deploy.deployment import Deployment
 from deploy.money import Prices
+
+from cloud import REGION, ROLE, Cloud
+from loadtest import prices
 from loadtest.figures import Goal, Run, Step
 from loadtest.measuring import Measured
 from loadtest.prices import Offer, PriceList
 from loadtest.report import Report
-
-from cloud import REGION, ROLE, Cloud
-from loadtest import prices
 from running import KIT
 
 ROWS = b"5.1,3.4,1.5,0.2\n" * 3

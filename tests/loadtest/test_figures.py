@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+
 from loadtest.figures import Carried, Goal, Run, Step, carried, ladder, next_rate, percentile, run_of
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from loadtest.figures import Goal, Run
 from loadtest.measuring import CLIENTS, Failed, Load, Senders, Target
 

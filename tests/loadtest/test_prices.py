@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loadtest.prices import Offer, PriceList, Unknown
 
 from loadtest import prices
+from loadtest.prices import Offer, PriceList, Unknown
 
 
 def product(usage: str, cpus: str = "2", **attributes: str) -> dict[str, Any]:

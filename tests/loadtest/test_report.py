@@ -10,13 +10,13 @@ from math import inf
 from xml.etree import ElementTree
 
 import pytest
+
+from loadtest import costs, drawing, inside
 from loadtest.figures import Carried, Goal, Run, Step
 from loadtest.inside import PARTS
 from loadtest.measuring import Inside, Measured
 from loadtest.prices import Offer
 from loadtest.report import Report, Subject
-
-from loadtest import costs, drawing, inside
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 OFFERS = [
