@@ -15,7 +15,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from loadtest.costs import is_arm
+from loadtest.costs import is_arm as is_arm
 
 from . import Stop, names
 
