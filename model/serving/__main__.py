@@ -9,6 +9,8 @@ if sys.argv[1:] == ["serve"]:  # a signal that comes while the rest is imported 
 USAGE = """\
 usage: docker run IMAGE serve     answer /ping and /invocations on port 8080
        docker run IMAGE train     copy the model to /opt/ml/model
+       docker run -i IMAGE predict < rows.csv > answers.csv
+                                  predict without a server, files of any size; `predict --help` tells more
        docker run IMAGE check     load the model, predict a sample row, and say what would be served
        docker run IMAGE compile   make the model's program (model.compiled.npz), with which the server starts at once
 To run another program: docker run --entrypoint PROGRAM IMAGE …"""
@@ -20,6 +22,10 @@ def main(arguments: list[str]) -> int:
             from .commands.serve import main as run
         case ["train"]:
             from .commands.train import main as run
+        case ["predict", *rest]:
+            from .commands.predict import main as predict
+
+            return predict(rest)
         case ["check"]:
             from .commands.check import main as run
         case ["compile"]:

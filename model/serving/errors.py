@@ -49,8 +49,13 @@ class ServingError(Exception):
         if not self.echoes_values:
             fields |= {"message": self.quiet, "got": None}
         shown = {name: value for name, value in fields.items() if value is not None}
-        text = json.dumps({"error": shown}, default=str, ensure_ascii=False)
-        return UNREADABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
+        return written(shown)
+
+
+def written(shown: dict[str, object]) -> bytes:
+    """The fields of an error as its JSON body."""
+    text = json.dumps({"error": shown}, default=str, ensure_ascii=False)
+    return UNREADABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
 
 
 UNREADABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")

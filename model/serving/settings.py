@@ -35,6 +35,9 @@ PLATFORM_MB = 100
 """MaxPayloadInMB, and its product with MaxConcurrentTransforms, may not be more (CreateTransformJob)."""
 
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables that say how many threads BLAS and OpenMP start."""
+
 SMALLEST_SHARE = 64 * 2**20
 """Bytes for the rows of one request, in however small a container."""
 

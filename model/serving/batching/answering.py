@@ -29,7 +29,7 @@ from .messages import Reply, Request
 log = logging.getLogger(__name__)
 
 
-def answer(model: LoadedModel, requests: Sequence[Request], max_bytes: int, limit: int = 1024) -> list[Reply]:
+def answer(model: LoadedModel, requests: Sequence[Request], max_bytes: Bounds | int, limit: int = 1024) -> list[Reply]:
     """One reply per request, in their order; at most `limit` rows a call. Raises nothing."""
     found: list[Reply | None] = [None] * len(requests)
     jobs: list[tuple[int, Job]] = []
@@ -92,7 +92,7 @@ def finish(model: LoadedModel, job: Job, result: Any) -> Reply:
             raise _explained(model, job, result)
         encoded = content_types.encode(result, job.count, job.answer)
         headers = tuple(job.context.reply_headers.items()) if job.context else ()  # a stream has made its first item
-        return Reply(200, encoded.body, encoded.content_type, headers)
+        return Reply(200, encoded.body, encoded.content_type, headers, rows=job.count)
     except GivenUp:
         raise
     except BaseException as exc:  # noqa: BLE001 - a caller always gets an answer

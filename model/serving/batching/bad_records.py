@@ -12,16 +12,15 @@ import codecs
 import json
 import logging
 import re
-from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 
 from ..errors import ServingError
-from ..formats import codings, content_types, csv_header, csv_rows, json_text, media_types
+from ..formats import codings, content_types, json_text, media_types, records
 from ..formats.budget import Bounds
 from ..formats.media_types import BY_LINE
+from ..formats.records import Records
 from ..rows.signature import Signature
 from .loop import Loop
 from .messages import Reply, Request
@@ -33,20 +32,6 @@ SINGLES = 100
 Ask = Callable[[Sequence[Request]], Sequence[Reply]]
 
 log = logging.getLogger(__name__)
-
-
-class Records:
-    """The body of a request, cut between its records; the header, if there is one, is repeated for each part."""
-
-    def __init__(self, body: bytes, starts: Sequence[int], header: bytes) -> None:
-        self.body, self.header = body, header
-        self.places = [*starts, len(body)]
-
-    def __len__(self) -> int:
-        return len(self.places) - 1
-
-    def part(self, first: int, end: int) -> bytes:
-        return self.header + self.body[self.places[first] : self.places[end]]
 
 
 def ask_all(
@@ -68,10 +53,12 @@ def ask_all(
     return [found[place] for place in range(len(requests))]
 
 
-def marked(request: Request, refused: Reply, media_type: str, records: Records | None, ask: Ask) -> Reply:
+def marked(
+    request: Request, refused: Reply, media_type: str, records: Records | None, ask: Ask, before: int = 0
+) -> Reply:
     """The reply with marks for a request that was `refused`; `refused` itself where no record is to blame.
 
-    `media_type` and `records` are what `cut` has found.
+    `media_type` and `records` are what `cut` has found; `before` records stand before them, in a larger body.
     """
     try:
         name, content_type, parameters = content_types.negotiate(request.accept, media_type)
@@ -100,7 +87,7 @@ def marked(request: Request, refused: Reply, media_type: str, records: Records |
             starts = range(first, end, SINGLES)
             singles = ([part(i, i + 1) for i in range(start, min(start + SINGLES, end))] for start in starts)
             replies = [reply for some in singles for reply in ask(some)]
-        for number, reply in enumerate(replies, first + 1):
+        for number, reply in enumerate(replies, before + first + 1):
             if reply.status == 200 and reply.content_type == content_type:
                 pieces.append(reply.body if isinstance(reply.body, bytes) else b"".join(reply.body))
             elif reply.status == 400:
@@ -115,7 +102,8 @@ def marked(request: Request, refused: Reply, media_type: str, records: Records |
         "%s: %d of %d records are bad and marked; the first is record %d: %s",
         request.name, len(bad), len(records), *bad[0],
     )  # fmt: skip
-    return Reply(200, b"".join(pieces), content_type, measured=f"rows={len(records)}")
+    count = len(records)
+    return Reply(200, b"".join(pieces), content_type, rows=count, measured=f"rows={count}")
 
 
 def _mark(reply: Reply, number: int, media_type: str) -> tuple[str, bytes]:
@@ -129,9 +117,6 @@ def _mark(reply: Reply, number: int, media_type: str) -> tuple[str, bytes]:
     return re.sub(r"^Row 1\b", f"Row {number}", reply.reason), mark + b"\n"
 
 
-# ---- where records begin ---------------------------------------------------------------------------------------------
-
-
 def cut(request: Request, signature: Signature, max_bytes: Bounds | int) -> tuple[str, Records | None]:
     """The media type, and the records if it has a record a line and the model says how wide one is."""
     try:
@@ -142,58 +127,4 @@ def cut(request: Request, signature: Signature, max_bytes: Bounds | int) -> tupl
         return "", None
     if wide or media_type not in BY_LINE or signature.count is None:  # a line feed is not a byte of its own there
         return media_type, None
-    body = body.removeprefix(codecs.BOM_UTF8)
-    if media_type != "text/csv":
-        return media_type, Records(body, _lines(body), b"")
-    starts = _lines(body)
-    header = _header(body, starts, parameters.get("header", ""), signature)
-    width = len(header) if header else signature.count
-    starts = _rows(body, starts, width)
-    if header is None:
-        return media_type, Records(body, starts, b"")
-    below = starts[1] if len(starts) > 1 else len(body)
-    return media_type, Records(body, starts[1:], body[starts[0] : below])
-
-
-def _lines(body: bytes) -> Sequence[int]:
-    """Where lines begin that are not blank."""
-    return array("Q", (line.start() for line in re.finditer(rb"[^\r\n]+", body) if not line[0].isspace()))
-
-
-def _header(body: bytes, starts: Sequence[int], said: str, signature: Signature) -> list[str] | None:
-    if not starts or said == "absent":
-        return None
-    rows = csv_rows.rows_in(_text(body[starts[0] : starts[2] if len(starts) > 2 else len(body)]))
-    first = rows[0] if rows else None
-    if not first or said == "present" or csv_header.is_header(first, signature):
-        return first
-    unasked = len(rows) == 2 and len(first) == len(rows[1]) and csv_header.all_texts(first)
-    return first if unasked and signature.form == "unknown" and not any(map(csv_header.is_text, rows[1])) else None
-
-
-def _rows(body: bytes, starts: Sequence[int], width: int | None) -> Sequence[int]:
-    """Lines between which a quote is open are one record, if together they are one row of the right width.
-
-    Else the line that opens the quote is a bad record by itself, as for SageMaker, which splits at every line end.
-    """
-    if b'"' not in body:
-        return starts
-    ends = [*starts[1:], len(body)]
-    open_lines = [
-        i for i, (start, end) in enumerate(zip(starts, ends, strict=True)) if body.count(b'"', start, end) % 2
-    ]
-    inside: set[int] = set()
-    for opening, closing in pairwise(open_lines):
-        if opening in inside:
-            continue
-        rows = csv_rows.rows_in(body[starts[opening] : ends[closing]].decode("latin-1"))
-        if len(rows) == 1 and width in (None, len(rows[0])):
-            inside.update(range(opening + 1, closing + 1))
-    return [start for i, start in enumerate(starts) if i not in inside]
-
-
-def _text(text: bytes) -> str:
-    try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError:
-        return text.decode("latin-1")
+    return media_type, records.cut(body, media_type, parameters, signature)

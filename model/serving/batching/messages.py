@@ -42,5 +42,7 @@ class Reply:
     """An error's code."""
     reason: str = ""
     """An error's message without values, for the log."""
+    rows: int = 0
+    """How many rows it answers."""
     measured: str = ""
     """What the request log tells of it besides, as `name=number` pairs."""

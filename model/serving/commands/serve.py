@@ -92,7 +92,7 @@ def announcement(config: Settings) -> str:
 def start_gunicorn(config: Settings, runtime_dir: Path) -> Child:
     """Behind nginx it listens on a unix socket, without nginx on the port itself."""
     bind = f"unix:{runtime_dir}/gunicorn.sock" if shutil.which("nginx") else config.listening
-    threads = {name: str(config.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    threads = dict.fromkeys(settings.THREADS, str(config.threads))
     command = [sys.executable, "-m", "serving.http.arbiter", "--config", str(PROGRAM_DIR / "gunicorn.conf.py")]
     command += ["--bind", bind, "--worker-tmp-dir", str(runtime_dir)]
     if not shutil.which("nginx") and _logs_requests(config):

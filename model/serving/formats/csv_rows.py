@@ -60,12 +60,21 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bou
 
 def _below_separator(body: bytes) -> bytes:
     """Excel writes and understands a first line that says which separator the file has."""
-    line, _, below = body.partition(b"\n")
-    separator = line.strip(b"\r")[4:].strip(b'"')
+    separator, below = _separator(body)
     if separator != b",":
         name = {b";": "semicolons", b"\t": "tabs"}.get(separator, quoted(separator.decode("utf-8", "replace"), 20))
         raise BadRequest(f"The first line says that values are separated by {name}; expected are commas.")
     return below
+
+
+def _separator(body: bytes) -> tuple[bytes, bytes]:
+    line, _, below = body.partition(b"\n")
+    return line.strip(b"\r")[4:].strip(b'"'), below
+
+
+def says_comma(body: bytes) -> bool:
+    """Whether the first line is no more than the word that values are separated by commas."""
+    return body[:4].lower() == b"sep=" and _separator(body[:64])[0] == b","
 
 
 def _names_like_numbers(body: bytes, signature: Signature) -> bool:
@@ -114,11 +123,22 @@ def _blank(row: list[str]) -> bool:
     return not row or (len(row) == 1 and bool(row[0]) and row[0].isspace())
 
 
-def _first_row(body: bytes) -> list[str] | None:
+def first_rows(body: bytes, count: int) -> list[list[str]]:
+    """At most so many; fewer where one is not CSV. A byte that is not UTF-8 is none of a name's."""
+    rows: list[list[str]] = []
     try:
-        return next((row for row in _reader(body) if not _blank(row)), None)
+        for row in csv.reader(lines(body, errors="replace"), strict=True):
+            if not _blank(row):
+                rows.append(row)
+            if len(rows) == count:
+                break
     except csv.Error:
-        return None
+        pass
+    return rows
+
+
+def _first_row(body: bytes) -> list[str] | None:
+    return next(iter(first_rows(body, 1)), None)
 
 
 def _cell_by_cell(body: bytes, signature: Signature, names: Sequence[str] | None, may_have_header: bool = False) -> Any:
@@ -177,11 +197,10 @@ def _reason(error: csv.Error) -> str:
 def to_csv(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:
     """One line per prediction, one cell per column; `header=present` in Accept adds the names, if there are any."""
     if isinstance(rows, np.ndarray) and rows.dtype.kind in "fiu" and rows.ndim <= 2 and all(rows.shape[1:]):
-        text = dumps(_ready(rows))
-        if b"null" not in text:
-            if rows.ndim == 1:
-                return _lines(text, b",")
-            return text[2:-2].replace(b"],[", b"\n") + b"\n" if len(text) > 4 else b""
+        text = _with_words(dumps(_ready(rows)), rows)
+        if rows.ndim == 1:
+            return _lines(text, b",")
+        return text[2:-2].replace(b"],[", b"\n") + b"\n" if len(text) > 4 else b""
     if isinstance(rows, np.ndarray) and rows.ndim == 1 and (plain := _plain_labels(rows)) is not None:
         return plain
     stream = io.StringIO()
@@ -194,6 +213,15 @@ def to_csv(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes
         cells = row.values() if isinstance(row, dict) else row if several else [row]
         writer.writerow([_cell(cell) for cell in cells] or [""])  # "" is a line to whoever reads it, a blank one is not
     return stream.getvalue().encode()
+
+
+def _with_words(text: bytes, rows: np.ndarray) -> bytes:
+    """What is not a number in JSON is a word in CSV, and its neighbours look as they would without it."""
+    if b"null" not in text:
+        return text
+    words = map(str, rows[~np.isfinite(rows)].tolist())
+    first, *others = text.split(b"null")
+    return first + b"".join(word.encode() + other for word, other in zip(words, others, strict=True))
 
 
 def _plain_labels(rows: np.ndarray) -> bytes | None:

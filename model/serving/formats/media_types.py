@@ -50,6 +50,23 @@ MAGICS = (
 )
 
 
+ENDINGS = {
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".jsonl": "application/jsonlines",
+    ".ndjson": "application/jsonlines",
+    ".npy": "application/x-npy",
+    ".npz": "application/x-npz",
+    ".parquet": "application/x-parquet",
+    ".txt": "text/plain",
+}
+
+
+def of_name(name: str) -> str | None:
+    """What the ending of a file's name says; None for one that says nothing."""
+    return next((media_type for ending, media_type in ENDINGS.items() if name.lower().endswith(ending)), None)
+
+
 NOT_TEXT = {
     b"PK\x03\x04": "a zip file. An .xlsx workbook is one: save the sheet as CSV. An npz file is application/x-npz",
     b"\xd0\xcf\x11\xe0": "an .xls workbook: save the sheet as CSV",

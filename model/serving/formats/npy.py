@@ -66,8 +66,13 @@ def _array(data: bytes, what: str) -> np.ndarray:
         raise BadRequest(f"{what} is an array of shape {shape}, which holds no values.")
     cells = math.prod(shape)
     if cells * dtype.itemsize != len(data) - start:
-        raise BadRequest(f"{what} is cut short, or longer than its shape {shape} says.")
+        raise BadRequest(cut_short(what, shape))
     return np.frombuffer(data, dtype, cells, start).reshape(shape, order="F" if fortran else "C")
+
+
+def cut_short(what: str, shape: tuple[int, ...]) -> str:
+    """What is told of an array with more or fewer bytes than its header says."""
+    return f"{what} is cut short, or longer than its shape {shape} says."
 
 
 def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..wording import quoted
 from . import parquet_pages
 from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 from .pieces import Words
+from .streams import Stream, Whole
 
 
 def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
@@ -40,6 +41,37 @@ def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signat
     if any(len(column) != file.metadata.num_rows for column in cells):
         raise BadRequest(f"The Parquet file does not have the {file.metadata.num_rows} rows that it says.")
     return align(Table(cells, file.metadata.num_rows, names), signature)
+
+
+def parts(stream: Stream, size: int) -> Iterator[bytes]:
+    """Parquet files of some rows each, about `size` bytes as they are read. A file is looked into from its end, so one
+    that comes through a pipe is first written to a temporary file. Raises Whole before anything is read."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise Whole("pyarrow is not installed") from None
+    try:
+        file = pq.ParquetFile(pa.PythonFile(stream.seekable(), mode="r"))
+        _refuse_nested(file.schema_arrow)
+    except (pa.ArrowException, OSError, ValueError) as exc:
+        raise BadRequest("The body is not a Parquet file that can be read.", got=str(exc)[:200]) from exc
+    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    inflated = max(sum(group.total_byte_size for group in groups), file.metadata.num_columns * NUMBER_BYTES)
+    return _parts(file, max(1, size * max(1, file.metadata.num_rows) // inflated))
+
+
+def _parts(file: Any, rows: int) -> Iterator[bytes]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        for batch in file.iter_batches(batch_size=rows):
+            body = pa.BufferOutputStream()
+            pq.write_table(pa.Table.from_batches([batch], file.schema_arrow), body, compression="none")
+            yield body.getvalue().to_pybytes()
+    except (pa.ArrowException, OSError, ValueError, OverflowError, IndexError) as exc:
+        raise BadRequest("The body is not a Parquet file that can be read.", got=str(exc)[:200]) from exc
 
 
 def _refuse_nested(schema: Any) -> None:

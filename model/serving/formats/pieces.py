@@ -29,10 +29,10 @@ def windows(body: bytes, *, at_returns: bool = True) -> Iterator[bytes]:
         start = end
 
 
-def lines(body: bytes) -> Iterator[str]:
+def lines(body: bytes, errors: str = "strict") -> Iterator[str]:
     """The lines of a text in UTF-8, with their ends."""
     for window in windows(body):
-        yield from io.StringIO(window.decode("utf-8"), newline="")
+        yield from io.StringIO(window.decode("utf-8", errors), newline="")
 
 
 SHORT = 8

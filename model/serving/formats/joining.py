@@ -1,0 +1,81 @@
+"""Answers to blocks, in their order → one answer: the bytes that the whole would have been answered with.
+
+`add` gives what can be written by now, `end` the rest. Raises ModelFailed for what cannot be joined.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from ..errors import ModelFailed
+from .npy import _array
+
+
+class Lines:
+    """A prediction a line: one after another."""
+
+    def add(self, body: bytes) -> bytes:
+        return body
+
+    def end(self) -> bytes:
+        return b""
+
+
+class Json:
+    """{"predictions":[…]}: one document."""
+
+    OPENING, CLOSING = b'{"predictions":[', b"]}"
+
+    def __init__(self) -> None:
+        self._before = self.OPENING
+
+    def add(self, body: bytes) -> bytes:
+        if not body.startswith(self.OPENING) or not body.endswith(self.CLOSING):
+            raise ModelFailed(NOT_OURS)
+        inside = body[len(self.OPENING) : -len(self.CLOSING)]
+        if not inside:
+            return b""
+        before, self._before = self._before, b","
+        return before + inside
+
+    def end(self) -> bytes:
+        return self.CLOSING if self._before == b"," else self.OPENING + self.CLOSING
+
+
+class Npy:
+    """One array. Its header says how many rows there are, so all of it is kept until the end."""
+
+    def __init__(self) -> None:
+        self._arrays: list[np.ndarray] = []
+
+    def add(self, body: bytes) -> bytes:
+        self._arrays.append(_array(body, "The answer"))
+        return b""
+
+    def end(self) -> bytes:
+        arrays = [array for array in self._arrays if len(array)] or self._arrays
+        try:
+            joined = np.concatenate(arrays)
+        except (ValueError, TypeError) as exc:
+            raise ModelFailed(f"The predictions of different rows are not one array: {exc}.") from exc
+        body = io.BytesIO()
+        np.lib.format.write_array(body, joined, allow_pickle=False)
+        return body.getvalue()
+
+
+NOT_OURS = (
+    "transformation returns an answer of its own making, which cannot be joined with those to other rows. "
+    "Let it return one prediction a row."
+)
+
+JOINED = {
+    "text/csv": Lines,
+    "application/jsonlines": Lines,
+    "application/x-ndjson": Lines,
+    "application/jsonl": Lines,
+    "application/json": Json,
+    "application/x-npy": Npy,
+}
+"""For each type of answers."""

@@ -1,0 +1,110 @@
+"""A JSON document that begins with its rows, [ row, row … ] or {"instances": [ row, row … ]}, cut between rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import orjson
+
+from ..errors import BadRequest
+from ..rows.signature import Signature
+from .json_envelopes import ENVELOPES, bare
+from .json_pieces import _windows
+from .json_tensors import are_tensors
+from .streams import BLOCK, Stream, Whole, grown
+
+BEGINNING = re.compile(rb'\s*(?:\[|\{\s*"(instances|inputs|dataframe_records|predictions)"\s*:\s*\[)(?=\s*[^\s\]])')
+END_BYTES = 2**16
+"""What may follow the rows."""
+BY_NAME = "its rows have names and the model has none, so their order is that of the first row"
+MIXED = "Some rows are objects and some are lists; this model has no names for its columns: send lists."
+
+
+def is_by_name(row: Any, signature: Signature) -> bool:
+    """Whether a row names values for a model that has no names."""
+    return signature.names is None and signature.form != "objects" and isinstance(bare(row, signature), dict)
+
+
+def parts(stream: Stream, signature: Signature) -> Iterator[tuple[bytes, bytes, str]]:
+    """As blocks.Parts. Raises Whole before anything is taken."""
+    found = BEGINNING.match(stream.ahead)
+    key = found and (found[1] or b"").decode()
+    if found is None or key in signature.position:
+        raise Whole('a JSON document can be cut that begins with its rows, [[…] or {"instances": [[…]')
+    row = _first_row(stream.ahead[found.end() :])
+    rows = isinstance(row, list | dict) or signature.count == 1
+    if row is None or not rows or are_tensors([row]):
+        raise Whole("this JSON document is not a list of rows")
+    if is_by_name(row, signature):
+        raise Whole(BY_NAME)
+    return _parts(stream, found.end(), key or "", signature)
+
+
+def _parts(stream: Stream, start: int, key: str, signature: Signature) -> Iterator[tuple[bytes, bytes, str]]:
+    opening, closing = stream.take(start), b"]}" if key else b"]"
+    before, piece, size = b"", opening, BLOCK
+    while ahead := stream.fill(size + 1):
+        end, ended = _end_of_rows(ahead)
+        if not (ended or end or len(ahead) <= size):
+            size = grown(size)
+            continue
+        if before and is_by_name(_first_row(ahead), signature):
+            raise BadRequest(MIXED)
+        if ended or len(ahead) <= size:
+            yield before, piece + _not_empty(_rest(stream, end if ended else len(ahead), key, signature)), ""
+            return
+        piece += _not_empty(stream.take(end) + closing)
+        stream.take(1)
+        yield before, piece, ""
+        before, piece, size = opening, b"", BLOCK
+
+
+def _rest(stream: Stream, end: int, key: str, signature: Signature) -> bytes:
+    """The last rows, and what closes the document."""
+    stream.fill(end + END_BYTES)
+    rest = stream.take(end + END_BYTES)
+    if stream.fill(1):
+        raise BadRequest("The body is not valid JSON: something follows the rows.")
+    _refuse_another_envelope(rest[end:], key, signature)
+    return rest
+
+
+def _not_empty(rows: bytes) -> bytes:
+    """A comma without a value would be lost where it is cut; it is not JSON."""
+    return rows if rows.lstrip()[:1] != b"]" else b"," + rows
+
+
+def _end_of_rows(ahead: bytes) -> tuple[int, bool]:
+    """Where the last comma between rows is, 0 if there is none; or where the list ends, and True."""
+    plain = ahead.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in ahead else ahead
+    comma = 0
+    for place, window in _windows(plain, 0, len(plain)):
+        ends = np.flatnonzero((window.depth < 0) & window.at(b"]"))
+        if len(ends):
+            return place + int(ends[0]), True
+        commas = np.flatnonzero((window.depth == 0) & window.at(b","))
+        comma = place + int(commas[-1]) if len(commas) else comma
+    return comma, False
+
+
+def _first_row(rows: bytes) -> Any:
+    """None if it is not JSON."""
+    try:
+        return json.JSONDecoder().raw_decode(rows.decode("utf-8", "replace").lstrip())[0]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse_another_envelope(rest: bytes, key: str, signature: Signature) -> None:
+    """What follows the rows may say that they were none: the server would have read the document otherwise."""
+    try:
+        others = orjson.loads(b'{"":[' + rest) if key else {}
+    except orjson.JSONDecodeError:  # whoever reads the block says so
+        return
+    known = {name for keys, _ in ENVELOPES for name in keys} | signature.position.keys()
+    if strange := known & others.keys():
+        raise BadRequest(f"{sorted(strange)[0]!r} follows the rows; in a document of this size it cannot.")
