@@ -45,6 +45,15 @@ choose_mode() {
   MODE=docker
 }
 
+# Sets VARIABLES to the options of `docker run` that hand on the settings of this environment.
+set_variables() {
+  local name
+  VARIABLES=()
+  while IFS= read -r name; do
+    VARIABLES+=(--env "$name")
+  done < <(env | sed -n 's/^\(MODEL_SERVER_[A-Z_]*\)=.*/\1/p; s/^\(SAGEMAKER_[A-Z_]*\)=.*/\1/p' | grep -v -e _BIND_TO_PORT -e _BASE_DIR)
+}
+
 # Builds LOCAL_IMAGE from this directory; what the build says is in BUILD_LOG. On a failure its last lines are shown.
 build_image() {
   local first=""

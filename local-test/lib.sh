@@ -114,16 +114,16 @@ get() { # <path>
   } 2>/dev/null
 }
 
-# The content type of a payload, by its name.
-content_type_of() {
+# The content type of a payload, by its name; nothing where that says nothing.
+content_type_of() { # <file>
   case "$1" in
+    *.csv) echo text/csv ;;
     *.json) echo application/json ;;
     *.jsonl | *.ndjson) echo application/jsonlines ;;
     *.npy) echo application/x-npy ;;
     *.npz) echo application/x-npz ;;
     *.parquet) echo application/x-parquet ;;
     *.txt) echo text/plain ;;
-    *) echo text/csv ;;
   esac
 }
 
@@ -131,4 +131,12 @@ next_free_port() { # <port>
   local port="$1"
   while port=$((port < 65535 ? port + 1 : 1024)) && port_is_taken "$port"; do :; done
   printf '%s\n' "$port"
+}
+
+# A copy that train-local.sh made of an older model would be served without a word.
+warn_of_another_model() {
+  local copy="$TEST_DIR/model/model.pkl"
+  [ -f "$copy" ] && ! cmp -s "$copy" "$KIT/model/model.pkl" &&
+    say "note: test-dir/model/model.pkl is served, and differs from model/model.pkl. Renew it: $(command_line train-local.sh). Or delete it."
+  return 0
 }

@@ -31,6 +31,7 @@ SERVER="" # serve-local.sh, if it was started here
 trap 'stop_server; clean_up' EXIT
 
 main() {
+  local type
   read_load_arguments "$@"
   read_port
   [ -f "$PAYLOAD" ] || fail "there is no file $PAYLOAD" 2
@@ -41,8 +42,9 @@ main() {
   fi
   # Python tells its progress itself.
   ATTENDED_SAYS_AFTER=99999 ATTENDED_SAYS_EVERY=99999
+  type="$(content_type_of "$PAYLOAD")"
   PYTHONPATH="$KIT" attend "" "measuring" "$PYTHON" -P -B -m loadtest "$URL" "$PAYLOAD" \
-    --content-type "$(content_type_of "$PAYLOAD")" --report "$REPORT" ${ACCEPT:+--accept "$ACCEPT"} ${OPTIONS[@]+"${OPTIONS[@]}"}
+    --content-type "${type:-text/csv}" --report "$REPORT" ${ACCEPT:+--accept "$ACCEPT"} ${OPTIONS[@]+"${OPTIONS[@]}"}
 }
 
 # Sets PAYLOAD, REPORT, URL, SERVE (how the server is started) and OPTIONS (what only the measurement knows).

@@ -63,14 +63,11 @@ asked_to_stop() { # <exit code>
 }
 
 serve_docker() {
-  local name variables=()
-  while IFS= read -r name; do
-    variables+=(--env "$name")
-  done < <(env | sed -n 's/^\(MODEL_SERVER_[A-Z_]*\)=.*/\1/p; s/^\(SAGEMAKER_[A-Z_]*\)=.*/\1/p' | grep -v -e _BIND_TO_PORT -e _BASE_DIR)
+  set_variables
   # test-dir is mounted read-only, as SageMaker does it. The container keeps only the rights to become another user.
   exec docker run --rm --name "$CONTAINER" --publish "127.0.0.1:$PORT:8080" --volume "$TEST_DIR:/opt/ml:ro" \
     --security-opt no-new-privileges --cap-drop ALL --cap-add CHOWN --cap-add SETUID --cap-add SETGID \
-    ${variables[@]+"${variables[@]}"} "$IMAGE" serve
+    ${VARIABLES[@]+"${VARIABLES[@]}"} "$IMAGE" serve
 }
 
 prepare_native() {
@@ -119,14 +116,6 @@ end_tree() { # <process>
     end_tree "$child"
   done
   kill -KILL "$1" 2>/dev/null || true
-}
-
-# A copy that train-local.sh made of an older model would be served without a word.
-warn_of_another_model() {
-  local copy="$TEST_DIR/model/model.pkl"
-  [ -f "$copy" ] && ! cmp -s "$copy" "$KIT/model/model.pkl" &&
-    say "note: test-dir/model/model.pkl is served, and differs from model/model.pkl. Renew it: $(command_line train-local.sh). Or delete it."
-  return 0
 }
 
 main "$@"

@@ -43,8 +43,8 @@ ONLY = {
 }
 """A package → the folders that may import it."""
 
-READ_THE_ENVIRONMENT = ("settings", "commands.serve", "install")
-"""The settings; the parent that hands the environment on; and the build, which asks pip's own variables."""
+READ_THE_ENVIRONMENT = ("settings", "commands.serve", "commands.predict", "install")
+"""The settings; those that tell BLAS its threads; and the build, which asks pip's own variables."""
 
 STANDARD_LIBRARY_ONLY = {"monitoring", "limits", "errors", "wording", "install", "sbom", "leaks"}
 

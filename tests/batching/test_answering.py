@@ -101,7 +101,7 @@ def test_a_wrong_length_is_an_error_and_never_split() -> None:
     loaded = model(lambda rows: first(rows)[:1])
     replies = ask(loaded, "1,2\n3,4\n", "5,6\n7,8\n")
     assert [r.status for r in replies] == [500, 500]
-    assert "1 predictions (ndarray of shape (1,)) for 2 rows" in json.loads(replies[0].body)["error"]["message"]
+    assert "1 prediction (ndarray of shape (1,)) for 2 rows" in json.loads(replies[0].body)["error"]["message"]
 
 
 def test_a_stream_belongs_to_one_request() -> None:

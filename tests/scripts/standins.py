@@ -50,7 +50,7 @@ case "$*" in
     for tenth in $(seq 10); do sleep 0.1; done
     rm "$SAGEMAKER_BASE_DIR/model/.model.pkl.partial"
     ;;
-  *model/serve | *'-m pytest'*) for tenth in $(seq 20); do sleep 0.1; done ;;
+  *model/serve | *'-m pytest'* | *'-m serving predict'*) for tenth in $(seq 20); do sleep 0.1; done ;;
   *compiler/build.py*) sleep 0.2 ;;
   *) exec {sys.executable} "$@" ;;
 esac

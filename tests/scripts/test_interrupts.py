@@ -26,6 +26,8 @@ COMMANDS = {
     "load test native": ["./local-test/load-test.sh", "--native"],
     "load test docker": ["./local-test/load-test.sh", "--docker"],
     "predict": ["./local-test/predict.sh"],
+    "offline native": ["./local-test/predict.sh", "--offline", "--native"],
+    "offline docker": ["./local-test/predict.sh", "--offline", "--docker"],
     "conformance": ["./local-test/conformance.sh", "some-image"],
     "conformance of programs": ["./local-test/conformance.sh", "--program", "model"],
     "lock": ["./local-test/lock.sh"],

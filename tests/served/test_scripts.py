@@ -70,6 +70,8 @@ def test_train_serve_predict(mode: str, tmp_path: Path) -> None:
     assert trained.returncode == 0, trained.stdout + trained.stderr
     copy = KIT / "local-test/test-dir/model/model.pkl"
     assert copy.read_bytes() == (KIT / "model/model.pkl").read_bytes()
+    offline = script("predict.sh", "--offline", mode, "--quiet")
+    assert (offline.returncode, offline.stdout) == (0, EXPECTED), offline.stderr
 
     port = free_port()
     log = tmp_path / "serve.log"

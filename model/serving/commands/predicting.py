@@ -135,7 +135,8 @@ class Input:
     """A file or standard input; gzip is undone, whoever has packed it. Raises OSError."""
 
     def __init__(self, name: str) -> None:
-        self._file = cast(io.BufferedReader, sys.stdin.buffer) if name == "-" else Path(name).open("rb")
+        opened = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115 - until the process ends
+        self._file = cast(io.BufferedReader, opened)
         self.name = "" if name == "-" else name.removesuffix(".gz")
         status = os.fstat(self._file.fileno())
         self.size = status.st_size or None

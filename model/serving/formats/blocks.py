@@ -1,8 +1,8 @@
 """A body of any size → bodies of some megabytes, each complete by itself, so that memory does not grow with the body.
 
-A record is never cut, and a header goes with each block. Each block must be read as in the whole: where a model does not
-say what its columns hold, types are guessed from all rows, and the body stays whole. So does a body that has no place to
-be cut at; `Whole` says why.
+A record is never cut, and a header goes with each block. Each block must be read as in the whole: where a model does
+not say what its columns hold, types are guessed from all rows, and the body stays whole. So does a body that has no
+place to be cut at; `Whole` says why.
 """
 
 from __future__ import annotations

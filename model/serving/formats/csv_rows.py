@@ -11,6 +11,8 @@ import io
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -135,6 +137,15 @@ def first_rows(body: bytes, count: int) -> list[list[str]]:
     except csv.Error:
         pass
     return rows
+
+
+def end_of_first_row(body: bytes) -> int:
+    """How many bytes the first row takes, which begins the body."""
+    text = body.decode("latin-1")  # a character for each byte
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    with suppress(csv.Error, StopIteration):
+        next(reader)
+    return sum(map(len, islice(io.StringIO(text, newline=""), reader.line_num)))
 
 
 def _first_row(body: bytes) -> list[str] | None:

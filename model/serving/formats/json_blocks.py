@@ -107,4 +107,5 @@ def _refuse_another_envelope(rest: bytes, key: str, signature: Signature) -> Non
         return
     known = {name for keys, _ in ENVELOPES for name in keys} | signature.position.keys()
     if strange := known & others.keys():
-        raise BadRequest(f"{sorted(strange)[0]!r} follows the rows; in a document of this size it cannot.")
+        name = min(strange)[:80]
+        raise BadRequest(f"{name!r} follows the rows; in a document of this size it must stand before them.")

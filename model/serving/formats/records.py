@@ -15,6 +15,9 @@ from ..rows.signature import Signature
 from . import csv_header, csv_rows
 
 
+LONGEST_HEADER = 2**20
+
+
 class Records:
     """A body, cut between its records; the header, if there is one, is repeated for each part."""
 
@@ -40,11 +43,11 @@ def cut(body: bytes, media_type: str, parameters: Mapping[str, str], signature: 
     starts = _lines(body)
     header = _header(body, starts, parameters.get("header", ""), signature)
     width = len(header) if header else signature.count
-    starts = _rows(body, starts, width)
     if header is None:
-        return Records(body, starts, b"", width)
-    below = starts[1] if len(starts) > 1 else len(body)
-    return Records(body, starts[1:], body[starts[0] : below], width)
+        return Records(body, _rows(body, starts, width), b"", width)
+    below = starts[0] + csv_rows.end_of_first_row(body[starts[0] : starts[0] + LONGEST_HEADER])
+    rows = array("Q", (start for start in starts if start >= below))
+    return Records(body, _rows(body, rows, width), body[starts[0] : below], width)
 
 
 def whole(body: bytes, width: int | None) -> int:

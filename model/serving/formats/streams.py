@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -70,7 +69,8 @@ class Stream:
             return self.file
         copy = tempfile.TemporaryFile()  # noqa: SIM115 - it goes with the stream
         copy.write(self.ahead)
-        shutil.copyfileobj(self.file, copy, MEGABYTE)
+        while piece := self.file.read(MEGABYTE):
+            copy.write(piece)
         copy.seek(0)
         return copy
 

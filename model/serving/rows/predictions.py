@@ -57,13 +57,18 @@ def per_row(predictions: Any, count: int) -> np.ndarray | list[Any]:
         raise ModelFailed("transformation returned None. Is `return` missing?")
     rows = _rows(predictions, count)
     if rows is None:
-        raise ModelFailed(f"transformation returned {_what(predictions)} for {count} rows; expected one for each.")
+        raise ModelFailed(f"transformation returned {_what(predictions)} for {_rows_of(count)}; expected one for each.")
     if len(rows) != count:
         raise ModelFailed(
-            f"transformation returned {len(rows)} predictions ({_what(predictions)}) for {count} rows; "
+            f"transformation returned {len(rows)} prediction{'s' * (len(rows) != 1)} ({_what(predictions)}) for "
+            f"{_rows_of(count)}; "
             f"expected one prediction per row.{_remedy(predictions, count)}"
         )
     return rows
+
+
+def _rows_of(count: int) -> str:
+    return f"{count} row{'s' * (count != 1)}"
 
 
 def _rows(predictions: Any, count: int) -> np.ndarray | list[Any] | None:
