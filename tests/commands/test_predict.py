@@ -220,7 +220,6 @@ def linear() -> Any:
 MODELS: dict[str, Any] = {
     "forest": lambda: RandomForestClassifier(20, random_state=0).fit(FRAME, TARGET),
     "scaled": lambda: make_pipeline(StandardScaler(), LogisticRegression()).fit(FRAME.to_numpy(), TARGET),
-    # "linear": linear,
     "mixed": lambda: make_pipeline(
         make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["town"]), remainder="passthrough"),
         LogisticRegression(),

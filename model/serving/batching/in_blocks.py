@@ -82,16 +82,19 @@ def _placed(reply: Reply, block: Block, rows: int) -> Reply:
     if not isinstance(reply.body, bytes) or not reply.body.startswith(b'{"error":'):
         return reply
     error = json.loads(reply.body)["error"]
-    message = error["message"]
-    if isinstance(row := error.get("row"), int):
+    row = error.get("row")
+    if isinstance(row, int):
         error["row"] = row + rows
-        message = re.sub(rf"^(Row|Record) {row}\b", rf"\1 {row + rows}", message)
-    else:
-        message = BYTE.sub(lambda m: f"byte {int(m[1]) + block.bytes} (line {int(m[2]) + block.lines})", message)
-    if block.bytes and message.startswith("The body is not valid JSON"):
-        message = JSON_PLACE.sub(lambda m: f"byte {_bytes(block.body, int(m[1])) + block.bytes + 1}", message)
-    error["message"] = message
-    return replace(reply, body=written(error))
+
+    def placed(message: str) -> str:
+        if isinstance(row, int):
+            return re.sub(rf"^(Row|Record) {row}\b", rf"\1 {row + rows}", message)
+        if block.bytes and message.startswith("The body is not valid JSON"):
+            return JSON_PLACE.sub(lambda m: f"byte {_bytes(block.body, int(m[1])) + block.bytes + 1}", message)
+        return BYTE.sub(lambda m: f"byte {int(m[1]) + block.bytes} (line {int(m[2]) + block.lines})", message)
+
+    error["message"] = placed(error["message"])
+    return replace(reply, body=written(error), reason=placed(reply.reason))
 
 
 def _bytes(text: bytes, characters: int) -> int:

@@ -14,7 +14,6 @@ from itertools import pairwise
 from ..rows.signature import Signature
 from . import csv_header, csv_rows
 
-
 LONGEST_HEADER = 2**20
 
 
@@ -57,6 +56,8 @@ def whole(body: bytes, width: int | None) -> int:
         return end
     body = body[:end]
     starts = _lines(body)
+    if not starts:
+        return end
     opening = _open_lines(body, starts)
     inside = _inside(body, starts, opening, width)
     if opening and opening[-1] not in inside:  # what closes its quote may follow
@@ -90,7 +91,7 @@ def _rows(body: bytes, starts: Sequence[int], width: int | None) -> Sequence[int
 
     Else the line that opens the quote is a bad record by itself, as for SageMaker, which splits at every line end.
     """
-    if b'"' not in body:
+    if b'"' not in body or not starts:
         return starts
     inside = _inside(body, starts, _open_lines(body, starts), width)
     return [start for i, start in enumerate(starts) if i not in inside]
