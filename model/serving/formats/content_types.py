@@ -20,7 +20,7 @@ from ..rows.decoded import Decoded
 from ..rows.predictions import Encoded
 from ..rows.signature import Signature
 from ..wording import quoted, verbatim
-from . import csv_rows, json_rows, json_text, npy, parquet, plain_text, recordio
+from . import csv_rows, csv_text, json_rows, json_text, npy, parquet, plain_text, recordio
 from .budget import Bounds
 from .codings import _utf8, inflated
 from .media_types import BY_LINE, OTHER_NAMES, parse, refuse_what_is_not_text, seems_else, type_of
@@ -187,7 +187,7 @@ class ContentType:
     """Text has a charset; it is handed on as UTF-8 without a byte order mark."""
 
 
-CSV = ContentType(csv_rows.decode, csv_rows.to_csv, text=True)
+CSV = ContentType(csv_rows.decode, csv_text.to_csv, text=True)
 JSON = ContentType(json_rows.decode, json_text.to_json, text=True)
 JSON_LINES = ContentType(json_rows.decode_lines, json_text.to_json_lines, text=True)
 PARQUET = ContentType(parquet.decode_parquet)
