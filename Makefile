@@ -26,6 +26,9 @@ fuzz: .venv-test ## hostile bodies and trees for the C code (under the sanitizer
 	@$(TESTS)/python tests/formats/fuzz_decoders.py --seconds 300 $(ARGS)
 	@HYPOTHESIS_DRAWS=3000 $(TESTS)/python -m pytest -q tests/rows/test_model_answers.py
 
+versions: .venv-test ## run the compiler's tests with the minor version before of each library it proves against
+	@$(TESTS)/python tests/compiler/versions.py $(ARGS)
+
 check: .venv-check ## check formatting, types, shell scripts and the Dockerfile
 	@$(LINTERS)/ruff check . && $(LINTERS)/ruff format --check .
 	@$(LINTERS)/python -m mypy
@@ -83,4 +86,4 @@ bench: ## load all servers with all models, in 22 minutes; run it once with ARGS
 .venv-test:
 	@./local-test/environment-for.sh .venv-test --model tests/requirements.lock
 
-.PHONY: help serve predict test quick fuzz check image model lock pin upgrade release lock-tests load prices faults bench-quick bench .venv .venv-check .venv-quick .venv-test
+.PHONY: help serve predict test quick fuzz versions check image model lock pin upgrade release lock-tests load prices faults bench-quick bench .venv .venv-check .venv-quick .venv-test

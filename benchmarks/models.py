@@ -30,6 +30,8 @@ from slow_models import Holding, Slow
 
 BODIES = {1: 64, 10: 32, 100: 8, 1000: 4, 10_000: 2}
 """Rows of a body: how many different bodies. No answer can be guessed from the one before."""
+MISSING = 0.1
+"""Share of the cells that are empty, of the model that takes rows with missing values."""
 
 
 def patients() -> tuple[pd.DataFrame, pd.Series]:
@@ -61,6 +63,8 @@ def models() -> dict:
         "hgb": HistGradientBoostingClassifier(random_state=0),
     }
     found = {name: (model.fit(cancer.data, target), frame) for name, model in fitted_on_arrays.items()}
+    gaps = frame.mask(np.random.default_rng(0).random(frame.shape) < MISSING)
+    found["gaps"] = HistGradientBoostingClassifier(random_state=0).fit(gaps.to_numpy(), target), gaps
     people, outcome = patients()
     return found | {"mixed": (mixed_pipeline().fit(people, outcome), people)}
 

@@ -154,8 +154,8 @@ def left_out(results: Results) -> str:
     by_design = (
         "By design: HistGradientBoosting but for the batching peers and FastAPI; the pipeline but for the classic "
         "design and FastAPI, since the others' usual protocols carry arrays of one type; 100 rows a request but for "
-        "RandomForest and 10 000 but for LogisticRegression, with the peers; JSON but for this kit (it is what the "
-        "peers speak anyway)."
+        "RandomForest and 10 000 but for LogisticRegression, with the peers; rows with missing values but for the "
+        "classic design; JSON but for this kit and RandomForest (it is what the peers speak anyway)."
     )
     lines = [by_design, *(f"{who}: {why}" for who, why in results.problems.items())]
     if late := results.facts["left_for_time"]:

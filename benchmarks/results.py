@@ -12,6 +12,7 @@ MODELS = {
     "lr": "LogisticRegression",
     "hgb": "HistGradientBoosting",
     "mixed": "a pipeline on named, mixed columns",
+    "gaps": "HistGradientBoosting, rows with missing values",
 }
 CELL = ("contender", "model", "rows", "kind", "clients")
 NO_PEERS = ("ours", "classic", "nginx")

@@ -6,9 +6,9 @@ Every server has its own environment (.envs/). --prepare makes the environments,
 Then each server is started in turn, its answers are checked, and wrk sends it the same rows through its own protocol.
 Rounds are interleaved, so that a disturbance of the machine hits all servers. The most important steps come first.
 Steps that do not fit into --minutes are left out, beginning with the last. results.json is written after every step,
-and --resume goes on after the last one. --only takes servers, models (rf, lr, hgb, mixed) and parts (compare, growth,
-waits, overload, steps). Everything runs on 127.0.0.1. Writes results.json, RESULTS.md and plots/. Needs wrk and nginx
-(Debian has packages of both) and Python 3.11 or newer.
+and --resume goes on after the last one. --only takes servers, models (rf, lr, hgb, mixed, gaps) and parts (compare,
+growth, waits, overload, steps). Everything runs on 127.0.0.1. Writes results.json, RESULTS.md and plots/. Needs wrk and
+nginx (Debian has packages of both) and Python 3.11 or newer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from load import Work
 from processes import Failed, Server, running
 
 HERE = Path(__file__).resolve().parent
-MODELS = ("rf", "lr", "hgb", "mixed")
+MODELS = ("rf", "lr", "hgb", "mixed", "gaps")
 PARTS = ("compare", "growth", "waits", "overload", "steps")
 CLIENTS = (1, 8, 64)
 IN_FULL = ("ours", "classic")
@@ -57,12 +57,14 @@ CAPACITY_SECONDS, OVERLOAD_SECONDS, OVERLOAD_TIMEOUT = 12, 30, "10"
 
 def cells(contender: Contender, model: str) -> list[tuple[int, str, int]]:
     """What is measured: rows of a request, kind of protocol, clients."""
+    if model == "gaps":
+        return [(1, "own", 1), (1, "own", 64), (10_000, "own", 1)]
     found = [(1, "own", clients) for clients in CLIENTS]
     if contender.name in IN_FULL or (model == "rf" and contender.answers):
         found.append((100, "own", 64))
     if contender.name in IN_FULL or model == "lr":
         found.append((10_000, "own", 1))
-    if contender.name in IN_FULL and "json" in contender.protocols:
+    if model == "rf" and contender.name in IN_FULL and "json" in contender.protocols:
         found.append((1, "json", 64))
     return found
 

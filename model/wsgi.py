@@ -97,7 +97,8 @@ def retire(worker) -> None:
 def start(worker) -> None:
     """Called by gunicorn.conf.py in each worker, after the fork."""
     runtime_dir = Path(worker.cfg.worker_tmp_dir)
-    native.spread = in_threads(limits.cpus()[0])
+    native.threads = limits.cpus()[0]
+    native.spread = in_threads(native.threads)
     loop = GeventLoop()
     reader = loop.thread()
     readiness.start(runtime_dir, loop, reader, retire=lambda: retire(worker))

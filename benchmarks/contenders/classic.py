@@ -5,7 +5,7 @@ class Classic(Contender):
     """The classic design: AWS's sample container, told again in benchmarks/classic/."""
 
     name, title, environment = "classic", "classic design", "classic"
-    models = ("rf", "lr", "hgb", "mixed")
+    models = ("rf", "lr", "hgb", "mixed", "gaps")
     protocols = {"own": CSV}
     rounds = 3
 

@@ -18,9 +18,9 @@ class Ours(Contender):
     """This kit as `./local-test/serve-local.sh` starts it natively, behind nginx, with a model that is compiled."""
 
     name, title, environment = "ours", "this kit", "ours"
-    models = ("rf", "lr", "hgb", "mixed")
+    models = ("rf", "lr", "hgb", "mixed", "gaps")
     protocols = {"own": CSV, "json": INSTANCES}
-    rounds = 3
+    rounds, start_seconds = 3, 2
     compiled: set[Path] = set()
     """The models that were, in this run."""
 

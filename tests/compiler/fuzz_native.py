@@ -27,7 +27,7 @@ import native_bodies  # noqa: E402
 import native_trees  # noqa: E402
 import numpy as np  # noqa: E402
 
-from serving.compiler import build, native  # noqa: E402
+from serving.compiler import build, native, walks  # noqa: E402
 
 SANITIZED = ("-std=c11", "-O1", "-g", "-fno-omit-frame-pointer", "-fPIC", "-shared", "-ffp-contract=off")
 SANITIZED += ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -57,11 +57,11 @@ class Exactly:
             LIBC.free(block)
 
 
-def read_exactly(function: Any, body: bytes, columns: int | None, capacity: int) -> None:
+def read_exactly(function: Any, body: bytes, columns: int | None, capacity: int, begin: int = 0) -> None:
     """The same reading as native.py's, without a byte to spare before or behind the buffers."""
     with Exactly() as exactly:
-        start = ctypes.cast(exactly(body), ctypes.c_char_p)
-        place = native._Reading(start, None, len(body), columns or 0, capacity, exactly(bytes(8 * capacity)))
+        out = exactly(bytes(8 * capacity))
+        place = native.Reading(exactly(body), None, begin, len(body), columns or 0, capacity, out)
         count = function(ctypes.byref(place))
         assert -1 <= count <= len(body)
         assert 0 <= place.offset <= len(body)
@@ -72,30 +72,31 @@ def try_body(body: bytes, columns: int | None) -> None:
     native_bodies.compare(body, columns)
     for name in ("csv_matrix", "json_matrix"):
         for capacity in (len(body) + 1, 1, 0):
-            read_exactly(getattr(native._library, name), body, columns, capacity)
+            read_exactly(getattr(native.library, name), body, columns, capacity)
+    read_exactly(native.library.csv_matrix, body, columns, len(body) + 1, body.find(b"\n") + 1)  # type: ignore[union-attr]
 
 
 def try_trees(chance: random.Random) -> bool:
     """Trees that are refused, or that are walked as they should without leaving their arrays."""
-    features = chance.randint(1, 4)
-    trees = native_trees.made(chance, features)
+    features, precision = chance.randint(1, 4), chance.choice(("float32", "float64"))
+    trees = native_trees.made(chance, features, precision, chance.choice(("float32", "float64")))
     if chance.random() < 0.7:
         trees = native_trees.spoiled(chance, trees)
     try:
-        forest = native.forest(trees, features)
+        trees.width(features)
     except ValueError:
         return False
-    assert forest is not None
+    rows = native_trees.rows_for(chance, features, precision)
+    native_trees.compare(trees, walks.native_trees(trees, features), rows)
+    forest = walks._forest(trees, features)
     with Exactly() as exactly:
-        for name, array in zip(
-            ("nodes", "roots", "columns", "values", "sets", "boundaries"), forest._kept, strict=True
-        ):
-            setattr(forest._forest, name, exactly(array.tobytes()))
-        rows = native_trees.rows_for(chance, features)
-        native_trees.compare(trees, forest, rows)
-        at, sums = exactly(rows.tobytes()), exactly(bytes(8 * len(rows) * native_trees.OUTPUTS))
-        single = int(rows.dtype == np.float32)
-        native._library.trees_walk(ctypes.byref(forest._forest), at, single, len(rows), sums, 0)  # type: ignore[union-attr]
+        for (name, _), array in zip(forest._fields_, forest.kept, strict=False):
+            setattr(forest, name, exactly(array.tobytes()))
+        block = chance.choice((16, 64, 1024))
+        room = exactly(bytes(min(block, len(rows)) * features * rows.itemsize))
+        at, sums = exactly(rows.tobytes()), exactly(np.tile(trees.start, (len(rows), 1)).tobytes())
+        single, floats = precision == "float32", trees.start.dtype == np.float32
+        native.library.trees_walk(ctypes.byref(forest), at, single, len(rows), sums, floats, room, block)  # type: ignore[union-attr]
     return True
 
 
@@ -140,8 +141,8 @@ def main() -> int:
     given = parser.parse_args()
     if given.library is None:
         return sanitized(sys.argv[1:])
-    native._library = native.load(given.library)
-    if native._library is None:
+    native.library = native.load(given.library)
+    if native.library is None:
         print("fuzz_native: the sanitized library cannot be loaded", file=sys.stderr)
         return 2
     print(fuzz(given.seed, given.runs, given.seconds))

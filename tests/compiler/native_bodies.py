@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from serving.compiler import native
+from serving.compiler import bodies
 from serving.rows.cells import NA_WORDS, number
 
 LINES = Path(__file__).with_name("bodies.txt").read_text().splitlines()
@@ -53,11 +53,11 @@ def by_orjson(body: bytes) -> Any:
 
 def compare(body: bytes, columns: int | None) -> None:
     """native.c reads the same values, or hands the body back; what is plainly numbers it does not hand back."""
-    got = native.matrix_csv(body, columns)
+    got = bodies.matrix_csv(body, columns)
     expected = by_csv_reader(body)
     if expected is not None and columns not in (None, expected.shape[1]):
         expected = None
-    if isinstance(got, native.Unusual):
+    if isinstance(got, bodies.Unusual):
         assert 0 <= got.offset <= len(body)
         plain = re.fullmatch(rb"[-+.,0-9eEnaNA/\n]*", body.replace(b"\r\n", b"\n"))
         assert expected is None or not plain or len(max(body.split(b","), key=len)) > 900, got
@@ -68,11 +68,11 @@ def compare(body: bytes, columns: int | None) -> None:
 
 
 def compare_json(body: bytes, columns: int | None) -> None:
-    got, whole = native.matrix_json(body, columns)
+    got, whole = bodies.matrix_json(body, columns)
     expected = by_orjson(body)
     if expected is not None and columns not in (None, expected[0].shape[1]):
         expected = None
-    if isinstance(got, native.Unusual):
+    if isinstance(got, bodies.Unusual):
         # not as an integer what is another one as a float; and a name may stand there twice
         assert expected is None or b"-0" in body or np.nanmax(np.abs(expected[0])) >= 2**53 or body.count(b":") > 1, got
     else:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import types
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from serving.compiler import native
+from serving.compiler.operations import Trees
 
 MISSING_RIGHT, ZERO_MISSING, CATEGORICAL, OTHER_RIGHT, TOWARDS_ZERO = (1 << bit for bit in range(24, 29))
 FEATURE = (1 << 24) - 1
@@ -16,7 +16,7 @@ OUTPUTS = 3
 ODD = (0, 1, -1, 2, 3, 7, 40, 2**31 - 1, -(2**31), 2**31, 2**62, -(2**62), np.nan, np.inf, -np.inf, 1e300, -0.5, 1e-36)
 
 
-def made(chance: random.Random, features: int) -> types.SimpleNamespace:
+def made(chance: random.Random, features: int, precision: str = "float64", sums: str = "float64") -> Trees:
     """Sound trees."""
     threshold: list[float] = []
     feature: list[int] = []
@@ -34,8 +34,8 @@ def made(chance: random.Random, features: int) -> types.SimpleNamespace:
             )
             left[node] = len(left)
             open_nodes += [_leaf(threshold, feature, left), _leaf(threshold, feature, left)]
-    width = chance.randint(1, OUTPUTS)
-    return types.SimpleNamespace(
+    width = chance.choice((1, OUTPUTS))
+    return Trees(
         roots=np.array(roots, np.int64),
         columns=np.array([chance.randint(0, OUTPUTS - width) for _ in roots], np.int32),
         threshold=np.array(threshold),
@@ -44,7 +44,9 @@ def made(chance: random.Random, features: int) -> types.SimpleNamespace:
         values=np.array([[chance.gauss(0, 1) for _ in range(width)] for _ in left]),
         sets=np.array([chance.getrandbits(32) for _ in range(3)], np.uint32),
         boundaries=np.array([0, 2, 3, 3], np.int64),  # the last one is empty
-        start=np.zeros(OUTPUTS),
+        start=np.full(OUTPUTS, 0.1, sums),
+        precision=precision,
+        order=chance.choice("CF"),
     )
 
 
@@ -55,7 +57,7 @@ def _leaf(threshold: list[float], feature: list[int], left: list[int]) -> int:
     return left[-1]
 
 
-def spoiled(chance: random.Random, trees: types.SimpleNamespace) -> types.SimpleNamespace:
+def spoiled(chance: random.Random, trees: Trees) -> Trees:
     """Some entries replaced by wrong ones, or by others that are right."""
     for _ in range(chance.randint(1, 3)):
         array = getattr(trees, chance.choice(["roots", "columns", "threshold", "feature", "left", "boundaries"]))
@@ -67,15 +69,15 @@ def spoiled(chance: random.Random, trees: types.SimpleNamespace) -> types.Simple
     return trees
 
 
-def rows_for(chance: random.Random, features: int) -> Any:
-    """Up to three blocks of lanes and a rest, float64 or float32."""
-    count = chance.choice((0, 1, 2, 7, 8, 9, 19, 64, 65, 130))
+def rows_for(chance: random.Random, features: int, precision: str) -> Any:
+    """Up to three blocks of lanes and a rest."""
+    count = chance.choice((0, 1, 2, 15, 16, 17, 39, 64, 65, 130))
     values = [chance.choice(ODD) if chance.random() < 0.5 else chance.gauss(0, 2) for _ in range(count * features)]
     with np.errstate(over="ignore"):
-        return np.array(values).reshape(count, features).astype(chance.choice([np.float64, np.float32]))
+        return np.array(values).reshape(count, features).astype(precision)
 
 
-def leaf_of(trees: types.SimpleNamespace, node: int, row: Any) -> int:
+def leaf_of(trees: Trees, node: int, row: Any) -> int:
     """The leaf in which one row ends."""
     while (left := int(trees.left[node])) != node:
         flags, threshold = int(trees.feature[node]), float(trees.threshold[node])
@@ -95,16 +97,13 @@ def leaf_of(trees: types.SimpleNamespace, node: int, row: Any) -> int:
     return node
 
 
-def compare(trees: types.SimpleNamespace, forest: native.Forest, rows: Any) -> None:
-    """The leaves are those of leaf_of; their values are added tree by tree to what is there."""
-    leaves = np.array([[leaf_of(trees, int(root), row) for root in trees.roots] for row in rows], np.int32)
-    assert np.array_equal(forest.leaves(rows), leaves.reshape(len(rows), len(trees.roots)))
-    for dtype in (np.float64, np.float32):
-        sums = np.full((len(rows), OUTPUTS), 0.1, dtype)
-        expected = sums.copy()
-        width = trees.values.shape[1]
-        for tree, column in enumerate(trees.columns):
-            if len(rows):
-                expected[:, column : column + width] += trees.values[leaves[:, tree]].astype(dtype)
-        forest.add(rows, sums)
-        assert sums.tobytes() == expected.tobytes()
+def compare(trees: Trees, function: Callable[[Any], Any], rows: Any) -> None:
+    """The values of the leaves that leaf_of finds are added tree by tree, from `start` on and in its precision."""
+    expected = np.tile(trees.start, (len(rows), 1))
+    width = trees.values.shape[1]
+    for row, sums in zip(rows, expected, strict=True):
+        for root, column in zip(trees.roots, trees.columns, strict=True):
+            sums[column : column + width] += trees.values[leaf_of(trees, int(root), row)].astype(sums.dtype)
+    found = function(rows)
+    assert found.dtype == expected.dtype
+    assert found.tobytes() == expected.tobytes()

@@ -69,7 +69,6 @@ COMPILED = {
 }
 DECLINED = {
     "xgb categories of a frame": (lambda: xgb("Classifier", WORDS, LABELS, enable_categorical=True), "DataFrame"),
-    "xgb dart": (lambda: xgb("Classifier", ROWS, LABELS, booster="dart"), "plain trees"),
     "xgb linear": (lambda: xgb("Classifier", ROWS, LABELS, booster="gblinear"), "plain trees"),
     "xgb another missing value": (lambda: xgb("Classifier", ROWS, LABELS, missing=-1), "missing value"),
     "lgb categories of a frame": (lambda: lgb("Classifier", WORDS, LABELS), "DataFrame"),

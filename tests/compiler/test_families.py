@@ -18,7 +18,8 @@ from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
-from sklearn.multioutput import MultiOutputRegressor
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -209,6 +210,12 @@ COMPOSED = {
     "calibrated": CalibratedClassifierCV(svm.LinearSVC(), cv=2),
     "calibrated forest": CalibratedClassifierCV(FOREST, cv=2),
     "calibrated by steps": CalibratedClassifierCV(LOGISTIC, cv=2, method="isotonic"),
+    "bag": ensemble.BaggingClassifier(n_estimators=9, random_state=0),
+    "bag, some features": ensemble.BaggingClassifier(n_estimators=5, max_features=0.5, random_state=0),
+    "bag, some classes": ensemble.BaggingClassifier(n_estimators=5, max_samples=3, random_state=0),
+    "bag of others": ensemble.BaggingClassifier(LOGISTIC, n_estimators=3, max_features=0.6, random_state=0),
+    "ada boost": ensemble.AdaBoostClassifier(n_estimators=12, random_state=0),
+    "ada boost of trees": ensemble.AdaBoostClassifier(tree.DecisionTreeClassifier(max_depth=3), n_estimators=5),
     "isolation forest": ensemble.IsolationForest(n_estimators=20, random_state=0),
     "isolation forest, some features": ensemble.IsolationForest(n_estimators=9, max_features=0.5, random_state=0),
 }
@@ -218,6 +225,8 @@ COMPOSED_REGRESSORS = {
     "stack": ensemble.StackingRegressor([("ridge", RIDGE), ("forest", GROVE)], cv=2),
     "logarithm of the target": TransformedTargetRegressor(RIDGE, func=np.log1p, inverse_func=np.expm1),
     "scaled target": TransformedTargetRegressor(GROVE, transformer=StandardScaler()),
+    "bag": ensemble.BaggingRegressor(n_estimators=9, max_features=0.7, random_state=0),
+    "bag of others": ensemble.BaggingRegressor(RIDGE, n_estimators=3, random_state=0),
     "several targets": MultiOutputRegressor(ensemble.GradientBoostingRegressor(n_estimators=4)),
 }
 
@@ -230,6 +239,21 @@ def test_composed_classifiers_answer_as_their_own_methods_do(model, name):
     holes = rows[:5].copy()
     holes[2, 1] = np.nan
     assert_equals_own(clone(model).fit(rows, labels), batches_of(rows, (1, 2, 7, 64)), [holes, rows[:4].tolist()])
+
+
+@pytest.mark.parametrize("kind", ["logistic", "linear svc", "forest"])
+def test_one_classifier_for_each_class(kind):
+    rows, labels = data("wine")
+    model = OneVsRestClassifier(clone(CLASSIFIERS[kind])).fit(rows, np.array(["no", "perhaps", "yes"])[labels])
+    assert_equals_own(model, batches_of(rows, (1, 2, 7, 64)))
+
+
+@pytest.mark.parametrize("kind", ["logistic", "forest"])
+@pytest.mark.parametrize("words", [np.array([0, 1, 2]), np.array(["no", "perhaps", "yes"])], ids=["numbers", "texts"])
+def test_labels_of_several_targets(kind, words):
+    rows, labels = data("wine")
+    model = MultiOutputClassifier(clone(CLASSIFIERS[kind])).fit(rows, words[np.column_stack([labels, 2 - labels])])
+    assert_equals_own(model, batches_of(rows, (1, 2, 7, 64)))
 
 
 @pytest.mark.parametrize("model", COMPOSED_REGRESSORS.values(), ids=COMPOSED_REGRESSORS)
@@ -379,6 +403,8 @@ BOOSTERS = {
     "xgboost, poisson": ("xgboost", "XGBRegressor", {"objective": "count:poisson"}),
     "xgboost, forest": ("xgboost", "XGBRFClassifier", {}),
     "xgboost, logistic": ("xgboost", "XGBRegressor", {"objective": "reg:squarederror", "base_score": 3.3}),
+    "xgboost, DART": ("xgboost", "XGBClassifier", {"booster": "dart", "rate_drop": 0.5}),
+    "lightgbm, DART": ("lightgbm", "LGBMRegressor", {"boosting_type": "dart", "drop_rate": 0.5}),
     "lightgbm, categories": ("lightgbm", "LGBMClassifier", {"categorical_feature": [0, 4]}),
     "lightgbm, poisson": ("lightgbm", "LGBMRegressor", {"objective": "poisson"}),
     "lightgbm, zero is missing": ("lightgbm", "LGBMClassifier", {"zero_as_missing": True}),

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from conftest import lacking
 from running import KIT
-from serving.compiler import build, links, native, operations, walks
+from serving.compiler import bodies, build, links, native, operations, walks
 from serving.http import handover
 
 HERE = Path(__file__).parent
@@ -59,7 +59,7 @@ def numerals(draw: Any) -> str:
 @given(st.lists(numerals(), min_size=1, max_size=5))
 def test_a_number_is_rounded_as_float_rounds_it(texts: list[str]) -> None:
     """Of as many digits and with any exponent, to the last bit."""
-    matrix = native.matrix_csv(",".join(texts).encode())
+    matrix = bodies.matrix_csv(",".join(texts).encode())
     assert isinstance(matrix, np.ndarray)
     assert matrix.tobytes() == np.array(list(map(float, texts))).tobytes()
 
@@ -88,7 +88,7 @@ def test_what_is_unusual_is_handed_back_with_its_place(
     body: bytes, columns: int | None, offset: int, row: int, column: int
 ) -> None:
     """Bytes from the start of the body; row and column from 1, blank lines not counted."""
-    assert native.matrix_csv(body, columns) == native.Unusual(offset, row, column)
+    assert bodies.matrix_csv(body, columns) == bodies.Unusual(offset, row, column)
 
 
 @pytest.mark.parametrize(
@@ -97,19 +97,47 @@ def test_what_is_unusual_is_handed_back_with_its_place(
 )
 def test_json_that_is_not_plain_numbers_is_handed_back(body: bytes, row: int, column: int) -> None:
     """As are integers that a float does not hold, and numbers beyond all floats."""
-    got, _ = native.matrix_json(body)
-    assert isinstance(got, native.Unusual)
+    got, _ = bodies.matrix_json(body)
+    assert isinstance(got, bodies.Unusual)
     assert (got.row, got.column) == (row, column)
 
 
 def test_memory_follows_the_body_not_its_promises() -> None:
     """A long first line and many blank ones after it do not multiply."""
     body = b"1," * 100_000 + b"1" + b"\n" * 1_000_000
-    matrix = native.matrix_csv(body)
+    matrix = bodies.matrix_csv(body)
     assert isinstance(matrix, np.ndarray)
     assert matrix.shape == (1, 100_001)
     assert isinstance(matrix.base, np.ndarray)
     assert matrix.base.nbytes <= 8 * (len(body) + 1)
+
+
+SLICED = {
+    "many rows": b"1.5,-2,3e-7\n" * 60_000,
+    "no line end at the end": b"1.5,-2\r\n" * 60_000 + b"7,8",
+    "numbers for float()": b"0.1000000000000000055511151231257827021181583404541015625,1\n" * 9000,
+    "blank lines": b"1,2\n\n" * 90_000,
+    "a text at the end": b"1,2\n" * 90_000 + b"3,x\n",
+    "a short row in the middle": b"1,2\n" * 90_000 + b"3\n" + b"1,2\n" * 90_000,
+    "one long line": b"1," * 200_000 + b"1",
+    "wide rows": (b"1.25," * 9999 + b"\n") * 12,
+    "nothing but line ends": b"\n" * 300_000,
+}
+
+
+@pytest.mark.parametrize("name", SLICED)
+def test_a_large_body_is_read_in_slices_as_in_one_piece(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same matrix; what is unusual has the same place."""
+    expected = bodies.matrix_csv(SLICED[name])
+    with ThreadPoolExecutor(3) as pool:
+        monkeypatch.setattr(native, "spread", pool.map)
+        monkeypatch.setattr(native, "threads", 3)
+        got = bodies.matrix_csv(SLICED[name])
+    if isinstance(expected, bodies.Unusual):
+        assert got == expected
+    else:
+        assert got.shape == expected.shape
+        assert got.tobytes() == expected.tobytes()
 
 
 # ---- trees -----------------------------------------------------------------------------------------------------------
@@ -119,64 +147,38 @@ def test_bytes_are_counted_as_python_counts_them() -> None:
     """Around the blocks in which they are counted, and in a body of nothing else."""
     body = np.random.default_rng(0).integers(0, 3, 20_000, dtype=np.uint8).tobytes()
     for size in (*range(10_000, 10_500), len(body)):
-        assert native.count(body[:size], b"\1") == body[:size].count(b"\1")
-    assert native.count(b"," * 50_000, b",") == 50_000
+        assert bodies.count(body[:size], b"\1") == body[:size].count(b"\1")
+    assert bodies.count(b"," * 50_000, b",") == 50_000
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", range(200))
 def test_trees_are_walked_as_told(seed: int) -> None:
-    """Thresholds, missing values, zeros, categories; blocks of rows and single ones; float32 and float64."""
+    """Thresholds, missing values, zeros, categories; blocks of rows and single ones; float32 and float64. NumPy, which
+    stands in for native.c, takes every kind of node as it does."""
     chance = random.Random(seed)
-    features = chance.randint(1, 4)
-    trees = native_trees.made(chance, features)
-    forest = native.forest(trees, features)
-    assert forest is not None
-    native_trees.compare(trees, forest, native_trees.rows_for(chance, features))
+    features, precision = chance.randint(1, 4), chance.choice(["float32", "float64"])
+    trees = native_trees.made(chance, features, precision, chance.choice(["float32", "float64"]))
+    rows = native_trees.rows_for(chance, features, precision)
+    for function in (walks.native_trees(trees, features), walks.trees(trees)):
+        native_trees.compare(trees, function, rows)
 
 
-@pytest.mark.parametrize("seed", range(150))
-def test_numpy_walks_the_same_trees_the_same_way(seed: int) -> None:
-    """What stands in for native.c takes every kind of node as it does."""
-    chance = random.Random(seed)
-    features = chance.randint(1, 4)
-    trees = native_trees.made(chance, features)
-    rows = native_trees.rows_for(chance, features)
-    leaves = [[native_trees.leaf_of(trees, int(root), row) for root in trees.roots] for row in rows]
-    sums = chance.choice(["float32", "float64"])
-    trees.start = trees.start.astype(sums)
-    operation = operations.Trees(**vars(trees), precision=rows.dtype.name, order=chance.choice("CF"))
-    width = trees.values.shape[1]
-    if width not in (1, native_trees.OUTPUTS):
-        with pytest.raises(operations.Unsound, match="leaves"):
-            operation.width(features)
-        return
-    assert operation.width(features) == native_trees.OUTPUTS
-    expected = np.zeros((len(rows), native_trees.OUTPUTS), sums)
-    for row, places in enumerate(leaves):
-        for column, leaf in zip(trees.columns, places, strict=True):
-            expected[row, column : column + width] += trees.values[leaf].astype(sums)
-    for function in (walks.trees(operation), walks.native_trees(operation, features)):
-        got = function(rows)
-        assert got.dtype == expected.dtype
-        assert np.array_equal(got, expected)
-
-
-def test_parts_in_threads_give_the_same_sums(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many rows there are, and whoever runs the parts."""
-    chance = random.Random(3)
-    forest = native.forest(native_trees.made(chance, 4), 4)
-    assert forest is not None
-    rows = np.random.default_rng(3).standard_normal((2 * native.ROWS_AT_ONCE + 13, 4))
-    alone, together = np.zeros((2, len(rows), native_trees.OUTPUTS))
-    forest.add(rows, alone)
+@pytest.mark.parametrize("features", [3, 300, 3000])
+def test_parts_in_threads_give_the_same_sums(features: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rows and columns there are, and whoever runs the parts."""
+    trees = native_trees.made(random.Random(3), features)
+    walk = walks.native_trees(trees, features)
+    monkeypatch.setattr(walks, "FEW_ROWS", 200)
+    rows = np.random.default_rng(3).standard_normal((413, features))
+    rows[300:, 0] = np.nan
+    alone = walk(rows)
     with ThreadPoolExecutor(3) as pool:
         monkeypatch.setattr(native, "spread", pool.map)
-        forest.add(rows, together)
-    assert alone.any()
+        monkeypatch.setattr(native, "threads", 3)
+        together = walk(rows)
+    assert (alone != trees.start).any()
     assert alone.tobytes() == together.tobytes()
-    few = np.zeros_like(alone)
-    for first in range(0, len(rows), 100):
-        forest.add(rows[first : first + 100], few[first : first + 100])
+    few = np.concatenate([walk(rows[first : first + 100]) for first in range(0, len(rows), 100)])
     assert alone.tobytes() == few.tobytes()
 
 
@@ -186,31 +188,29 @@ def test_parts_in_threads_give_the_same_sums(monkeypatch: pytest.MonkeyPatch) ->
         ("left", 0, 0x7FFFFFFF), ("left", 0, -1), ("roots", 0, -1), ("roots", 0, 1 << 40), ("columns", 0, 3),
         ("columns", 0, -1), ("feature", 0, 4), ("feature", -1, 1 << 26), ("threshold", -1, 0.0),
         ("threshold", -1, np.nan), ("boundaries", 1, 1 << 40), ("boundaries", 1, -1),
+        ("boundaries", slice(1, 3), [2**63 - 1, -(2**63)]),
     ],
 )  # fmt: skip
-def test_arrays_that_lead_outside_are_refused(name: str, place: int, value: Any) -> None:
+def test_arrays_that_lead_outside_are_refused(name: str, place: Any, value: Any) -> None:
     """Children, roots, features, outputs and sets are checked before anything is walked."""
     chance = next(c for c in map(random.Random, range(99)) if len(native_trees.made(c, 4).left) > 20)
     trees = native_trees.made(chance, 4)
     trees.left[0] = trees.left[0] if trees.left[0] else 1
     getattr(trees, name)[place] = value
-    with pytest.raises(ValueError, match="trees"):
-        native.forest(trees, 4)
+    with pytest.raises(operations.Unsound):
+        walks.native_trees(trees, 4)
 
 
-def test_rows_of_another_kind_do_not_reach_native_code() -> None:
-    """Other types, layouts and widths are refused by name."""
-    forest = native.forest(native_trees.made(random.Random(1), 4), 4)
-    assert forest is not None
-    sums = np.zeros((5, native_trees.OUTPUTS))
-    for rows in (np.zeros((5, 4), int), np.zeros((4, 5)).T, np.zeros((5, 8))[:, ::2]):
-        with pytest.raises(TypeError):
-            forest.add(rows, sums)
-    for rows in (np.zeros((5, 3)), np.zeros((6, 4)), np.zeros(20)):
-        with pytest.raises(ValueError, match="features"):
-            forest.add(rows, sums)
-    with pytest.raises(TypeError):
-        forest.add(np.zeros((5, 4)), np.asfortranarray(sums))
+def test_rows_of_another_width_do_not_reach_native_code() -> None:
+    """They are refused; other types and layouts are converted."""
+    trees = native_trees.made(random.Random(1), 4)
+    walk = walks.native_trees(trees, 4)
+    for rows in (np.zeros((5, 3)), np.zeros((5, 8)), np.zeros(20)):
+        with pytest.raises(ValueError, match="columns"):
+            walk(rows)
+    rows = np.arange(40, dtype=np.float64).reshape(10, 4)
+    for other in (np.asfortranarray(rows), rows.astype(int), np.repeat(rows, 2, axis=1)[:, ::2]):
+        assert walk(other).tobytes() == walk(rows).tobytes()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -226,7 +226,7 @@ def test_exp_is_the_c_librarys_with_and_without(dtype: Any, monkeypatch: pytest.
     assert got.dtype == dtype
     assert links.exp(values[::-1])[::-1].tobytes() == got.tobytes()
     assert values.tobytes() == kept.tobytes()
-    monkeypatch.setattr(native, "_library", None)
+    monkeypatch.setattr(native, "library", None)
     assert links.exp(values).tobytes() == got.tobytes()
     if dtype == np.float64:
         assert got[:5000, 0].tolist() == list(map(math.exp, values[:5000, 0].tolist()))
@@ -280,11 +280,11 @@ def test_without_a_library_there_is_none(tmp_path: Path, content: bytes | None) 
 
 
 def test_everything_says_so_without_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Matrices are None and there is no forest."""
-    monkeypatch.setattr(native, "_library", None)
-    assert native.matrix_csv(b"1,2") is None
-    assert native.matrix_json(b"[[1]]") == (None, False)
-    assert native.forest(native_trees.made(random.Random(1), 4), 4) is None
+    """Matrices are None; bytes are counted by Python."""
+    monkeypatch.setattr(native, "library", None)
+    assert bodies.matrix_csv(b"1,2") is None
+    assert bodies.matrix_json(b"[[1]]") == (None, False)
+    assert bodies.count(b"," * 20_000, b",") == 20_000
 
 
 def test_a_machine_without_a_compiler_is_told_in_one_line(tmp_path: Path) -> None:

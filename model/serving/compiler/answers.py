@@ -8,7 +8,7 @@ from .operations import VECTOR, Array, Operation, must, plain
 
 FUNCTIONS = (
     *("expit", "half_logit", "exp", "exp1", "square", "softmax", "two_columns", "normalized", "ravel", "as_column"),
-    *("at_most_one", "outlier_score"),
+    *("at_most_one", "outlier_score", "shares", "total", "two_sides"),
     *("expit_single", "exp_single", "softmax_single", "exp_double", "softmax_double"),
 )
 
@@ -22,11 +22,12 @@ class Function(Operation):
     def width(self, *inputs: int) -> int:
         (count,) = inputs
         must(self.name in FUNCTIONS, "a function")
-        if self.name == "two_columns":
+        if self.name in ("two_columns", "two_sides"):
             must(count in (VECTOR, 1), "probabilities")
             return 2
         if self.name == "ravel":
             must(count in (VECTOR, 1), "one column")
+        if self.name in ("ravel", "total"):
             return VECTOR
         return 1 if self.name == "as_column" and count == VECTOR else count
 

@@ -48,12 +48,19 @@ class Compiled:
         """For each method. Made before a fork, their arrays are shared."""
         return evaluators(self.program, self.natively)
 
+    def evaluators_with(self, estimator: Callable[[], Any]) -> dict[str, Callable[[Any], Any]]:
+        """The same; those of a partial program ask the estimator."""
+        if self.program.is_partial:
+            return evaluators(self.program, self.natively, estimator)
+        return self.evaluators
+
     @property
     def natively(self) -> bool:
         return self.proven.natively and native.available
 
     def describe(self) -> str:
-        return f"{self.name} ({', '.join(self.program.methods)})"
+        rest = "; the last steps by themselves" if self.program.is_partial else ""
+        return f"{self.name} ({', '.join(self.program.methods)}{rest})"
 
 
 def path_beside(pickle: Path) -> Path:

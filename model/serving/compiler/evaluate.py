@@ -31,19 +31,27 @@ class Unknown(Unproven):
 Function = Callable[..., Any]
 
 
-def evaluators(program: Program, natively: bool) -> dict[str, Callable[[Any], Any]]:
-    """For each method of the program; what they have in common is made once."""
+def evaluators(
+    program: Program, natively: bool, estimator: Callable[[], Any] | None = None
+) -> dict[str, Callable[[Any], Any]]:
+    """For each method of the program; what they have in common is made once. `estimator`: gives the live one, which
+    only a partial program asks for."""
     made: dict[int, Function] = {}
-    return {name: evaluator(node, natively, made) for name, node in program.methods.items()}
+    return {name: evaluator(node, natively, made, estimator) for name, node in program.methods.items()}
 
 
-def evaluator(node: Node, natively: bool = True, made: dict[int, Function] | None = None) -> Callable[[Any], Any]:
+def evaluator(
+    node: Node,
+    natively: bool = True,
+    made: dict[int, Function] | None = None,
+    estimator: Callable[[], Any] | None = None,
+) -> Callable[[Any], Any]:
     """Rows -> the node's value. `natively`: with native.c where it is built. `made`: functions of nodes so far."""
     nodes, made = in_order([node]), {} if made is None else made
     places = {id(one): place for place, one in enumerate(nodes)}
     for one in nodes[1:]:
         if id(one) not in made:
-            made[id(one)] = _function(one, natively and native.available)
+            made[id(one)] = _function(one, natively and native.available, estimator)
     calls = [(made[id(one)], [places[id(before)] for before in one.inputs]) for one in nodes[1:]]
     if all(inputs == [place] for place, (_, inputs) in enumerate(calls)):
         return _chain([call for call, _ in calls])
@@ -57,8 +65,10 @@ def evaluator(node: Node, natively: bool = True, made: dict[int, Function] | Non
     return evaluate
 
 
-def _function(node: Node, natively: bool) -> Function:
+def _function(node: Node, natively: bool, estimator: Callable[[], Any] | None) -> Function:
     operation = node.operation
+    if isinstance(operation, op.Live):
+        return live(operation, estimator)
     if natively and isinstance(operation, op.Trees):
         return walks.native_trees(operation, width_of(node.inputs[0]))
     return FUNCTIONS[type(operation)](operation)
@@ -183,6 +193,17 @@ def _one_by_one(rows: Array, weights: Array) -> Array:
     for column, weight in zip(rows.T, wide, strict=True):
         total += column[:, None] * weight
     return total if weights.ndim == 2 else total[:, 0]
+
+
+def live(o: op.Live, estimator: Callable[[], Any] | None) -> Function:
+    def function(rows: Array) -> Any:
+        assert estimator is not None
+        *steps, final = [step for _, step in estimator().steps[o.first :] if step not in (None, "passthrough")]
+        for step in steps:
+            rows = step.transform(rows)
+        return getattr(final, o.method)(rows)
+
+    return function
 
 
 # ---- from scores to answers ------------------------------------------------------------------------------------------

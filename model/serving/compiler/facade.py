@@ -50,7 +50,7 @@ class Behind:
     def __init__(self, compiled: Compiled, estimator: Estimator) -> None:
         self.compiled, self.estimator, self.valid = compiled, estimator, True
         self.admission = Admission(compiled.program, compiled.proven.dtypes)
-        self.evaluators = compiled.evaluators
+        self.evaluators = compiled.evaluators_with(estimator)
         walks = any(isinstance(node.operation, Trees) for node in compiled.program.nodes())
         self._most = FEW_ROWS if walks and not compiled.natively else None
 

@@ -72,6 +72,12 @@ def normalized(values: Array) -> Array:
     return np.asarray(np.divide(values, total, out=np.full_like(values, 1 / values.shape[1]), where=total != 0))
 
 
+def shares(values: Array) -> Array:
+    """Of each row's sum, where that is not zero."""
+    total = np.sum(values, axis=1)[:, None]
+    return np.asarray(np.divide(values, total, out=values.copy(order="K"), where=total != 0))
+
+
 def at_most_one(proba: Array) -> Array:
     proba[(proba > 1.0) & (proba <= 1.0 + 1e-5)] = 1.0
     return proba
@@ -104,6 +110,9 @@ NAMED: dict[str, Function] = {
     "softmax": softmax,
     "two_columns": two_columns,
     "normalized": normalized,
+    "shares": shares,
+    "total": lambda values: values.sum(axis=1),
+    "two_sides": lambda decision: np.vstack([-decision, decision]).T / 2,
     "at_most_one": at_most_one,
     "outlier_score": lambda depths: -(2 ** (-depths)),
     "ravel": lambda scores: scores.ravel(),

@@ -2,7 +2,7 @@
 
    Laws: no byte outside [body, body + size) is read, no cell outside [out, out + capacity) is written. Nothing depends
    on the locale or on the order of threads. What is not certain is handed back with its place: the slow
-   readers explain it. A forest is walked only after trees_check() has found every index in it sound.
+   readers explain it. A forest is walked only when operations.py has found every index in it sound.
    Builds with gcc and clang as one unit: -O3 -ffp-contract=off, no -march. */
 #include <float.h>
 #include <math.h>
@@ -207,7 +207,8 @@ static inline const byte *number(const byte *p, const byte *end, int strict, Num
 
 typedef struct {
     const byte *body, *end;
-    int64_t size, width, capacity; /* width 0: that of the first row */
+    int64_t begin, size;     /* where a slice of the body begins, in its first byte or behind a line feed; where it ends */
+    int64_t width, capacity; /* width 0: that of the first row */
     double *out;
     int64_t filled, row, column; /* row and column count from 1 */
     int64_t deferred;            /* how many cells hold a place in the body instead of a value */
@@ -224,14 +225,20 @@ static const struct {
                {"n/a", 3},      {"None", 4},    {"<NA>", 4},     {"#N/A", 4},   {"#NA", 3},      {"#N/A N/A", 8},
                {"-nan", 4},     {"-NaN", 4},    {"1.#IND", 6},   {"-1.#IND", 7}, {"1.#QNAN", 7}, {"-1.#QNAN", 8}};
 
+enum { PART = 240 }; /* below 256, and many times sixteen */
+
 /* How often a byte is in a body: rows are counted before they are read. */
 int64_t count_of(const byte *body, int64_t size, int32_t what)
 {
-    int64_t count = 0;
-    for (byte few, n; size > 0; count += few, body += n, size -= n) { /* a byte counts few: sixteen are added at once */
-        few = 0, n = size < 240 ? (byte)size : 240;
-        for (byte i = 0; i < n; i++) few = (byte)(few + (body[i] == what));
+    int64_t count = 0, i = 0;
+    for (; i + PART <= size; i += PART) {
+        byte part = 0; /* as wide as what is compared: many at once */
+        for (int j = 0; j < PART; j++)
+            part = (byte)(part + (body[i + j] == what));
+        count += part;
     }
+    for (; i < size; i++)
+        count += body[i] == what;
     return count;
 }
 
@@ -298,7 +305,7 @@ static const byte *csv_cell(Reading *r, const byte *start)
 /* text/csv of numbers and missing values; blank lines are no rows. The number of rows, or -1: see offset, row, column. */
 int64_t csv_matrix(Reading *r)
 {
-    const byte *p = r->body, *next;
+    const byte *p = r->body + r->begin, *next;
     r->end = r->body + r->size;
     for (; p < r->end; p = line_end(p, r->end)) {
         if (line_end(p, r->end) != NULL)
@@ -419,12 +426,7 @@ typedef struct {
 #define OTHER_RIGHT (1u << 27)   /* categories beyond its end and negative ones go right; without the flag, left */
 #define TOWARDS_ZERO (1u << 28)  /* what lies between -1 and 0 is category 0, not negative */
 
-enum {
-    LANES = 8, /* walks that wait for memory at the same time */
-    FEWEST_ROWS = 64, /* rows that pass a tree while it is in the cache: multiples of LANES */
-    MOST_ROWS = 1024,
-    ROWS_BYTES = 1 << 16 /* what such rows may take of the cache */
-};
+enum { LANES = 16 }; /* walks that wait for memory at the same time */
 
 typedef struct {
     const Node *nodes;
@@ -433,43 +435,11 @@ typedef struct {
     const double *values;      /* nodes × width */
     const uint32_t *sets;      /* words of 32 categories */
     const int64_t *boundaries; /* set s has the words boundaries[s] to boundaries[s + 1] */
-    int64_t node_count, tree_count, width, outputs, features, word_count, set_count;
+    int64_t tree_count, width, outputs, features;
     int64_t kind; /* of nodes: PLAIN, some with MISSING_RIGHT, or some with ZERO_MISSING or CATEGORICAL too */
 } Forest;
 
 enum { PLAIN, MISSING, SPECIAL };
-
-static int node_is_sound(const Forest *f, int64_t i)
-{
-    const Node *node = f->nodes + i;
-    if ((node->feature & FEATURE) >= f->features)
-        return 0;
-    if (node->left == i)
-        return node->feature <= FEATURE && node->threshold > DBL_MAX;
-    if (node->feature & (f->kind == PLAIN ? ~FEATURE : f->kind == MISSING ? CATEGORICAL | ZERO_MISSING : 0))
-        return 0;
-    if (node->feature & CATEGORICAL && !(node->threshold >= 0 && node->threshold < (double)f->set_count))
-        return 0;
-    return node->left > i && node->left <= f->node_count - 2; /* children come later, so every walk ends */
-}
-
-/* 1 if no row can be led outside the arrays or round in circles. */
-int32_t trees_are_sound(const Forest *f)
-{
-    if (f->node_count > INT32_MAX || f->features < 1 || f->width < 1 || f->kind < PLAIN || f->kind > SPECIAL)
-        return 0;
-    for (int64_t s = 0; s <= f->set_count; s++)
-        if (f->boundaries[s] < (s ? f->boundaries[s - 1] : 0) || f->boundaries[s] > f->word_count)
-            return 0;
-    for (int64_t t = 0; t < f->tree_count; t++)
-        if (f->roots[t] < 0 || f->roots[t] >= f->node_count || f->columns[t] < 0 ||
-            f->columns[t] > f->outputs - f->width)
-            return 0;
-    for (int64_t i = 0; i < f->node_count; i++)
-        if (!node_is_sound(f, i))
-            return 0;
-    return 1;
-}
 
 static inline int beyond(const Node *node, double x)
 {
@@ -494,41 +464,43 @@ static int special(const Forest *f, const Node *node, double x)
     return !(words[category >> 5] >> (category & 31) & 1);
 }
 
-/* Eight walks side by side, from their roots in `at` to their leaves. */
-#define WALK(NAME, CELL, RIGHT)                                               \
-    static void NAME(const Forest *f, const void *const *rows, int32_t *at)   \
-    {                                                                         \
-        for (int32_t moved = 1; moved;) {                                     \
-            moved = 0;                                                        \
-            for (int j = 0; j < LANES; j++) {                                 \
-                const Node *node = f->nodes + at[j];                          \
-                double x = ((const CELL *)rows[j])[node->feature & FEATURE];  \
-                int32_t next = node->left + (RIGHT);                          \
-                moved |= next ^ at[j];                                        \
-                at[j] = next;                                                 \
-            }                                                                 \
-        }                                                                     \
+/* Walks side by side, from their roots in `from` to their leaves: of LANES rows that lie feature by feature, or of one
+   row down LANES trees. */
+#define WALK(NAME, CELL, PLACE, RIGHT)                                     \
+    static inline void NAME(const Forest *f, const void *x_, int32_t *from) \
+    {                                                                      \
+        const CELL *cells = x_;                                            \
+        const Node *nodes = f->nodes;                                      \
+        int32_t at[LANES];                                                 \
+        memcpy(at, from, sizeof at);                                       \
+        for (int32_t moved = 1; moved;) {                                  \
+            moved = 0;                                                     \
+            _Pragma("GCC unroll 16")                                       \
+            for (int j = 0; j < LANES; j++) {                              \
+                const Node *node = nodes + at[j];                          \
+                uint32_t feature = node->feature & FEATURE;                \
+                CELL x = cells[PLACE];                                     \
+                int32_t next = node->left + (RIGHT);                       \
+                moved |= next ^ at[j];                                     \
+                at[j] = next;                                              \
+            }                                                              \
+        }                                                                  \
+        memcpy(from, at, sizeof at);                                       \
     }
+#define WALKS_OF(CELL, PLAIN_NAME, MISSING_NAME, SPECIAL_NAME, PLACE)      \
+    WALK(PLAIN_NAME, CELL, PLACE, x > node->threshold)                     \
+    WALK(MISSING_NAME, CELL, PLACE, beyond(node, x))                       \
+    WALK(SPECIAL_NAME, CELL, PLACE, node->left == at[j] ? 0 : special(f, node, x))
+WALKS_OF(double, plain_doubles, missing_doubles, special_doubles, feature * LANES + (uint32_t)j)
+WALKS_OF(float, plain_floats, missing_floats, special_floats, feature * LANES + (uint32_t)j)
+WALKS_OF(double, plain_double_row, missing_double_row, special_double_row, feature)
+WALKS_OF(float, plain_float_row, missing_float_row, special_float_row, feature)
 
-WALK(plain_doubles, double, x > node->threshold)
-WALK(plain_floats, float, x > node->threshold)
-WALK(missing_doubles, double, beyond(node, x))
-WALK(missing_floats, float, beyond(node, x))
-WALK(special_doubles, double, node->left == at[j] ? 0 : special(f, node, x))
-WALK(special_floats, float, node->left == at[j] ? 0 : special(f, node, x))
-
-typedef void Walk(const Forest *, const void *const *, int32_t *);
-static Walk *const WALKS[][2] = {
-    {plain_doubles, plain_floats}, {missing_doubles, missing_floats}, {special_doubles, special_floats}};
-
-enum { SUM_DOUBLES, SUM_FLOATS, LEAVES };
-
-static inline void deposit(const Forest *f, int64_t tree, int32_t leaf, void *out, int64_t row, int64_t kind)
+/* Adds the values of a leaf to the sums of a row. */
+static inline void deposit(const Forest *f, int64_t tree, int32_t leaf, void *out, int64_t row, int floats)
 {
     const double *values = f->values + leaf * f->width;
-    if (kind == LEAVES) {
-        ((int32_t *)out)[row * f->tree_count + tree] = leaf;
-    } else if (kind == SUM_DOUBLES) {
+    if (!floats) {
         double *sums = (double *)out + row * f->outputs + f->columns[tree];
         for (int64_t k = 0; k < f->width; k++)
             sums[k] += values[k];
@@ -539,52 +511,87 @@ static inline void deposit(const Forest *f, int64_t tree, int32_t leaf, void *ou
     }
 }
 
-static void eight_rows(const Forest *f, const char *x, int64_t stride, int single, int64_t row, int64_t tree, void *out,
-                       int64_t kind)
-{
-    const void *rows[LANES];
-    int32_t at[LANES];
-    for (int j = 0; j < LANES; j++) {
-        rows[j] = x + (row + j) * stride;
-        at[j] = (int32_t)f->roots[tree];
+/* Rows that were turned, down one tree. */
+#define DOWN(NAME, WALK_NAME, CELL)                                                                              \
+    static void NAME(const Forest *f, int64_t tree, const void *turned, int64_t first, int64_t end, void *out,   \
+                     int floats)                                                                                 \
+    {                                                                                                            \
+        for (int64_t row = first; row < end; row += LANES) {                                                     \
+            int32_t at[LANES];                                                                                   \
+            for (int j = 0; j < LANES; j++)                                                                      \
+                at[j] = (int32_t)f->roots[tree];                                                                 \
+            WALK_NAME(f, (const CELL *)turned + (row - first) * f->features, at);                                \
+            for (int j = 0; j < LANES; j++)                                                                      \
+                deposit(f, tree, at[j], out, row + j, floats);                                                   \
+        }                                                                                                        \
     }
-    WALKS[f->kind][single](f, rows, at);
-    for (int j = 0; j < LANES; j++)
-        deposit(f, tree, at[j], out, row + j, kind);
-}
+DOWN(down_plain_doubles, plain_doubles, double)
+DOWN(down_missing_doubles, missing_doubles, double)
+DOWN(down_special_doubles, special_doubles, double)
+DOWN(down_plain_floats, plain_floats, float)
+DOWN(down_missing_floats, missing_floats, float)
+DOWN(down_special_floats, special_floats, float)
+static void (*const MANY_ROWS[][2])(const Forest *, int64_t, const void *, int64_t, int64_t, void *, int) = {
+    {down_plain_doubles, down_plain_floats},
+    {down_missing_doubles, down_missing_floats},
+    {down_special_doubles, down_special_floats}};
+static void (*const ONE_ROW[][2])(const Forest *, const void *, int32_t *) = {
+    {plain_double_row, plain_float_row},
+    {missing_double_row, missing_float_row},
+    {special_double_row, special_float_row}};
 
-/* Eight trees at a time: what is left of the rows, and small requests. */
-static void one_row(const Forest *f, const char *x, int64_t stride, int single, int64_t row, void *out, int64_t kind)
+/* Some trees at a time: what is left of the rows, and small requests. */
+static void one_row(const Forest *f, const void *x, int single, int64_t row, void *out, int floats)
 {
-    const void *rows[LANES];
     int32_t at[LANES];
-    for (int j = 0; j < LANES; j++)
-        rows[j] = x + row * stride;
     for (int64_t tree = 0; tree < f->tree_count; tree += LANES) {
         int64_t last = f->tree_count - 1;
         for (int j = 0; j < LANES; j++)
             at[j] = (int32_t)f->roots[tree + j < last ? tree + j : last];
-        WALKS[f->kind][single](f, rows, at);
+        ONE_ROW[f->kind][single](f, x, at);
         for (int j = 0; j < LANES && tree + j <= last; j++)
-            deposit(f, tree + j, at[j], out, row, kind);
+            deposit(f, tree + j, at[j], out, row, floats);
     }
 }
 
-/* rows × features of float (single) or double, one row after the other. out is rows × outputs, and what is there is
-   added to, tree by tree in their order; or rows × trees, and the leaf that each ends in is written (kind LEAVES). */
-void trees_walk(const Forest *f, const void *x, int64_t single, int64_t rows, void *out, int64_t kind)
+/* LANES rows as the walks want them: feature by feature. Whether one of the cells is NaN. */
+#define TURN(NAME, CELL)                                                              \
+    static int NAME(const CELL *rows, int64_t features, CELL *turned)                 \
+    {                                                                                 \
+        int missing = 0;                                                              \
+        for (int64_t j = 0; j < LANES; j++)                                           \
+            for (int64_t i = 0; i < features; i++) {                                  \
+                CELL x = rows[j * features + i];                                      \
+                turned[i * LANES + j] = x;                                            \
+                missing |= x != x;                                                    \
+            }                                                                         \
+        return missing;                                                               \
+    }
+TURN(turn_doubles, double)
+TURN(turn_floats, float)
+
+/* rows × features of float (single) or double, one row after the other. out is rows × outputs of float (floats) or
+   double, and what is there is added to, tree by tree in their order. `block` rows, a multiple of LANES, pass a tree
+   while it is in the cache; `room` is for as many. */
+void trees_walk(const Forest *f, const void *x, int64_t single, int64_t rows, void *out, int64_t floats, void *room,
+                int64_t block)
 {
     int64_t stride = f->features * (int64_t)(single ? sizeof(float) : sizeof(double));
-    int64_t block = ROWS_BYTES / stride / LANES * LANES;
-    block = block < FEWEST_ROWS ? FEWEST_ROWS : block > MOST_ROWS ? MOST_ROWS : block;
-    for (int64_t first = 0; first < rows; first += block) {
-        int64_t count = rows - first < block ? rows - first : block, whole = first + count - count % LANES;
+    int64_t whole = rows - rows % LANES;
+    for (int64_t first = 0; first < whole; first += block) {
+        int64_t end = first + block < whole ? first + block : whole, missing = 0;
+        for (int64_t row = first; row < end; row += LANES) {
+            const char *from = (const char *)x + row * stride;
+            char *to = (char *)room + (row - first) * stride;
+            missing |= single ? turn_floats((const float *)(const void *)from, f->features, (float *)(void *)to)
+                              : turn_doubles((const double *)(const void *)from, f->features, (double *)(void *)to);
+        }
+        int64_t kind = f->kind == MISSING && !missing ? PLAIN : f->kind;
         for (int64_t tree = 0; tree < f->tree_count; tree++)
-            for (int64_t row = first; row < whole; row += LANES)
-                eight_rows(f, x, stride, single != 0, row, tree, out, kind);
-        for (int64_t row = whole; row < first + count; row++)
-            one_row(f, x, stride, single != 0, row, out, kind);
+            MANY_ROWS[kind][single != 0](f, tree, room, first, end, out, floats != 0);
     }
+    for (int64_t row = whole; row < rows; row++)
+        one_row(f, (const char *)x + row * stride, single != 0, row, out, floats != 0);
 }
 
 /* ---- C's exponential function, as scikit-learn, XGBoost and LightGBM call it: NumPy's own rounds differently -------- */

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+METHODS = ("predict", "predict_proba", "decision_function", "score_samples", "transform")
+"""Those of an estimator that a program may answer."""
 VECTOR = -1
 """The width of one value a row, as opposed to a matrix of one column."""
 
@@ -186,11 +188,11 @@ class Trees(Operation):
         must(all(a.dtype == kind and a.ndim == 1 for a, kind in integers), "nodes")
         floats = ((self.threshold, 1), (self.values, 2))
         must(all(a.dtype == "<f8" and a.ndim == d for a, d in floats), "nodes")
-        must(self.start.dtype in ("<f8", "<f4") and self.start.ndim == 1, "where sums start")
+        must(self.start.dtype in ("<f8", "<f4") and self.start.ndim == 1 and len(self.start), "where sums start")
         must(len(self.threshold) == len(self.feature) == len(self.values) == nodes <= MOST_NODES, "nodes")
         must(self.precision in ("float32", "float64") and self.order in ("C", "F"), "a type of numbers")
         must(self.sets.dtype == "<u4" and self.boundaries.dtype == "<i8" and self.boundaries.ndim == 1, "sets")
-        must(sets >= 0 and self.boundaries[0] >= 0 and self.boundaries[-1] <= words, "sets")
+        must(sets >= 0 and self.boundaries.min() >= 0 and self.boundaries.max() <= words, "sets")
         must(self.sets.ndim == 1 and bool(np.all(np.diff(self.boundaries) >= 0)), "sets")
         must(len(self.roots) == len(self.columns) > 0 and self.roots.min() >= 0, "roots")
         must(self.roots.max() < nodes, "a root that is not there")
@@ -224,3 +226,16 @@ class Linear(Operation):
         wide = VECTOR if weights.ndim == 1 else weights.shape[1]
         must(self.intercept.dtype.kind in "fi" and self.intercept.shape in ((), (1,), (wide,)), "an intercept")
         return int(wide)
+
+
+@dataclass(frozen=True, eq=False)
+class Live(Operation):
+    """What the estimator itself, a pipeline, makes of it by its steps from `first` on; the last is asked for `method`.
+    It ends a program: nobody knows how wide it is."""
+
+    first: int
+    method: str
+
+    def width(self, *inputs: int) -> int:
+        must(len(inputs) == 1 and inputs[0] > 0 and self.first > 0 and self.method in METHODS, "a step")
+        return VECTOR

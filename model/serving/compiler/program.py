@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import answers, operations
-from .operations import Array, Lookup, Numbers, Operation, Rows, Unsound, must
+from .operations import Array, Live, Lookup, Numbers, Operation, Rows, Unsound, must
 
 OPERATIONS: dict[str, type[Operation]] = {
     name: kind
@@ -51,6 +51,11 @@ class Program:
     def count(self) -> int:
         """Columns of the rows."""
         return next(n.operation.count for n in self.nodes() if isinstance(n.operation, Rows))
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the estimator itself has to make the end of an answer."""
+        return any(isinstance(node.operation, Live) for node in self.methods.values())
 
     def nodes(self) -> list[Node]:
         """Each once, after those whose values it takes."""

@@ -18,7 +18,7 @@ import numpy as np
 from . import native
 from .admission import Admission
 from .evaluate import Unproven, evaluators
-from .operations import Arithmetic, Array, Checked, Fill, Join, Linear, Lookup, Numbers, Rows, Trees
+from .operations import Arithmetic, Array, Checked, Fill, Join, Linear, Live, Lookup, Numbers, Rows, Trees
 from .program import Node, Program
 
 SIZES = (1, 2, 3, 7, 64, 201)
@@ -84,7 +84,7 @@ def _as(batch: Any, dtype: str) -> Any:
 def _compare(model: Any, program: Program, batches: Sequence[Any], dtype: str, ways: Sequence[bool]) -> None:
     """`ways`: with native.c or without, or both. The estimator itself, which is slower, is asked once for all ways."""
     admission = Admission(program, (dtype,))
-    made = [evaluators(program, natively) for natively in ways]
+    made = [evaluators(program, natively, lambda: model) for natively in ways]
     for name in program.methods:
         answered = [0] * len(made)
         for rows in batches:
@@ -228,7 +228,7 @@ def hints(program: Program) -> dict[int, Array]:
             inner = np.isfinite(threshold)
             for column in np.unique(feature[inner]).tolist():
                 lead(node.inputs[0], column, threshold[inner & (feature == column)])
-        elif isinstance(node.operation, Linear):
+        elif isinstance(node.operation, Linear | Live):
             for column in range(width(node.inputs[0])):
                 lead(node.inputs[0], column, rng.standard_normal(50))
     return {column: joined for column, values in found.items() if len(joined := np.concatenate(values))}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler import native
+from ..compiler import bodies, native
 from ..rows.cells import MINUS_ZERO, NA_WORDS, plain_numbers
 from ..rows.guessing import EXACT
 from ..rows.signature import Signature
@@ -29,7 +29,7 @@ def numeric_block(body: bytes, guess: bool = False, columns: int | None = None) 
     """
     if native.available and columns and len(body) > 2 * PIECE and (frame := _by_columns(body, columns)) is not None:
         return frame
-    block = native.matrix_csv(body) if native.available else _by_line(body.strip(b"\r\n"))
+    block = bodies.matrix_csv(body) if native.available else _by_line(body.strip(b"\r\n"))
     if not isinstance(block, np.ndarray):
         return None
     return _inferred(block, body) if guess else block
@@ -37,13 +37,13 @@ def numeric_block(body: bytes, guess: bool = False, columns: int | None = None) 
 
 def _by_columns(body: bytes, columns: int) -> np.ndarray | None:
     """Filled window by window: a block by rows that is turned is in memory twice. None if lines are not all alike."""
-    ends = body.count(b"\n") + body.count(b"\r") - body.count(b"\r\n")
+    ends = bodies.count(body, b"\n") + bodies.count(body, b"\r") - body.count(b"\r\n")
     rows = ends + (body[-1:] not in b"\r\n")
-    if rows * (columns - 1) != body.count(b","):
+    if rows * (columns - 1) != bodies.count(body, b","):
         return None
     block, filled = np.empty((rows, columns), order="F"), 0
     for window in windows(body):
-        part = native.matrix_csv(window)
+        part = bodies.matrix_csv(window)
         if not isinstance(part, np.ndarray) or part.shape[1] != columns or filled + len(part) > rows:
             return None
         block[filled : filled + len(part)] = part

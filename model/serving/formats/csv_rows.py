@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler import native
+from ..compiler.bodies import count
 from ..errors import BadRequest
 from ..rows.signature import Signature
 from ..rows.table import Table, align, by_name, expect_width, takes_block, wrong_width
@@ -195,7 +195,7 @@ def _gathered(
 
 def _afford(body: bytes, signature: Signature, bounds: Bounds) -> None:
     """Before anything is read: numbers take eight bytes each, texts are objects."""
-    cells = native.count(body, b",") + max(native.count(body, b"\n"), native.count(body, b"\r")) + 1
+    cells = count(body, b",") + max(count(body, b"\n"), count(body, b"\r")) + 1
     bounds.afford(cells * (NUMBER_BYTES if signature.numeric else TEXT_BYTES))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..compiler import native
+from ..compiler import bodies
 from ..rows.signature import Signature
 from ..rows.table import Table, takes_block
 
@@ -13,7 +13,7 @@ def numeric_table(body: bytes, signature: Signature) -> Table | None:
     """[[…], …] and {"instances": [[…], …]}, if numbers are all that the model takes."""
     if not takes_block(signature, None) or signature.position.keys() & {"instances", "inputs"}:
         return None
-    block, whole = native.matrix_json(body)
+    block, whole = bodies.matrix_json(body)
     if not isinstance(block, np.ndarray) or signature.count not in (None, block.shape[1]):
         return None
     if whole and signature.columns is None:  # JSON said that they are integers

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from ..compiler.bodies import count
 from ..errors import BadRequest
 from ..rows.signature import Signature
 from ..rows.table import Table, align
@@ -70,9 +71,9 @@ def _mapped(rows: list[Any], change: Callable[[Any], Any]) -> list[Any]:
 
 def _afford(body: bytes, signature: Signature, bounds: Bounds) -> None:
     """Values are counted by what stands between them; a quote that belongs to no name belongs to a text."""
-    objects = body.count(b"{")
-    values = body.count(b",") + body.count(b"[") + objects
-    texts = max(0, min(values, body.count(b'"') // 2 - body.count(b":")))
+    objects = count(body, b"{")
+    values = count(body, b",") + count(body, b"[") + objects
+    texts = max(0, min(values, count(body, b'"') // 2 - count(body, b":")))
     kept = objects * OBJECT_BYTES if signature.form == "objects" else 0
     bounds.afford(2 * values * NUMBER_BYTES + texts * TEXT_BYTES + kept)
 

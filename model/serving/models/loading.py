@@ -94,8 +94,9 @@ def needs_no_pickle(model_dir: Path, method: str = "", program_dir: Path = PROGR
     return found is not None and _suffices(found[0], Use(frozenset({method})) if method else use)
 
 
-def _suffices(program: Compiled, use: Use) -> bool:
-    return use.attributes is not None and use.attributes <= program.program.methods.keys()
+def _suffices(found: Compiled, use: Use) -> bool:
+    asked, program = use.attributes, found.program
+    return asked is not None and asked <= program.methods.keys() and not program.is_partial
 
 
 def _unpickle(path: Path, predictor: ModuleType, share: bool) -> Any:

@@ -1,7 +1,7 @@
 """xgboost and lightgbm, from their own export: serving needs neither library.
 
-xgboost compares and adds in float32, lightgbm in float64; both take C's exp. DART, linear trees, objectives of the
-user's own and categorical columns of DataFrames are declined.
+xgboost compares and adds in float32, lightgbm in float64; both take C's exp. Linear trees, objectives of the user's own
+and categorical columns of DataFrames are declined.
 """
 
 from __future__ import annotations
@@ -27,13 +27,16 @@ def _xgboost(model: Any, rows: Node) -> tuple[Node, str]:
     """The margins, and the objective."""
     booster = model.get_booster()
     learner = json.loads(booster.save_raw("json"))["learner"]
-    if learner["gradient_booster"]["name"] != "gbtree":
+    trees, shares = learner["gradient_booster"], None
+    if trees["name"] == "dart":
+        trees, shares = trees["gbtree"], np.asarray(trees["weight_drop"], np.float32)
+    if trees["name"] != "gbtree":
         raise Declined("a booster other than of plain trees")
-    if learner["gradient_booster"]["model"].get("cats", {}).get("enc"):
+    forest = trees["model"]
+    if forest.get("cats", {}).get("enc"):
         raise Declined("categorical columns of a DataFrame")
     if not (isinstance(model.missing, float) and math.isnan(model.missing)):
         raise Declined("a missing value other than NaN")
-    forest = learner["gradient_booster"]["model"]
     first, end = model._get_iteration_range(None)
     steps = forest["iteration_indptr"]
     chosen = slice(steps[first], steps[end] if end else steps[-1])
@@ -48,6 +51,9 @@ def _xgboost(model: Any, rows: Node) -> tuple[Node, str]:
         start = np.repeat(start, groups.max() + 1)
     sets: list[Array] = []
     woods = [_xgboost_tree(tree, sets) for tree in forest["trees"][chosen]]
+    if shares is not None:
+        for wood, group, share in zip(woods, groups, shares[chosen], strict=True):
+            wood.values = ((wood.values + start[group]) - start[group]) * share
     rows = checked(model, rows, dtype="float32")
     return rows.then(planted(woods, start=start.astype(np.float32), columns=groups, **_joined(sets))), objective
 

@@ -122,6 +122,28 @@ def multi_output(model: Any, rows: Node, reading: Reading) -> Methods:
     return {"predict": Node(Join("C"), tuple(values))}
 
 
+def multi_output_classifier(model: Any, rows: Node, reading: Reading) -> Methods:
+    """Only the labels: its probabilities are a list of arrays."""
+    values = [reading.methods(part, rows)["predict"].then(Function("as_column")) for part in model.estimators_]
+    return {"predict": Node(Join("stacked"), tuple(values))}
+
+
+def one_vs_rest(model: Any, rows: Node, reading: Reading) -> Methods:
+    """Of several classes; one estimator answers for each."""
+    if model.label_binarizer_.y_type_ != "multiclass" or len(model.estimators_) < 2:
+        raise Declined("OneVsRestClassifier of two classes, or of several labels a row")
+    parts = [reading.methods(part, rows) for part in model.estimators_]
+    methods: Methods = {}
+    if all("predict_proba" in part for part in parts):
+        proba = [part["predict_proba"].then(Columns(1, 2)) for part in parts]
+        methods["predict_proba"] = Node(Join("F"), tuple(proba)).then(Function("shares"))
+        scores = Node(Join("F"), tuple(proba))
+    if all("decision_function" in part for part in parts):
+        columns = [part["decision_function"].then(Function("as_column")) for part in parts]
+        methods["decision_function"] = scores = Node(Join("F"), tuple(columns))
+    return {**methods, "predict": scores.then(labels(model, "argmax"))}
+
+
 SEARCHES = ("GridSearchCV", "RandomizedSearchCV")
 PREDICTORS = {
     **{("sklearn.model_selection._search", name): best for name in SEARCHES},
@@ -135,4 +157,6 @@ PREDICTORS = {
     ("sklearn.calibration", "CalibratedClassifierCV"): calibrated,
     ("sklearn.compose._target", "TransformedTargetRegressor"): transformed_target,
     ("sklearn.multioutput", "MultiOutputRegressor"): multi_output,
+    ("sklearn.multioutput", "MultiOutputClassifier"): multi_output_classifier,
+    ("sklearn.multiclass", "OneVsRestClassifier"): one_vs_rest,
 }

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..operations import Rows
-from ..program import Node, Program, check
-from . import boosters, boosting, columns, composed, linear, steps, trees
+from ..operations import METHODS, Join, Live, Rows
+from ..program import Node, Program, check, in_order
+from . import boosters, boosting, columns, composed, ensembles, linear, steps, trees
 from .reading import Declined, Methods, kind_of
 
 
 class _Known:
     """The tables below, as readers of composed estimators use them."""
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    def __init__(self, root: Any, report: Report) -> None:
+        self._root, self._report = root, report
 
     def methods(self, model: Any, rows: Node) -> Methods:
         read = PREDICTORS.get(kind_of(model))
@@ -40,6 +40,16 @@ class _Known:
         self._report(f"{type(step).__qualname__}: read")
         return node
 
+    def rest(self, model: Any, first: int, rows: Node, reason: Declined) -> Methods:
+        """Only where something was read before it, and nobody but scikit-learn is called: a proof calls it often."""
+        before, last = [node.operation for node in in_order([rows])], model.steps[first:]
+        own = all(step in (None, "passthrough") or kind_of(step)[0].startswith("sklearn.") for _, step in last)
+        sparse = any(isinstance(one, Join) and one.order == "sparse" for one in before)
+        if model is not self._root or len(before) < 2 or sparse or not own:
+            raise reason
+        self._report(f"from {type(last[0][1]).__qualname__} on: the estimator itself ({reason})")
+        return {name: rows.then(Live(first, name)) for name in METHODS if hasattr(model, name)}
+
 
 Report = Callable[[str], None]
 
@@ -52,7 +62,7 @@ def program_of(model: Any, report: Report = lambda line: None) -> Program:
             raise Declined(f"{'.'.join(kind_of(model))} is not a family that can be compiled")
         names = boosters.names_of(model)
         rows = Node(Rows(int(model.n_features_in_)))
-        program = Program(None if names is None else tuple(map(str, names)), _Known(report).methods(model, rows))
+        program = Program(None if names is None else tuple(map(str, names)), _Known(model, report).methods(model, rows))
         if not program.methods:
             raise Declined("the model has none of the methods")
         check(program)
@@ -63,12 +73,12 @@ def program_of(model: Any, report: Report = lambda line: None) -> Program:
     return program
 
 
-METHODS = ("predict", "predict_proba", "decision_function", "score_samples", "transform")
 PREDICTORS: dict[tuple[str, str], Callable[..., Methods]] = {
     **trees.PREDICTORS,
     **boosters.PREDICTORS,
     **boosting.PREDICTORS,
     **composed.PREDICTORS,
+    **ensembles.PREDICTORS,
     **linear.PREDICTORS,
     **steps.PREDICTORS,
 }

@@ -32,6 +32,10 @@ class Reading(Protocol):
     def transformed(self, step: Any, rows: Node) -> Node:
         """What a step makes of the rows."""
 
+    def rest(self, model: Any, first: int, rows: Node, reason: Declined) -> Methods:
+        """What the pipeline itself answers by its steps from `first` on, for that `reason`, which is raised where it
+        may not."""
+
 
 def kind_of(estimator: Any) -> tuple[str, str]:
     return type(estimator).__module__, type(estimator).__qualname__

@@ -93,12 +93,18 @@ def union(step: Any, rows: Node, reading: Reading) -> Node:
 
 
 def pipeline(model: Any, rows: Node, reading: Reading) -> Methods:
-    *steps, final = steps_of(model)
-    if model.steps[-1][1] is not final:
+    final = model.steps[-1][1]
+    if steps_of(model)[-1] is not final:
         raise Declined("a pipeline without a model at its end")
-    for step in steps:
-        rows = reading.transformed(step, rows)
-    return reading.methods(final, rows)
+    place = 0
+    try:
+        for _, step in model.steps[:-1]:
+            if step is not None and not isinstance(step, str):
+                rows = reading.transformed(step, rows)
+            place += 1
+        return reading.methods(final, rows)
+    except Declined as reason:
+        return reading.rest(model, place, rows, reason)
 
 
 def steps_of(chain: Any) -> list[Any]:

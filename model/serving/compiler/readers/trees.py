@@ -88,16 +88,16 @@ def _takes_nan(tree: Any) -> bool:
 
 def _summed(model: Any, rows: Node, columns: int) -> Node:
     trees = [estimator.tree_ for estimator in model.estimators_]
+    return summed(model, rows, [of_sklearn(tree, columns) for tree in trees], trees, columns)
+
+
+def summed(model: Any, rows: Node, woods: list[Wood], trees: list[Any], columns: int) -> Node:
+    """The sums of these trees, which were read from `trees`."""
     rows = checked(model, rows, dtype="float32")
-    flagged = [of_sklearn(tree, columns) for tree in trees]
     if rows.operation.nan == "":  # type: ignore[attr-defined]
-        _mark_missing(flagged, trees)
-    return rows.then(planted(flagged, start=np.zeros(columns)))
-
-
-def _mark_missing(woods: list[Wood], trees: list[Any]) -> None:
-    for wood, tree in zip(woods, trees, strict=True):
-        wood.flags = np.where(tree.missing_go_to_left, 0, MISSING_RIGHT)
+        for wood, tree in zip(woods, trees, strict=True):
+            wood.flags = np.where(tree.missing_go_to_left, 0, MISSING_RIGHT)
+    return rows.then(planted(woods, start=np.zeros(columns)))
 
 
 def forest_classifier(model: Any, rows: Node, reading: Reading) -> Methods:
@@ -150,10 +150,7 @@ def isolation_forest(model: Any, rows: Node, reading: Reading) -> Methods:
         wood.values = (np.asarray(lengths) + np.asarray(more) - 1.0)[:, None]
         wood.feature = np.asarray(features)[wood.feature]
         woods.append(wood)
-    rows = checked(model, rows, dtype="float32")
-    if rows.operation.nan == "":  # type: ignore[attr-defined]
-        _mark_missing(woods, [estimator.tree_ for estimator in model.estimators_])
-    depths = rows.then(planted(woods, start=np.zeros(1))).then(Function("ravel"))
+    depths = summed(model, rows, woods, [estimator.tree_ for estimator in model.estimators_], 1).then(Function("ravel"))
     most = float(np.ravel(_average_path_length(model._max_samples))[0]) * len(model.estimators_)
     if most == 0:
         raise Declined("an isolation forest of single samples")
@@ -170,10 +167,13 @@ def _average_path_length(samples: int) -> Any:
 
 
 FOREST, TREE = "sklearn.ensemble._forest", "sklearn.tree._classes"
+SINGLE = {
+    **{(TREE, f"{name}Classifier"): tree_classifier for name in ("DecisionTree", "ExtraTree")},
+    **{(TREE, f"{name}Regressor"): tree_regressor for name in ("DecisionTree", "ExtraTree")},
+}
 PREDICTORS = {
+    **SINGLE,
     ("sklearn.ensemble._iforest", "IsolationForest"): isolation_forest,
     **{(FOREST, f"{name}Classifier"): forest_classifier for name in ("RandomForest", "ExtraTrees")},
     **{(FOREST, f"{name}Regressor"): forest_regressor for name in ("RandomForest", "ExtraTrees")},
-    **{(TREE, f"{name}Classifier"): tree_classifier for name in ("DecisionTree", "ExtraTree")},
-    **{(TREE, f"{name}Regressor"): tree_regressor for name in ("DecisionTree", "ExtraTree")},
 }
