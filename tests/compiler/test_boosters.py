@@ -62,6 +62,7 @@ COMPILED = {
     "lgb poisson": lambda: lgb("Regressor", *LINEAR, objective="poisson"),
     "lgb codes of categories": lambda: lgb("Classifier", CODES, LABELS, {"categorical_feature": [0]}),
     "lgb frame": lambda: lgb("Classifier", NAMED, LABELS),
+    "xgb dart": lambda: xgb("Classifier", ROWS, LABELS, booster="dart"),
     "lgb dart": lambda: lgb("Classifier", ROWS, LABELS, boosting_type="dart"),
     "lgb forest": lambda: lgb("Classifier", ROWS, LABELS, boosting_type="rf", subsample=0.5, subsample_freq=1),
     "xgb two outputs": lambda: xgb("Regressor", DIABETES[0], np.c_[DIABETES[1], DIABETES[1]]),

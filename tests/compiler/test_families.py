@@ -21,18 +21,21 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
+    QuantileTransformer,
     StandardScaler,
 )
 from threadpoolctl import threadpool_limits
 
 from serving.compiler.compiling import NotCompiled, compiled
 from serving.compiler.facade import Estimator, Facade, behind
+from serving.compiler.program import from_arrays, read, to_arrays, write
 from serving.compiler.proof import outcome, same_bits
 from serving.compiler.readers import known
 
@@ -381,6 +384,39 @@ def test_a_frame_is_answered_the_same_however_it_was_made(form):
         "blocks": pd.DataFrame({name: frame[name].to_numpy()[:9] for name in frame}),
     }[form]
     assert_equals_own(model, [made], program=program)
+
+
+# -- the front of a pipeline ----------------------------------------------------------------------------------------
+
+
+DENSE = prepared(one_hot(handle_unknown="ignore"), sparse_threshold=0)
+PARTIAL = {
+    "neighbours": make_pipeline(DENSE, KNeighborsClassifier()),
+    "a step between": make_pipeline(DENSE, QuantileTransformer(n_quantiles=9), None, CLASSIFIERS["logistic"]),
+    "a network": make_pipeline(DENSE, MLPClassifier((5,), max_iter=5, random_state=0)),
+}
+
+
+@pytest.mark.parametrize("name", PARTIAL)
+def test_what_follows_the_front_of_a_pipeline_answers_by_itself(name, tmp_path):
+    """The estimator is asked for the rest; the artifact says so, and what it does not suffice for."""
+    frame, labels = mixed()
+    model = clone(PARTIAL[name]).fit(frame, labels)
+    found = compiled(model, [frame[:3]])
+    assert found.program.is_partial
+    assert found.describe().endswith("; the last steps by themselves)")
+    assert_equals_own(model, [*batches_of(frame), frame[:9].assign(sex="unseen"), frame[:9].assign(fare=np.inf)])
+    write(tmp_path / "a.npz", to_arrays(found.program))
+    assert from_arrays(read(tmp_path / "a.npz")).is_partial
+
+
+def test_only_scikit_learns_own_rest_is_asked_again_and_again():
+    """A proof calls it a hundred times: nobody knows what the user's own may do then."""
+    rows, labels = data("iris")
+    with pytest.raises(NotCompiled, match="Adjusted is not a family"):
+        compiled(make_pipeline(StandardScaler(), Adjusted(3)).fit(rows, labels))
+    with pytest.raises(NotCompiled, match="KNeighborsClassifier is not a family"):
+        compiled(GridSearchCV(make_pipeline(StandardScaler(), KNeighborsClassifier()), {}, cv=2).fit(rows, labels))
 
 
 # -- boosters ------------------------------------------------------------------------------------------------------
