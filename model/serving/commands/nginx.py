@@ -92,12 +92,13 @@ def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str
 
 
 def _workers(config: Settings, runtime_dir: Path) -> str:
-    """The sockets of the workers. gunicorn's own workers have but the one that all share."""
+    """The sockets of the workers. gunicorn's own workers have but the one that all share. A place that was found closed
+    is tried again in the next second: nginx counts whole ones, and 0 is the fewest that may pass."""
     shared = f"    server unix:{runtime_dir}/gunicorn.sock max_fails=0"
     if config.worker_class != "loop":
         return f"{shared};"
     places = (own_socket.path(runtime_dir, place) for place in range(config.workers))
-    return "".join(f"    server unix:{path} max_fails=1 fail_timeout=1s;\n" for path in places) + f"{shared} backup;"
+    return "".join(f"    server unix:{path} max_fails=1 fail_timeout=0;\n" for path in places) + f"{shared} backup;"
 
 
 def _user_line() -> str:
