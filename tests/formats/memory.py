@@ -30,6 +30,7 @@ from serving.formats.budget import Bounds  # noqa: E402
 from serving.formats.content_types import decode  # noqa: E402
 from serving.rows.signature import Column, Signature  # noqa: E402
 
+pd.Series(["a"])  # loads pyarrow, as a server has at its first prediction
 SIZE = 8_000_000
 BOUNDS = Bounds(2**30, 2**34)
 TEXT, BINARY = 15, 3

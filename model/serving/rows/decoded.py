@@ -55,10 +55,23 @@ PART = 2**17
 
 
 def _as_words(array: np.ndarray) -> Any:
+    """The texts as pandas has them. Those of a long array leave it as they are converted: they take several times the
+    room. If one cannot be converted, all are there again."""
     import pandas as pd
 
-    parts = [array[start : start + PART] for start in range(0, len(array) or 1, PART)]
-    return _concatenated([pd.Series(part, dtype=_words()).array for part in parts])
+    if len(array) <= PART or isinstance(_words(), np.dtype):
+        return pd.Series(array, dtype=_words()).array
+    done: list[Any] = []
+    try:
+        for start in range(0, len(array), PART):
+            part = array[start : start + PART]
+            done.append(pd.Series(part, dtype=_words()).array)
+            part[:] = None
+    except BaseException:  # whoever tries again must find them
+        for number, words in enumerate(done):
+            array[number * PART : (number + 1) * PART] = np.asarray(words, dtype=object)
+        raise
+    return _concatenated(done)
 
 
 def _concatenated(parts: Sequence[Any]) -> Any:
@@ -83,10 +96,10 @@ def _dtype(array: Any) -> Any:
     """The dtype of the frame's column: the one that pandas chooses, but object where None is a category of its own."""
     if array.dtype != object:
         return array.dtype
-    values = array.tolist()
-    if None in values:  # as str it would become NaN
+    parts = [array[start : start + PART] for start in range(0, len(array), PART)]
+    if any(None in part.tolist() for part in parts):  # as str it would become NaN
         return array.dtype
-    if all(isinstance(value, str) or value != value for value in values):
+    if all(isinstance(value, str) or value != value for part in parts for value in part.tolist()):
         return WORDS
     import pandas as pd
 

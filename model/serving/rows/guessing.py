@@ -7,7 +7,7 @@ text stays a text, an integer an integer, and a column of nulls is not one of nu
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,16 @@ EXACT = 2**53
 """From here on float64 does not hold every integer."""
 
 
+class Present:
+    """The cells that are not missing, each time anew: a list of them would be as large as the column."""
+
+    def __init__(self, cells: Sequence[str]) -> None:
+        self._cells = cells
+
+    def __iter__(self) -> Iterator[str]:
+        return (cell for cell in self._cells if cell not in NA_WORDS)
+
+
 def guessed(cells: Sequence[str]) -> np.ndarray:
     """Cells of CSV: int64, uint64, float64, bool or texts, as read_csv infers; a missing value is NaN."""
     if isinstance(cells, np.ndarray):  # the model does not use it, and the request does not have it
@@ -29,7 +39,7 @@ def guessed(cells: Sequence[str]) -> np.ndarray:
         return np.full(len(cells), np.nan)
     if not is_number(first) and first.strip() not in TRUTH:
         return texts(cells)
-    present = [cell for cell in cells if cell not in NA_WORDS]
+    present = Present(cells)
     if all(len(cell) <= LONGEST_NUMBER and WHOLE.fullmatch(cell) for cell in present):
         return _whole([None if cell in NA_WORDS else int(cell) for cell in cells], cells)
     if all(cell in TRUTH for cell in present):
