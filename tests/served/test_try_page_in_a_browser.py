@@ -21,6 +21,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -43,6 +44,12 @@ ROWS = pd.DataFrame(
 )
 SAYS = np.array(["no", "yes", "no", "yes"])
 UNKNOWN = "def transformation(model, rows):\n    return [len(row) for row in rows]\n"
+PICTURE = (
+    "import base64\n"
+    "PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII='\n"
+    "def transformation(model, rows):\n    return base64.b64decode(PNG), 'image/png'\n"
+)
+STREAM = "def transformation(model, rows):\n    yield from ('<b>one</b>' for row in rows.values)\n"
 PARTS = "def transformation(model, rows):\n    return [{'n': 2**53 + 1, 'p': [0.5, None]} for row in rows]\n"
 
 
@@ -59,6 +66,7 @@ class Page:
 
     def __init__(self, driver: webdriver.Chrome, url: str) -> None:
         self.driver, self.url = driver, url
+        self.complaints()  # of the page before
         self.open()
 
     def open(self) -> None:
@@ -153,7 +161,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Native]:
 @pytest.fixture
 def page(driver: webdriver.Chrome, server: Native) -> Iterator[Page]:
     page = Page(driver, server.url)
-    page.complaints()
     yield page
     assert page.complaints() == []
 
@@ -396,6 +403,49 @@ def test_answers_of_several_parts_are_columns(driver: webdriver.Chrome, serve: S
     page.predict()
     assert page.answers()[0][-2:] == ["n", "p"]
     assert page.answers()[1][-2:] == ["9007199254740993", "[0.5, null]"]
+
+
+def test_a_picture_is_shown(driver: webdriver.Chrome, serve: Serve, tmp_path: Path) -> None:
+    """What transformation sends as it is, the browser shows as that."""
+    page = other(driver, serve, tmp_path, LogisticRegression().fit(np.eye(2), [0, 1]), PICTURE)
+    assert "image/png" in page.predict()
+    [picture] = page.driver.find_elements(By.CSS_SELECTOR, "#answers img")
+    wait_until(lambda: page.driver.execute_script("return arguments[0].naturalWidth", picture) == 1)
+    assert page.complaints() == []
+
+
+def test_markup_is_text(driver: webdriver.Chrome, serve: Serve, tmp_path: Path) -> None:
+    """In names, values and streamed predictions: it is shown as it is written, and nothing of it is done."""
+    names = ["<img src=x>", "__proto__", "it's </script>"]
+    model = LogisticRegression().fit(pd.DataFrame(np.eye(3), columns=names), [0, 1, 1])
+    page = other(driver, serve, tmp_path, model, STREAM)
+    page.type("<img src=x>", "7")
+    assert page.predict().startswith("1 prediction")
+    assert page.answers()[0] == ["row", *names, "prediction"]
+    assert page.answers()[1][1] == "7"
+    assert page.answers()[1][-1] == "<b>one</b>"
+    assert page.driver.find_elements(By.CSS_SELECTOR, "main img, main b") == []
+    assert page.complaints() == []
+
+
+def test_texts_have_one_field(driver: webdriver.Chrome, serve: Serve, tmp_path: Path) -> None:
+    """Lines, commas and quotes of a text stay in it."""
+    texts = ["good film", "bad film"] * 3
+    model = make_pipeline(CountVectorizer(), LogisticRegression()).fit(texts, ["good", "bad"] * 3)
+    page = other(driver, serve, tmp_path, model)
+    page.type("text", 'a "good",\ngood film')
+    page.predict()
+    assert page.answers() == [["row", "text", "prediction"], ["1", 'a "good",\ngood film', "good"]]
+
+
+def test_wide_models_have_a_text(driver: webdriver.Chrome, serve: Serve, tmp_path: Path) -> None:
+    """A thousand columns are no form: an example in CSV, and the schema beneath."""
+    columns = [f"c{place}" for place in range(1000)]
+    rows = pd.DataFrame(np.eye(1000)[:4], columns=columns)
+    page = other(driver, serve, tmp_path, LogisticRegression().fit(rows, [0, 1, 1, 0]))
+    assert "1000 values a row" in page.text("text-hint")
+    assert page.predict().startswith("1 prediction")
+    assert page.answers()[0][:3] == ["row", "c0", "c1"]
 
 
 def test_several_models_are_chosen_from(driver: webdriver.Chrome, serve: Serve, tmp_path: Path) -> None:
