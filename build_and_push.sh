@@ -244,35 +244,49 @@ create_repository() {
     say "Note: untagged images will not expire: $(tr -s '\n' ' ' <"$scratch/aws-error")"
 }
 
-# Is this very image in ECR under that tag? An image's id is the digest of its manifest or of its configuration.
-already_pushed() { # <tag>
+# Is this very image in ECR under the tag? An image's id is the digest of its manifest or of its configuration. Of what
+# was written anew it is neither: then a tag that was chosen here tells, because it ends in the id.
+already_pushed() {
   local answer
   [ "$dry_run" = no ] || return 1
-  answer="$(ask_aws ecr batch-get-image --repository-name "$image_name" --image-ids "imageTag=$1" \
-    --query 'images[0].[imageId.imageDigest, imageManifest]')" || aws_failed "Looking for $image_name:$1"
-  case "$answer" in *"sha256:$image_id"*) return 0 ;; esac
+  answer="$(ask_aws ecr batch-get-image --repository-name "$image_name" --image-ids "imageTag=$tag" \
+    --query 'images[0].[imageId.imageDigest, imageManifest]')" || aws_failed "Looking for $image_name:$tag"
+  case "$answer:$tag" in
+    None*) return 1 ;;
+    *"sha256:$image_id"* | *"-${image_id:0:12}") return 0 ;;
+  esac
   return 1
 }
 
-push_tag() { # <tag>
+push_tag() {
   local command
-  if already_pushed "$1"; then
-    say "$image_name:$1 is there already"
-    return
-  fi
-  if [ -f "$scratch/manifest" ]; then # the engine would push its own kind again
-    put_repaired "$1" || aws_failed "Moving $1"
-    changed=yes
+  if already_pushed; then
+    say "$image_name:$tag is there already"
     return
   fi
   command=("$engine" push)
   [ "$builder" != podman ] || command+=(--format v2s2)
-  show "$engine" tag "$image_name" "$repository:$1"
-  [ "$dry_run" = yes ] || "$engine" tag "$built_image" "$repository:$1"
-  state="The push of $1 was cut short; that tag is as it was. Run it again: layers that arrived are not sent twice."
-  show "${command[@]}" "$repository:$1"
+  show "$engine" tag "$image_name" "$repository:$tag"
+  [ "$dry_run" = yes ] || "$engine" tag "$built_image" "$repository:$tag"
+  state="The push of $tag was cut short; that tag is as it was. Run it again: layers that arrived are not sent twice."
+  show "${command[@]}" "$repository:$tag"
   [ "$dry_run" = no ] || return 0
-  attend "" "pushing" push_and_note "${command[@]}" "$repository:$1" || push_failed "$1"
+  attend "" "pushing" push_and_note "${command[@]}" "$repository:$tag" || push_failed "$tag"
+  changed=yes
+}
+
+# `latest` gets the manifest that the tag has by now: the engine might push one of another type.
+move_latest() {
+  local there="" manifest=""
+  [ "$dry_run" = yes ] || there="$(ask_aws ecr describe-images --repository-name "$image_name" --image-ids imageTag=latest \
+    --query 'imageDetails[0].imageDigest')" || grep -q ImageNotFound "$scratch/aws-error" || aws_failed "Looking for $image_name:latest"
+  if [ "$there" = "$digest" ]; then
+    say "$image_name:latest is there already"
+    return
+  fi
+  [ "$dry_run" = yes ] || manifest="$(manifest_of "imageTag=$tag")" || aws_failed "Reading the manifest of $tag"
+  printf '%s' "$manifest" >"$scratch/manifest" # byte by byte, so that it is the same image
+  put_manifest latest || aws_failed "Moving latest"
   changed=yes
 }
 
@@ -330,9 +344,9 @@ main() {
   check_image
   choose_tag
   [ -n "$repository" ] || create_repository
-  push_tag "$tag"
+  push_tag
   check_manifest
-  if latest_can_move; then push_tag latest; fi
+  if latest_can_move; then move_latest; fi
   if [ "$changed" = no ] && [ "$dry_run" = no ]; then say "Nothing to push: ECR has this image already."; fi
   say "Deploy by:"
   printf '%s\n' "$repository@$digest"

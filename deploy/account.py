@@ -155,19 +155,24 @@ class Files:
             ("put_bucket_policy", {**self.owner, "Policy": json.dumps(refuse_http)}),
         ]
 
-    def put(self, key: str, body: bytes, **more: Any) -> None:
+    def put(self, key: str, body: bytes, **more: Any) -> str:
+        """Returns S3's own digest of the object."""
         key_of = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key} if self.kms_key else {}
-        self.s3.put_object(**self.owner, Key=key, Body=body, **key_of, **more)
+        return str(self.s3.put_object(**self.owner, Key=key, Body=body, **key_of, **more)["ETag"])
 
     def get(self, key: str) -> bytes | None:
         """What is in the object, or None when there is none."""
+        return self.read(key)[0]
+
+    def read(self, key: str) -> tuple[bytes | None, str]:
+        """What is in the object, and S3's own digest of the same."""
         try:
-            body: bytes = self.s3.get_object(**self.owner, Key=key)["Body"].read()
+            told = self.s3.get_object(**self.owner, Key=key)
         except ClientError as exc:
             if trouble.missing(exc):
-                return None
+                return None, ""
             raise
-        return body
+        return told["Body"].read(), str(told["ETag"])
 
     def etag(self, key: str) -> str | None:
         """S3's own digest of the object, or None when there is none."""

@@ -10,9 +10,11 @@ import json
 import os
 import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -29,29 +31,30 @@ class Lock:
 
     def __init__(self, files: Files, key: str, owner: str) -> None:
         self.files, self.key, self.owner = files, key, owner
-        self.kept, self.written = False, 0.0
+        self.kept, self.written, self.etag = False, 0.0, ""
 
     def take(self) -> None:
-        holder = json.loads(self.files.get(self.key) or b"{}")
+        body, etag = self.files.read(self.key)
+        holder = json.loads(body or b"{}")
         if holder and not _of_the_dead(holder) and datetime.fromisoformat(holder["until"]) > datetime.now(UTC):
             raise Stop(
                 f"Another run works on this deployment: {holder['owner']} on {holder['machine']}, since "
                 f"{holder['since']}. Wait for it. If it has died, its lock ends at {holder['until']}."
             )
-        if holder and (etag := self.files.etag(self.key)):
-            self._write(IfMatch=etag)
-        else:
-            self._write(IfNoneMatch="*")
+        self._write(**({"IfMatch": etag} if etag else {"IfNoneMatch": "*"}))
         self.kept = True
 
     def renew(self) -> None:
-        """To be called while something is waited for."""
+        """To be called while something is waited for. Raises Stop when another run has taken over meanwhile, as after
+        a machine's long sleep."""
         if self.kept and time.monotonic() - self.written > 300:
-            self._write()
+            self._write(IfMatch=self.etag)
 
     def release(self) -> None:
+        """Deletes the lock, unless it is another's by now."""
         if self.kept:
-            self.files.s3.delete_object(**self.files.owner, Key=self.key)
+            if self.files.read(self.key)[1] == self.etag:
+                self.files.s3.delete_object(**self.files.owner, Key=self.key)
             self.kept = False
 
     def _write(self, **condition: str) -> None:
@@ -59,22 +62,32 @@ class Lock:
         mine = {
             "owner": self.owner,
             "machine": socket.gethostname(),
+            "place": place(),
             "process": os.getpid(),
             "since": now.isoformat(),
             "until": (now + timedelta(minutes=MINUTES)).isoformat(),
         }
         try:
-            self.files.put(self.key, json.dumps(mine).encode(), **condition)
+            self.etag = self.files.put(self.key, json.dumps(mine).encode(), **condition)
         except ClientError as exc:
             if trouble.code(exc) in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
+                self.kept = False
                 raise Stop("Another run has just begun to work on this deployment. Wait for it.") from None
             raise
         self.written = time.monotonic()
 
 
+def place() -> str:
+    """This machine and its process numbers, as no other has them: in containers host names and numbers repeat."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return f"{socket.gethostname()} {uuid.getnode()}"
+
+
 def _of_the_dead(holder: dict[str, Any]) -> bool:
     """Whether the holder was a process of this machine that has ended, or an earlier run of this very process."""
-    if holder["machine"] != socket.gethostname():
+    if holder.get("place") != place():
         return False
     if holder["process"] == os.getpid():
         return True

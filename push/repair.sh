@@ -9,26 +9,34 @@ OCI_TYPES=(application/vnd.oci.image.manifest.v1+json application/vnd.oci.image.
 
 # Puts the repaired manifest under the tag. Fails where it cannot: $scratch/aws-error then says why.
 repair_manifest() { # <type that arrived>
-  local manifest child
+  local manifest child=""
   manifest="$(manifest_of "imageTag=$tag")" || return
   case "$1" in
     *index* | *manifest.list*)
       child="$(child_of "$manifest")"
-      [ -n "$child" ] || return
+      [ -n "$child" ] || { cannot_repair "its index names no image for $platform" && return 1; }
       manifest="$(manifest_of "imageDigest=$child")" || return
       ;;
   esac
   case "$manifest" in
-    *tar+zstd*) printf 'its layers are compressed with zstd' >"$scratch/aws-error" && return 1 ;;
+    *tar+zstd*) cannot_repair "its layers are compressed with zstd: leave compression=zstd away" && return 1 ;;
+    "{"*) ;;
+    *) cannot_repair "ECR does not have the manifest ${child:-$tag}" && return 1 ;;
   esac
   printf '%s' "$manifest" | with_docker_types >"$scratch/manifest"
   say "The engine pushed $1; its manifest is written anew with the types that SageMaker hosts"
-  put_repaired "$tag"
+  put_manifest "$tag"
 }
 
-put_repaired() { # <tag>
-  change_aws ecr put-image --repository-name "$image_name" --image-tag "$1" --image-manifest "file://$scratch/manifest" \
-    --image-manifest-media-type "$MANIFEST_TYPE" --query image.imageId.imageDigest >/dev/null ||
+cannot_repair() { # <why>
+  printf '%s' "$1" >"$scratch/aws-error"
+}
+
+put_manifest() { # <tag>
+  local options=(--repository-name "$image_name" --image-tag "$1" --image-manifest-media-type "$MANIFEST_TYPE" --region "$region" --output text)
+  show aws ecr put-image "${options[@]}" --image-manifest MANIFEST
+  [ "$dry_run" = no ] || return 0
+  aws ecr put-image "${options[@]}" --image-manifest "file://$scratch/manifest" >/dev/null 2>"$scratch/aws-error" ||
     grep -q ImageAlreadyExists "$scratch/aws-error"
 }
 

@@ -133,7 +133,8 @@ class Jobs(Books):
         return self.objects[f"{Bucket}/{Key}"]
 
     def s3_get_object(self, **asked: str) -> dict:
-        return {"Body": io.BytesIO(self._object(**asked)[0])}
+        body, etag = self._object(**asked)
+        return {"Body": io.BytesIO(body), "ETag": etag}
 
     def s3_head_object(self, **asked: str) -> dict:
         return {"ETag": self._object(**asked)[1]}

@@ -160,7 +160,7 @@ def test_first_push_makes_the_repository_and_the_second_changes_nothing(pushing:
     assert out == f"{HOST}/{pushing.image}@{digest}\n"
     (tag,) = tags
     assert tags[tag] == digest
-    manifest = ecr.manifest(pushing.image, "latest")
+    manifest = ecr.manifest(pushing.image, digest)
     assert manifest.headers["Content-Type"] == DOCKER_V2
     assert manifest.json()["mediaType"] == DOCKER_V2
     assert re.fullmatch(r"\d{4}-\d\d-\d\d-" + manifest.json()["config"]["digest"].removeprefix("sha256:")[:12], tag)
@@ -184,8 +184,9 @@ def test_first_push_makes_the_repository_and_the_second_changes_nothing(pushing:
 def test_what_was_pushed_can_be_pulled_by_its_digest(pushing: Kit, ecr: Ecr):
     """The URI that is printed is the one to deploy by. The push leaves no token behind, and a login of yours stays."""
     uri = pushing.run()[0].strip()
+    [tag] = ecr.pushed(pushing.image).keys() - {"latest"}
     subprocess.run(
-        ["docker", "image", "rm", "--force", pushing.image, uri.partition("@")[0] + ":latest"],
+        ["docker", "image", "rm", "--force", pushing.image, f"{HOST}/{pushing.image}:{tag}"],
         check=True,
         capture_output=True,
     )
@@ -229,7 +230,7 @@ def test_graviton_gets_a_pure_arm64_image(pushing: Kit, ecr: Ecr, builder: str):
     if builder == "buildkit":
         pushing.use_buildx()
     pushing.run("--platform", "linux/arm64")
-    manifest = ecr.manifest(pushing.image, "latest").json()
+    manifest = ecr.manifest(pushing.image, ecr.pushed(pushing.image)["latest"]).json()
     assert manifest["mediaType"] == DOCKER_V2
     assert ecr.blob(pushing.image, manifest["config"]["digest"])["architecture"] == "arm64"
 
@@ -288,7 +289,7 @@ def test_dry_run_shows_every_command_and_changes_nothing(pushing: Kit, ecr: Ecr)
     commands = [shlex.split(line.removeprefix("+ ")) for line in shown.splitlines() if line.startswith("+ ")]
     assert [" ".join(command[:3]) for command in commands if command[0] == "aws"] == [
         "aws sts get-caller-identity", "aws ecr get-authorization-token", "aws ecr describe-repositories",
-        "aws ecr get-login-password", "aws ecr create-repository", "aws ecr put-lifecycle-policy",
+        "aws ecr get-login-password", "aws ecr create-repository", "aws ecr put-lifecycle-policy", "aws ecr put-image",
     ]  # fmt: skip
     assert all(REGION in command for command in commands if command[0] == "aws")
     _, done = pushing.run("--tag", "v1")
@@ -497,6 +498,21 @@ def test_a_manifest_of_containerds_image_store_is_repaired(pushing: Kit, ecr: Ec
     assert "vnd.oci" not in served.image_manifest
     assert json.loads(served.image_manifest)["mediaType"] == DOCKER_V2
     assert len(served.image_tags) == 2
+    ecr.api.batch_delete_image(repositoryName=pushing.image, imageIds=[{"imageTag": "latest"}])
+    again, err = pushing.run()
+    assert (again, ecr.pushed(pushing.image)["latest"]) == (out, out.strip().partition("@")[2])
+    assert "is there already" in err
+
+
+def test_an_index_without_an_image_for_the_platform_is_named(pushing: Kit, ecr: Ecr, monkeypatch):
+    """What cannot be repaired is refused with the reason, and no manifest is made up."""
+    ecr.manifest_type = "application/vnd.oci.image.index.v1+json"
+    monkeypatch.setattr(
+        ecr, "as_oci", lambda name, text: ('{"schemaVersion": 2, "manifests": []}', "sha256:" + "0" * 64)
+    )
+    _, err = pushing.run(expect=8)
+    assert "It could not be written anew: its index names no image for linux/amd64" in err
+    assert "latest" not in ecr.pushed(pushing.image)
 
 
 def test_a_manifest_that_cannot_be_repaired(pushing: Kit, ecr: Ecr):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
-from deploy import Stop, logs, money, names, plan, scaling
+from deploy import Stop, lock, logs, money, names, plan, scaling
 from deploy.deployment import Deployment
 
 from cloud import ACCOUNT, DIGEST, REGION, ROLE, Cloud, Fault
@@ -174,19 +177,19 @@ def test_two_runs_at_once(cloud: Cloud) -> None:
     """The second is told who works there; a lock whose time has passed is taken over."""
     made = deployment(cloud)
     made.up()
-    lock = {
+    bobs = {
         "owner": "user/bob",
         "machine": "elsewhere",
         "process": 1,
         "since": "now",
         "until": "2999-01-01T00:00:00+00:00",
     }
-    made.files.put(f"deploy-model/{NAME}/lock.json", json.dumps(lock).encode())
+    made.files.put(f"deploy-model/{NAME}/lock.json", json.dumps(bobs).encode())
     for work in ("up", "down"):
         with pytest.raises(Stop, match="Another run works on this deployment: user/bob on elsewhere"):
             getattr(deployment(cloud), work)()
     made.files.put(
-        f"deploy-model/{NAME}/lock.json", json.dumps({**lock, "until": "2020-01-01T00:00:00+00:00"}).encode()
+        f"deploy-model/{NAME}/lock.json", json.dumps({**bobs, "until": "2020-01-01T00:00:00+00:00"}).encode()
     )
     up(cloud)
     assert not any(key.endswith("lock.json") for key in cloud.objects)
@@ -196,10 +199,40 @@ def test_of_two_that_begin_together_one_is_refused(cloud: Cloud) -> None:
     """Between looking and writing another may write: S3 decides."""
     made = deployment(cloud)
     made.files.make()
-    asked = made.files.get
-    made.files.get = lambda key: (asked(key), made.files.put(key, b"{}"))[0]  # type: ignore[method-assign]
+    asked = made.files.read
+    made.files.read = lambda key: (asked(key), made.files.put(key, b"{}"))[0]  # type: ignore[method-assign]
     with pytest.raises(Stop, match="Another run has just begun"):
         made.up()
+
+
+def test_a_lock_of_the_dead_is_taken_over_at_once(cloud: Cloud) -> None:
+    """Of a process of this machine that has ended. Another machine may have the same name and process numbers."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    holder = {"owner": "ana", "machine": socket.gethostname(), "place": lock.place(), "process": ended.pid,
+              "since": "now", "until": "2999-01-01T00:00:00+00:00"}  # fmt: skip
+    made = deployment(cloud)
+    made.files.make()
+    made.files.put(f"deploy-model/{NAME}/lock.json", json.dumps({**holder, "place": "another container"}).encode())
+    with pytest.raises(Stop, match="Another run works on this deployment"):
+        made.up()
+    made.files.put(f"deploy-model/{NAME}/lock.json", json.dumps(holder).encode())
+    made.up()
+
+
+def test_a_run_that_slept_too_long_leaves_the_lock_to_the_other(cloud: Cloud) -> None:
+    """It neither writes over the other's lock nor deletes it."""
+    files = deployment(cloud).files
+    files.make()
+    sleeper = lock.Lock(files, "lock.json", "user/ana")
+    sleeper.take()
+    files.put("lock.json", b"the other's")
+    sleeper.written -= 3600
+    with pytest.raises(Stop, match="Another run has just begun"):
+        sleeper.renew()
+    sleeper.kept = True
+    sleeper.release()
+    assert files.get("lock.json") == b"the other's"
 
 
 def test_without_a_lock_nothing_of_another_is_deleted(cloud: Cloud) -> None:

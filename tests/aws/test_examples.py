@@ -20,6 +20,7 @@ from running import KIT
 
 WORKFLOW = yaml.safe_load((KIT / "examples/github-actions.yml").read_text())
 TERRAFORM = (KIT / "examples/terraform/main.tf").read_text()
+CAPTURED = {"capture_percent": 10, "kms_key": "alias/files"}
 GOVERNED = {"subnets": ["subnet-0a"], "security_groups": ["sg-0c"], "volume_key": "alias/disks"}
 
 
@@ -74,26 +75,42 @@ def test_the_workflow_signs_in_without_keys() -> None:
     assert installed == {"pip install " + re.search(r"boto3==\S+", (KIT / "deploy/requirements.txt").read_text())[0]}
 
 
-@pytest.mark.parametrize("settings", [{}, GOVERNED], ids=["plain", "governed"])
+@pytest.mark.parametrize("settings", [{}, GOVERNED, CAPTURED], ids=["plain", "governed", "captured"])
 def test_what_terraform_reads_is_in_the_plan(settings: dict[str, Any]) -> None:
     """Every local.….Name of the file is a key of the request, unless the file itself allows that it is missing."""
     made = Deployment(plan.of({"role_arn": ROLE, "region": REGION, "train": False, **settings}), Cloud().session,
                       say=lambda line: None)  # fmt: skip
     data = made.data()
-    steps = {
-        step["kind"]: step for step in data["steps"] if step["section"] == "realtime" and step["action"] != "delete"
+    sections = re.findall(r'"(\w+)"', re.search(r"sections = (.+)", TERRAFORM)[1])
+    steps = {each["kind"]: each for each in data["steps"] if each["section"] in sections and each["action"] != "delete"}
+    model, config = steps["model"]["request"], steps["endpoint config"]["request"]
+    scaling = steps["autoscaling"]["request"]
+    found = {
+        "local.plan": data,
+        "local.model": model,
+        "local.config": config,
+        "local.variant": config["ProductionVariants"][0],
+        "local.scaling": scaling,
+        "local.tracking": scaling["put_scaling_policy"]["TargetTrackingScalingPolicyConfiguration"],
+        "data_capture_config.value": config.get("DataCaptureConfig"),
+        "vpc_config.value": model.get("VpcConfig"),
     }
-    found = {"plan": data, "model": steps["model"]["request"], "config": steps["endpoint config"]["request"]}
-    found["variant"] = found["config"]["ProductionVariants"][0]
     assert steps["endpoint"]["name"] == "sagemaker-my-model"
-    path = r"local\.((?:plan|model|config|variant)(?:\.\w+)+)"
-    may_be_missing = set(re.findall(rf"(?:try|can)\({path}", TERRAFORM))
-    for read in set(re.findall(path, TERRAFORM)):
-        value: Any = found[read.split(".")[0]]
-        for name in read.split(".")[1:]:
-            if name not in value and read in may_be_missing:
+    may_be_missing = set(re.findall(r"(?:try|can)\((local(?:\.\w+)+)", TERRAFORM))
+    read = set(re.findall(rf"(?:{'|'.join(found)})(?:\.\w+)+", TERRAFORM))
+    assert {each.rpartition(".")[0] for each in read} >= set(found)
+    for each in read:
+        [start] = [name for name in found if each.startswith(f"{name}.")]
+        value: Any = found[start]
+        for name in [] if value is None else each.removeprefix(f"{start}.").split("."):
+            if name not in value and each in may_be_missing:
                 break
             value = value[name]
-    if settings:
-        assert found["model"]["VpcConfig"]["Subnets"] == ["subnet-0a"]
-        assert found["config"]["KmsKeyId"] == "alias/disks"
+    assert ("VpcConfig" in model, "DataCaptureConfig" in config) == (settings == GOVERNED, settings == CAPTURED)
+
+
+def test_what_terraform_does_not_take_it_refuses() -> None:
+    """Each setting that changes the config is either read by the file or named in one of its preconditions."""
+    said = " ".join(re.findall(r'error_message = "(.+)"', TERRAFORM))
+    for setting in ("fallback_instance_types", "shadow_tag", "invocations_per_minute"):
+        assert setting in said
