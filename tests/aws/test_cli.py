@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,18 @@ def test_json_is_alone_on_stdout(file: str, capsys: pytest.CaptureFixture[str]) 
     for word in ("plan", "up", "status", "costs", "permissions"):
         assert call(cloud, word, file, "--json") == 0
         json.loads(capsys.readouterr().out)
+
+
+def test_the_plans_json_has_the_names_that_the_page_tells(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Other tools rely on them; the same plan and account give the same text."""
+    texts = []
+    for _ in range(2):
+        assert call(Cloud(), "plan", file, "--json") == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    told = json.loads(texts[0])
+    sentence = re.search(r"The JSON of `plan` has (.+?)\. ", (KIT / "docs/deploy.md").read_text(), re.DOTALL)[1]
+    assert [*told, *told["steps"][0]] == sorted(re.findall(r"`(\w+)`", sentence), key=[*told, *told["steps"][0]].index)
 
 
 def test_set_goes_before_the_file(file: str, capsys: pytest.CaptureFixture[str]) -> None:
