@@ -114,3 +114,49 @@ def test_text_plain_for_a_model_of_numbers() -> None:
     """What to send instead is said."""
     assert "Send text/csv or application/json." in refusal(CSV, "text/plain", NUMBERS).message
     assert np.asarray(decode(CSV, "text/csv", None, NUMBERS, 10**6).rows).shape == (2, 4)
+
+
+ROW = b"5.1,3.5,1.4,0.2\n"
+NAMED = Signature("frame", tuple(Column(name, "number") for name in ("a", "b", "c", "d")))
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "says"),
+    [
+        (b"5,1;3,5;1,4;0,2\n", "text/csv", "not by semicolons or tabs, and decimals have a point."),
+        (b"5.1\t3.5\t1.4\t0.2\n", "text/csv", "not by semicolons or tabs"),
+        (b"5.1,3.5,1.4,0.2,1\n", "text/csv", "Is the label still among them?"),
+        (b"[[[5.1, 3.5, 1.4, 0.2]]]", "application/json", "more brackets than in [[…], […]]."),
+        (b'["5.1,3.5,1.4,0.2"]', "application/json", "a row is a list of values."),
+        (b"{'instances': [[5.1, 3.5, 1.4, 0.2]]}", "application/json", "have double quotes in JSON"),
+        (b"A,B,C,D\n" + ROW, "text/csv", "Capital letters must be the same."),
+        (ROW.decode().encode("utf-16-le"), "text/csv", "charset=utf-16-le."),
+        (ROW.decode().encode("utf-16-be"), "text/csv", "charset=utf-16-be."),
+        (ROW, "text/csv; charset=klingon", "Send UTF-8."),
+        (b"\x89PNG\r\n\x1a\n", "text/csv", "but a picture."),
+        (b"\x80\x04K\x01.", "application/octet-stream", "but a pickle: send its rows as CSV."),
+        (ENVELOPE.replace(b"\n", b""), "application/jsonlines", "send Content-Type: application/json."),
+    ],
+    ids=[
+        *("decimal commas", "tabs", "label", "brackets", "text", "quotes", "capitals", "little", "big", "charset"),
+        *("picture", "pickle", "document on a line"),
+    ],
+)  # fmt: skip
+def test_usual_slips_have_their_remedy(body: bytes, said: str, says: str) -> None:
+    """What was meant is told from what was sent."""
+    refused = refusal(body, said, NAMED)
+    assert says in refused.message
+    assert "label" in says or "label" not in refused.message
+
+
+def test_one_text_among_numbers_is_not_a_header() -> None:
+    """The remedy for a header is given where the whole first line could be one."""
+    assert "header" not in refusal(b"5.1,abc,1.4,0.2\n", "text/csv", NAMED).message
+    assert "header" in refusal(b"w,x,y,z\n" + ROW, "text/csv", NAMED).message
+
+
+def test_zeros_are_text_where_their_charset_is_said() -> None:
+    """UTF-16 by its name, and texts with a zero in them."""
+    body = ROW.decode().encode("utf-16-le")
+    assert decode(body, "text/csv; charset=utf-16-le", None, NAMED, 10**6).rows.shape == (1, 4)
+    assert decode(b"a\x00b c\n", "text/plain", None, TEXTS, 10**6).rows == ["a\x00b c"]

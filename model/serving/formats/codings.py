@@ -27,7 +27,9 @@ def inflated(body: bytes, encoding: str, bounds: Bounds | int) -> bytes:
     try:
         return _gunzipped(body, Bounds.of(bounds).inflated)
     except zlib.error as exc:
-        raise BadRequest("The body is not gzip, as its Content-Encoding says.", got=str(exc)) from exc
+        raise BadRequest(
+            "The body is not gzip, as its Content-Encoding says: compress it, or leave that header out.", got=str(exc)
+        ) from exc
 
 
 WINDOW = 16_384
@@ -64,7 +66,9 @@ def _utf8(body: bytes, parameters: Mapping[str, str]) -> bytes:
     except (LookupError, ValueError):  # a NUL in it
         name = ""
     if name not in CHARSETS:
-        raise UnsupportedMediaType(f"The charset {quoted(charset, 60)} is not known.", expected=", ".join(CHARSETS))
+        raise UnsupportedMediaType(
+            f"The charset {quoted(charset, 60)} is not known. Send UTF-8.", expected=", ".join(CHARSETS)
+        )
     try:
         text = body.decode(name)
     except UnicodeDecodeError as exc:

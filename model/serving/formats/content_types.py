@@ -65,7 +65,7 @@ def _opened(
     _reader(media_type)
     if not CONTENT_TYPES[media_type].text:
         return media_type, parameters, body
-    refuse_what_is_not_text(body, media_type)
+    refuse_what_is_not_text(body, media_type, parameters.get("charset"))
     return media_type, parameters, _utf8(body, parameters)
 
 

@@ -60,6 +60,11 @@ def all_texts(row: Sequence[str] | None) -> bool:
     return bool(row) and all(map(is_text, row or ()))
 
 
+def mostly_texts(row: Sequence[str] | None) -> bool:
+    """Whether it could be a header that was not known as one."""
+    return bool(row) and 2 * sum(map(is_text, row or ())) >= len(row or ())
+
+
 def unasked_header(
     first: Sequence[str], columns: Sequence[Sequence[str]], signature: Signature
 ) -> Sequence[str] | None:

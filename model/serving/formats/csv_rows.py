@@ -20,10 +20,11 @@ import numpy as np
 from ..compiler.bodies import count
 from ..errors import BadRequest
 from ..rows.signature import Signature
-from ..rows.table import Table, align, by_name, expect_width, takes_block, wrong_width
+from ..rows.table import Table, align, by_name, expect_width, takes_block
+from ..rows.widths import wrong_width
 from ..wording import quoted
 from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
-from .csv_header import all_texts, is_header, looks_like_a_value, unasked_header
+from .csv_header import all_texts, is_header, looks_like_a_value, mostly_texts, unasked_header
 from .csv_numbers import _bulk_frame, numeric_block
 from .media_types import refuse_json
 from .pieces import Gathered, lines
@@ -161,7 +162,7 @@ def _cell_by_cell(body: bytes, signature: Signature, names: Sequence[str] | None
         names = unasked_header(first, columns, signature)
     if names is not None and names is first:
         columns, gathered.count = [column[1:] for column in columns], gathered.count - 1
-    table = Table(columns, gathered.count, names, typed=False, may_have_header=may_have_header)
+    table = Table(columns, gathered.count, names, typed=False, may_have_header=may_have_header and mostly_texts(first))
     del columns, gathered  # each column goes as soon as it is converted
     return align(table, signature)
 

@@ -93,6 +93,8 @@ def _parsed(text: bytes, what: str, row: int | None = None) -> Any:
     except Broken as exc:
         several = row is not None and re.search(rb"[}\]]\s*[{\[]", text)
         remedy = " Were there several lines? curl -d removes their ends: use --data-binary." if several else ""
+        if b"'" in text and b'"' not in text:
+            remedy = " Names and texts have double quotes in JSON, not single ones."
         raise BadRequest(f"{what} is not valid JSON: {str(exc)[:200]}.{remedy}", row=row, expected=SHAPES) from None
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import BadRequest, PayloadTooLarge
 from ..rows.signature import Signature, listed
-from ..rows.table import ANYTHING, Table, takes_block, wrong_width
+from ..rows.table import ANYTHING, Table, takes_block
+from ..rows.widths import wrong_width
 from ..wording import quoted, verbatim
 from .json_pieces import Long
 from .pieces import Gathered
@@ -45,7 +46,7 @@ def of_values(rows: list[Any], width: int | None, signature: Signature, names: S
         if gathered is None:
             gathered = Gathered(len(values) if width is None else width)
         if len(values) != gathered.width:
-            raise wrong_width(number, len(values), ANYTHING, gathered.width)
+            raise wrong_width(number, len(values), ANYTHING, gathered.width, values)
         gathered.add(values)
     return Table(gathered.columns(), gathered.count, names) if gathered else Table([()] * (width or 0), 0, names)
 

@@ -74,15 +74,25 @@ NOT_TEXT = {
     b"PAR1": "a Parquet file: send application/x-parquet",
     b"\x1f\x8b": "compressed with gzip: send Content-Encoding: gzip",
     b"%PDF": "a PDF file",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a pickle: send its rows as CSV"),
 }
 """What a body that is said to be text begins with if it is something else → what it is."""
 
 
-def refuse_what_is_not_text(body: bytes, media_type: str) -> None:
-    """Raises BadRequest for a file of another type, which would be read as one strange cell."""
+def refuse_what_is_not_text(body: bytes, media_type: str, said: str | None = None) -> None:
+    """Raises BadRequest for a file of another type, which would be read as one strange cell, and for UTF-16 without a
+    word of it. `said` is the charset that came with the body."""
     for magic, what in NOT_TEXT.items():
         if body.startswith(magic):
             raise BadRequest(f"The body is not {media_type} but {what}.", expected=media_type)
+    for zeros, charset in ((body[1:40:2], "utf-16-le"), (body[:40:2], "utf-16-be")):
+        if len(zeros) > 1 and not any(zeros) and said is None:
+            raise BadRequest(
+                f"Every second byte of the body is zero, as in UTF-16. Send UTF-8, or {media_type}; charset={charset}.",
+                expected="utf-8",
+            )
 
 
 LOOKED_AT = 1_000_000
@@ -118,7 +128,7 @@ def seems_else(body: bytes, media_type: str) -> str:
     if not found or found == said:
         return ""
     line = body.strip()
-    if said == "application/jsonlines" and b"\n" not in line and not line.startswith((b"[[", b"[{")):
+    if said == "application/jsonlines" and b"\n" not in line and b"[[" not in line and b"[{" not in line:
         return ""  # it may be a row
     return f"The body looks like {CALLED[found]}: send Content-Type: {found}."
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from ..errors import BadRequest
 from ..rows.signature import Signature
-from ..rows.table import Table, align, takes_block, wrong_width
+from ..rows.table import Table, align, takes_block
+from ..rows.widths import wrong_width
 from ..wording import verbatim
 from .budget import NUMBER_BYTES, Bounds
 

@@ -17,6 +17,7 @@ from .columns import read
 from .decoded import Columns
 from .guessing import as_numbers
 from .signature import Column, Signature, listed
+from .widths import wrong_width
 
 MOST_GUESSED = 20_000
 """Columns whose type has to be guessed one by one, since the model says nothing."""
@@ -45,32 +46,13 @@ class Table:
         width = len(rows[0]) if width is None and rows else width or 0
         for number, row in enumerate(rows, 1):
             if len(row) != width:
-                raise wrong_width(number, len(row), ANYTHING, width)
+                raise wrong_width(number, len(row), ANYTHING, width, row)
         return cls(list(zip(*rows, strict=True)) if rows else [()] * width, len(rows), names)
 
 
 def takes_block(signature: Signature, names: Sequence[str] | None) -> bool:
     """Whether these rows can only be numbers. Where the model says nothing, each named column keeps its own type."""
     return signature.numeric and (names is None or signature.columns is not None)
-
-
-def wrong_width(
-    row: int, got: int, signature: Signature, width: int | None = None, cells: Sequence[str] = (), alone: bool = False
-) -> BadRequest:
-    """The row has `got` values instead of `width`, or instead of what the model expects. `cells` are those of CSV,
-    `alone` says that the body is one line."""
-    expected = width if width is not None else signature.count or 0
-    names = signature.names if expected == signature.count else None
-    remedy = " Is the label still among them?" if got == expected + 1 else ""
-    if got < expected and any(mark in cell for mark in ";\t" for cell in cells):
-        remedy = " Values are separated by commas, not by semicolons or tabs."
-    if alone and got > expected > 1 and (got - 1) % (expected - 1) == 0:
-        remedy += " Were there several lines? curl -d removes their ends: use --data-binary."
-    if signature.form == "texts":
-        remedy = " Quote a text that contains commas, or send one text per line as text/plain."
-    values = f"{got} value{'s' * (got != 1)}"
-    message = f"Row {row} has {values}; expected {expected}{': ' + listed(names) if names else ''}.{remedy}"
-    return BadRequest(message, row=row, expected=expected, got=got)
 
 
 def align(table: Table, signature: Signature) -> Any:
@@ -183,10 +165,16 @@ def by_name(given: Sequence[str], signature: Signature) -> list[int | None]:
     if missing:
         raise BadRequest(
             f"Missing column{'s' * (len(missing) > 1)}: {listed(missing)}. "
-            f"The request has: {verbatim(listed(given))}.",
+            f"The request has: {verbatim(listed(given))}.{_capitals(missing, given)}",
             column=missing[0], expected=listed(names), got=listed(given),
         )  # fmt: skip
     return [places.get(name) for name in names]
+
+
+def _capitals(missing: Sequence[str], given: Sequence[str]) -> str:
+    """A sentence where no more than that is wrong."""
+    same = set(map(str.casefold, missing)) <= set(map(str.casefold, given))
+    return " Capital letters must be the same." if same else ""
 
 
 def repeated(names: Sequence[str]) -> str | None:
