@@ -251,7 +251,8 @@ def install(options: argparse.Namespace, uv: str | None, directory: Path) -> int
     if options.only_binary:
         command += ["--only-binary", ":all:"]
     for what in [["-r", options.lock]] if options.lock else steps(uv, directory):
-        pins = [line for line in Path(what[-1]).read_text().splitlines() if "==" in line and "win32" not in line]
+        lines = Path(what[-1]).read_text().splitlines() if options.lock or "--require-hashes" in what else []
+        pins = [line for line in lines if "==" in line and "win32" not in line]  # a list that is not a lock has not all
         code, said = run([*command, *what], uv_environment() if uv else pip_environment(), len(pins))
         if code:
             print("\n".join(explained(said)), file=sys.stderr)

@@ -117,6 +117,7 @@ def test_text_plain_for_a_model_of_numbers() -> None:
 
 
 ROW = b"5.1,3.5,1.4,0.2\n"
+DOCUMENT = b'{"instances": [[1, 2, 3, 4], [5, 6, 7, 8]]}'
 NAMED = Signature("frame", tuple(Column(name, "number") for name in ("a", "b", "c", "d")))
 
 
@@ -135,7 +136,7 @@ NAMED = Signature("frame", tuple(Column(name, "number") for name in ("a", "b", "
         (ROW, "text/csv; charset=klingon", "Send UTF-8."),
         (b"\x89PNG\r\n\x1a\n", "text/csv", "but a picture."),
         (b"\x80\x04K\x01.", "application/octet-stream", "but a pickle: send its rows as CSV."),
-        (ENVELOPE.replace(b"\n", b""), "application/jsonlines", "send Content-Type: application/json."),
+        (DOCUMENT, "application/jsonlines", "send Content-Type: application/json."),
     ],
     ids=[
         *("decimal commas", "tabs", "label", "brackets", "text", "quotes", "capitals", "little", "big", "charset"),
