@@ -138,7 +138,7 @@ class Run:
             del request["DeploymentConfig"]["AutoRollbackConfiguration"]
             self.say("  without its alarm SageMaker does not go back by itself when the new version fails")
         # Only another instance type demands that autoscaling is taken away; else it goes on as it is.
-        same = state._types(self.account, existing) == self.plan.instance_types
+        same = state.types_of(self.account, existing) == self.plan.instance_types
         none: dict[str, list[dict[str, Any]]] = {"targets": [], "policies": [], "actions": []}
         with scaling.paused(self.account, name, none if same else kept, self.say):
             self.make("endpoint", name, self.sagemaker.update_endpoint, request)

@@ -91,7 +91,7 @@ def read(account: Account, plan: Plan, facts: Facts, files: Files) -> State:
                 state.made.add((resource.kind, resource.name))
     if told := state.endpoints.get(plan.name):
         state.scaling = scaling.read(account, plan.name)
-        state.instance_types = _types(account, told)
+        state.instance_types = types_of(account, told)
         state.alarm = _alarm(account, plan)
     for mode, dimension in scaling.FROM_ZERO.items():
         name = wanted.endpoint_of(plan, mode)
@@ -136,7 +136,7 @@ def _alarm(account: Account, plan: Plan) -> bool:
     return bool(told["MetricAlarms"])
 
 
-def _types(account: Account, told: dict[str, Any]) -> list[str]:
+def types_of(account: Account, told: dict[str, Any]) -> list[str]:
     config = told.get("EndpointConfigName")
     if not config:
         return []

@@ -208,6 +208,15 @@ def test_the_design_page_names_the_files_of_the_server() -> None:
     )
 
 
+def test_where_a_change_goes_is_there() -> None:
+    """Each file that the design page's last table names exists, in the folder of its line or below the server's."""
+    table = text("docs/design.md").partition("## Where a change goes")[2]
+    names = re.findall(r"`([\w./]+\.(?:py|md|c))`", table)
+    assert len(names) > 10
+    for one in names:
+        assert (KIT / one).exists() or any(SERVING.rglob(one)), one
+
+
 def test_the_readmes_figures_are_measured_ones() -> None:
     """The requests per second of its first screen stand in the table that `make bench` has written."""
     said = re.search(r"\*\*Fast:\*\*.*?\n\n", README.read_text(), re.DOTALL)

@@ -90,6 +90,7 @@ class Rooms:
             text = self.paths[room].read_text()
             if room not in READ_THE_ENVIRONMENT and re.search(r"os\.environ|getenv", text):
                 broken.append(f"{room} reads the environment")
+            broken += [f"{room} imports {name}, which is private" for name in private_names(text)]
             if room not in LONGER and text.count("\n") > MOST_LINES:
                 broken.append(f"{room} has more than {MOST_LINES} lines: has it two subjects?")
         circle = self._circle()
@@ -120,6 +121,13 @@ def imported(path: Path, room: str = "", rooms: Iterable[str] = ()) -> set[str]:
     return names
 
 
+def private_names(text: str) -> list[str]:
+    """What a file imports from other rooms although its name begins with an underscore."""
+    relative = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom) and node.level]
+    names = [alias.name for node in relative for alias in node.names]
+    return [name for name in names if name.startswith("_") and not name.startswith("__")]
+
+
 def _ours(name: str) -> str:
     return name.removeprefix("serving.") if name != "serving" else ""
 
@@ -144,6 +152,7 @@ def test_the_map_is_kept() -> None:
         ("formats/npy.py", "import os\nX = os.environ", "reads the environment"),
         ("monitoring/health.py", "import numpy", "not in the standard library"),
         ("monitoring/health.py", "#\n" * 250, "more than 250 lines"),
+        ("rows/table.py", "from .cells import _whole", "which is private"),
         ("new_room.py", "import json", "is on no floor"),
     ],
 )

@@ -14,7 +14,7 @@ from serving import settings
 from serving.batching.engine import Engine
 from serving.batching.loop import GivenUp
 from serving.batching.messages import Reply, Request
-from serving.batching.reading import SHORT_TEXT
+from serving.batching.reading import SHORT
 from serving.models import native_code
 from serving.models.loaded import LoadedModel
 from serving.rows.signature import Column, Signature
@@ -141,7 +141,7 @@ def test_what_arrives_meanwhile_joins_the_next_call() -> None:
 def test_a_large_body_is_read_in_the_reader_thread() -> None:
     """What is long, or may grow when it is inflated, does not hold the loop up."""
     served = Served(first)
-    served.ask(b"1,2\n", b"1,2\n" * (SHORT_TEXT // 4 + 1))
+    served.ask(b"1,2\n", b"1,2\n" * (SHORT // 4 + 1))
     served.engine.submit(Request(b"x" * 2000, "text/csv", "gzip"), lambda reply: None)
     served.engine.submit(Request(b"PK\x03\x04" + b"x" * 2000), lambda reply: None)
     served.run()
@@ -153,7 +153,7 @@ def test_a_body_that_is_read_for_ever_costs_its_caller_a_504_and_the_worker() ->
     """The deadline of a request holds while its rows are read."""
     served = Served(first)
     served.loop.hopeless = True
-    served.ask(b"1,2\n" * SHORT_TEXT)
+    served.ask(b"1,2\n" * SHORT)
     assert served.run()[0].status == 504
     assert "has not been read within 60 s" in served.stuck[0]
 
@@ -161,7 +161,7 @@ def test_a_body_that_is_read_for_ever_costs_its_caller_a_504_and_the_worker() ->
 def test_large_bodies_that_wait_to_be_read_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as rows may take of the memory; a single one is always read."""
     served = Served(first)
-    body = b"1,2\n" * SHORT_TEXT
+    body = b"1,2\n" * SHORT
     monkeypatch.setattr(settings.Settings, "row_bytes", property(lambda _: 2 * len(body)))
     served.ask(*[body] * 4)
     assert [reply and reply.status for reply in served.replies] == [None, None, 503, 503]

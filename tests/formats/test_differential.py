@@ -91,8 +91,8 @@ def test_numbers(table, newline):
 def test_short_cuts(table, quoted):
     """Native code, what stands in for it and the reader of cells agree, or the short cut declines."""
     body = ("\n".join(",".join(row) for row in table) + "\n").encode()
-    slow = csv_rows._cell_by_cell(body, signatures(3)[0], None)
-    for way in (csv_numbers.numeric_block, csv_numbers._by_line):
+    slow = csv_rows.cell_by_cell(body, signatures(3)[0], None)
+    for way in (csv_numbers.numeric_block, csv_numbers.by_line):
         got = way(body.strip(b"\n"))
         assert got is None or same(got, slow)
 
@@ -106,7 +106,7 @@ def test_bulk_takes_nothing_else(bad, many):
     body = (f"1.5,2.5\n{bad},2\n" + "1.5,2.5\n" * many).encode()
     results = []
     for way in (
-        lambda: csv_rows._cell_by_cell(body, signatures(2)[0], None),
+        lambda: csv_rows.cell_by_cell(body, signatures(2)[0], None),
         lambda: read(body, signatures(2)[0]),
     ):
         try:
@@ -157,10 +157,10 @@ def test_bulk_frames(table, names, quoted):
     body = "".join(",".join(map(writer, row)) + "\n" for row in table).encode()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_numbers, "BULK_BYTES", 0)
-        fast = csv_numbers._bulk_frame(body, names, signature)
+        fast = csv_numbers.bulk_frame(body, names, signature)
     if fast is not None:
         text = (",".join(names) + "\n" if names else "") + body.decode()
-        slow = csv_rows._cell_by_cell(text.encode(), signature, names).frame()
+        slow = csv_rows.cell_by_cell(text.encode(), signature, names).frame()
         pd.testing.assert_frame_equal(fast, slow, check_exact=True)
 
 

@@ -306,7 +306,7 @@ def test_xgboost_without_pyarrow_names_it(monkeypatch: pytest.MonkeyPatch, tmp_p
     frame = pd.DataFrame({"c": pd.Categorical(FRAME["brand"]), "n": NUMBERS["age"]})
     model = xgboost.XGBClassifier(n_estimators=2, enable_categorical=True).fit(frame, (Y == "east").astype(int))
     monkeypatch.setattr("serving.models.libraries.is_installed", lambda package: package != "pyarrow")
-    monkeypatch.setattr("serving.models.libraries._xgboost_categories", lambda booster: {})
+    monkeypatch.setattr("serving.models.libraries.xgboost_categories", lambda booster: {})
     with pytest.raises(ModelNotUsable, match="pyarrow"):
         loaded(model, tmp_path).warm_up()
 

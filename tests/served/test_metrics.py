@@ -162,7 +162,7 @@ def test_labels_are_escaped_and_bounds_belong_to_their_buckets() -> None:
     counted.answered(200, "", 100)
     counted.called(2000, 0.3)
     samples = counted.samples()
-    text = exposition._text(samples, healthy=True)
+    text = exposition.exposed(samples, healthy=True)
     found = {name: number for (name, labels), number in parsed(text).items() if ("model", 'a"b\\c\nd') in labels}
     assert found["model_server_rows_total"] == 2000
     assert found["model_server_queue_duration_seconds_count"] == 0

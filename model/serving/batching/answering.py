@@ -50,8 +50,8 @@ def prepare(model: LoadedModel, request: Request, max_bytes: Bounds | int) -> Jo
     decoded = content_types.decode(
         request.body, request.content_type, request.content_encoding, model.signature, max_bytes
     )
-    answer = content_types.negotiate(request.accept, decoded.media_type)
-    return Job(request, decoded, answer, _context(request) if model.takes_context else None)
+    accepted = content_types.negotiate(request.accept, decoded.media_type)
+    return Job(request, decoded, accepted, _context(request) if model.takes_context else None)
 
 
 def _context(request: Request) -> Context:
@@ -90,7 +90,7 @@ def finish(model: LoadedModel, job: Job, result: Any) -> Reply:
     try:
         if isinstance(result, BaseException):
             raise _explained(model, job, result)
-        encoded = content_types.encode(result, job.count, job.answer)
+        encoded = content_types.encode(result, job.count, job.accepted)
         headers = tuple(job.context.reply_headers.items()) if job.context else ()  # a stream has made its first item
         return Reply(200, encoded.body, encoded.content_type, headers, rows=job.count)
     except GivenUp:

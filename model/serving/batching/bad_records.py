@@ -19,7 +19,7 @@ from functools import partial
 from ..errors import ServingError
 from ..formats import codings, content_types, json_text, media_types, records
 from ..formats.budget import Bounds
-from ..formats.media_types import BY_LINE
+from ..formats.content_types import BY_LINE
 from ..formats.records import Records
 from ..rows.signature import Signature
 from .loop import Loop

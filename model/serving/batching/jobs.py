@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from ..formats.content_types import Answer
+from ..formats.content_types import Accepted
 from ..models.context import Context
 from ..rows.decoded import Decoded
 from .messages import Reply, Request
@@ -29,10 +29,10 @@ class Job:
     `batch_key`: jobs with equal keys may share a call (same columns, dtypes); None: never.
     """
 
-    __slots__ = ("answer", "arrived", "batch", "batch_key", "context", "count", "decoded", "done", "request")
+    __slots__ = ("accepted", "arrived", "batch", "batch_key", "context", "count", "decoded", "done", "request")
 
-    def __init__(self, request: Request, decoded: Decoded, answer: Answer, context: Context | None = None) -> None:
-        self.request, self.decoded, self.answer, self.context = request, decoded, answer, context
+    def __init__(self, request: Request, decoded: Decoded, accepted: Accepted, context: Context | None = None) -> None:
+        self.request, self.decoded, self.accepted, self.context = request, decoded, accepted, context
         self.count: int = decoded.count
         self.batch_key: Hashable = decoded.batch_key if context is None else None
         self.arrived = 0.0

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..errors import Overloaded
 from ..formats import media_types
 from ..formats.budget import Bounds
+from ..formats.content_types import PACKED
 from ..models.loaded import LoadedModel
 from ..settings import Settings
 from . import answering
@@ -19,10 +20,9 @@ from .loop import GivenUp, Loop, Thread
 from .messages import Request
 
 MEGABYTE = 2**20
-SHORT_TEXT, SHORT_BINARY = 64 * 1024, 1024
+SHORT, SHORT_PACKED = 64 * 1024, 1024
 """Bytes of a body that is read in the loop's thread: some milliseconds at most. What is compressed may grow a
 thousandfold."""
-BINARY = ("application/x-npz", "application/x-parquet", "application/vnd.apache.parquet")
 RETRY_SECONDS = 1
 """When to come again, who is refused because too many large bodies wait to be read."""
 Got = Callable[[Job | BaseException], None]
@@ -71,8 +71,8 @@ class Reading:
 def _is_short(request: Request) -> bool:
     """Whether its body may be read in the loop's thread."""
     size = len(request.body)
-    if size <= SHORT_BINARY:
+    if size <= SHORT_PACKED:
         return True
-    if size > SHORT_TEXT or request.content_encoding:
+    if size > SHORT or request.content_encoding:
         return False
-    return media_types.type_of(request.content_type, request.body)[0] not in BINARY
+    return media_types.type_of(request.content_type, request.body)[0] not in PACKED

@@ -81,7 +81,7 @@ def render_nginx_conf(template: str, config: Settings, runtime_dir: Path) -> str
         error_level="info" if config.log_level == "debug" else "error",
         # a write of up to 4 KB into a pipe is whole: no line of another process gets into it
         access_log="/dev/stdout request buffer=4k flush=1s"
-        if _logs_requests(config) and _can_open("/dev/stdout")
+        if logs_requests(config) and can_open("/dev/stdout")
         else "off",
         metrics_type=exposition.CONTENT_TYPE,
         execution_parameters=config.execution_parameters,
@@ -137,11 +137,11 @@ def _body(code: str, message: str) -> str:
     return body.replace("'", r"\'")
 
 
-def _logs_requests(config: Settings) -> bool:
+def logs_requests(config: Settings) -> bool:
     return config.log_level not in ("warning", "error")
 
 
-def _can_open(path: str) -> bool:
+def can_open(path: str) -> bool:
     """Whether nginx can open its log: standard output may be a socket, or another user's."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_APPEND))

@@ -30,7 +30,7 @@ from ..monitoring import exposition, health  # noqa: E402
 from ..monitoring.clocks import AwakeClock  # noqa: E402
 from ..settings import PROGRAM_DIR, Settings  # noqa: E402
 from . import privileges, processes  # noqa: E402
-from .nginx import _can_open, _logs_requests, render_nginx_conf  # noqa: E402
+from .nginx import can_open, logs_requests, render_nginx_conf  # noqa: E402
 from .processes import Child  # noqa: E402
 
 ANSWER_SECONDS, DRAIN_SECONDS = 20.0, 25.0
@@ -95,14 +95,14 @@ def start_gunicorn(config: Settings, runtime_dir: Path) -> Child:
     threads = dict.fromkeys(settings.THREADS, str(config.threads))
     command = [sys.executable, "-m", "serving.http.arbiter", "--config", str(PROGRAM_DIR / "gunicorn.conf.py")]
     command += ["--bind", bind, "--worker-tmp-dir", str(runtime_dir)]
-    if not shutil.which("nginx") and _logs_requests(config):
+    if not shutil.which("nginx") and logs_requests(config):
         command += ["--access-logfile", "-"]  # nginx would write it
     return processes.start("gunicorn", command, {**threads, **os.environ})
 
 
 def start_nginx(config: Settings, runtime_dir: Path) -> Child:
     rendered = runtime_dir / "nginx.conf"
-    if _logs_requests(config) and not _can_open("/dev/stdout"):
+    if logs_requests(config) and not can_open("/dev/stdout"):
         say("note: no request log, since nginx may not open standard output (it is a socket, or another user's)")
     rendered.write_text(render_nginx_conf((PROGRAM_DIR / "nginx.conf").read_text(), config, runtime_dir))
     command = ["nginx", "-e", "stderr", "-p", str(runtime_dir), "-c", str(rendered)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import BadRequest
 from ..rows.signature import Signature
-from .npy import _header, cut_short
+from .npy import cut_short, header_of
 from .recordio import MAGIC
 from .streams import BLOCK, Stream, Whole
 
@@ -22,7 +22,7 @@ LARGEST_NUMBER = 8
 def parts(stream: Stream, signature: Signature, guesses: Callable[[], None]) -> Iterator[tuple[bytes, bytes, str]]:
     """Arrays of some rows each. `guesses` raises Whole where texts cannot be cut. Raises Whole before any is taken."""
     try:
-        shape, fortran, dtype, start = _header(stream.ahead)
+        shape, fortran, dtype, start = header_of(stream.ahead)
     except Exception:  # noqa: BLE001 - whoever reads it says why
         raise Whole("its header cannot be read") from None
     one_row = len(shape) == 1 and not dtype.names and signature.count != 1

@@ -54,7 +54,7 @@ def _gunzipped(body: bytes, max_bytes: int) -> bytes:
     return inflated.getvalue()
 
 
-def _utf8(body: bytes, parameters: Mapping[str, str]) -> bytes:
+def utf8(body: bytes, parameters: Mapping[str, str]) -> bytes:
     """Without a byte order mark. Text that is not what its charset says is a 400 with the place."""
     charset = parameters.get("charset") or _marked(body)
     if charset in ("utf-8", "utf8"):

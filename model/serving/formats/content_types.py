@@ -22,8 +22,8 @@ from ..rows.signature import Signature
 from ..wording import quoted, verbatim
 from . import csv_rows, csv_text, json_rows, json_text, npy, parquet, plain_text, recordio
 from .budget import Bounds
-from .codings import _utf8, inflated
-from .media_types import BY_LINE, OTHER_NAMES, parse, refuse_what_is_not_text, seems_else, type_of
+from .codings import inflated, utf8
+from .media_types import OTHER_NAMES, parse, refuse_what_is_not_text, seems_else, type_of
 
 # ---- the way in ------------------------------------------------------------------------------------------------------
 
@@ -66,7 +66,7 @@ def _opened(
     if not CONTENT_TYPES[media_type].text:
         return media_type, parameters, body
     refuse_what_is_not_text(body, media_type, parameters.get("charset"))
-    return media_type, parameters, _utf8(body, parameters)
+    return media_type, parameters, utf8(body, parameters)
 
 
 def _reader(media_type: str) -> Callable[[bytes, Mapping[str, str], Signature, Bounds], Any]:
@@ -90,19 +90,19 @@ def _unknown(media_type: str) -> str:
 # ---- the way out -----------------------------------------------------------------------------------------------------
 
 
-Answer = tuple[str, str, Mapping[str, str]]
-"""How to answer: type in the table, exact Content-Type, parameters that Accept has for it."""
+Accepted = tuple[str, str, Mapping[str, str]]
+"""The reply's type in the table, its exact Content-Type, and the parameters that Accept has for it."""
 
 
 @lru_cache(maxsize=1024)
-def negotiate(accept: str | None, media_type: str) -> Answer:
+def negotiate(accept: str | None, media_type: str) -> Accepted:
     """What Accept asks for, for a request of this media type.
 
     By quality, then by how exactly it is named, then by the caller's order. 406 lists what is offered.
     """
     usual = media_type if media_type in BY_LINE else "application/json"
     if accept is None or not accept.strip():
-        return _answer(usual, {})
+        return _accepted(usual, {})
     offered = [usual, *(name for name in WRITABLE if name != usual)]
     best: tuple[tuple[float, int, int, int], str, Mapping[str, str]] | None = None
     ranges = [(*parse(part), order) for order, part in enumerate(accept.split(",")) if part.strip()]
@@ -121,10 +121,10 @@ def negotiate(accept: str | None, media_type: str) -> Answer:
             "application/json.",
             expected=", ".join(name for name in KINDS if name in WRITABLE),
         )
-    return _answer(best[1], best[2])
+    return _accepted(best[1], best[2])
 
 
-def _answer(name: str, parameters: Mapping[str, str]) -> Answer:
+def _accepted(name: str, parameters: Mapping[str, str]) -> Accepted:
     header = "; header=present" if name == "text/csv" and parameters.get("header") == "present" else ""
     return name, name + ("; charset=utf-8" if name.startswith("text/") else "") + header, parameters
 
@@ -145,14 +145,14 @@ def _quality(parameters: Mapping[str, str]) -> float:
         return 0.0
 
 
-def encode(predictions: Any, count: int, answer: Answer) -> Encoded:
-    """The answer, as it was negotiated.
+def encode(predictions: Any, count: int, accepted: Accepted) -> Encoded:
+    """The predictions in the type that was negotiated.
 
     Raises ModelFailed if there is not one prediction per row, NotAcceptable if they do not fit the type.
     """
     if not isinstance(predictions, np.ndarray | list) and (sent := out.as_sent(predictions)) is not None:
         return sent
-    name, content_type, parameters = answer
+    name, content_type, parameters = accepted
     write = CONTENT_TYPES[name].encode
     assert write is not None  # negotiate offers nothing else
     if isinstance(predictions, GeneratorType):
@@ -179,18 +179,22 @@ def _streamed(items: Iterator[Any], name: str, parameters: Mapping[str, str]) ->
 
 @dataclass(frozen=True)
 class ContentType:
-    """`decode(body, parameters, signature, bounds) → rows`, `encode(rows, parameters) → bytes` or None."""
+    """`decode(body, parameters, signature, bounds) → rows`, `encode(rows, parameters) → bytes`; None: not that way."""
 
     decode: Callable[[bytes, Mapping[str, str], Signature, Bounds], Any] | None
     encode: Callable[[np.ndarray | list[Any], Mapping[str, str]], bytes] | None = None
     text: bool = False
-    """Text has a charset; it is handed on as UTF-8 without a byte order mark."""
+    """Text has a charset; it is handed on as UTF-8 without a byte order mark. Its predictions can be streamed."""
+    by_line: bool = False
+    """A record a line. Such a request is answered in its own type where Accept does not say; all others in JSON."""
+    packed: bool = False
+    """A short body may hold many rows."""
 
 
-CSV = ContentType(csv_rows.decode, csv_text.to_csv, text=True)
+CSV = ContentType(csv_rows.decode, csv_text.to_csv, text=True, by_line=True)
 JSON = ContentType(json_rows.decode, json_text.to_json, text=True)
-JSON_LINES = ContentType(json_rows.decode_lines, json_text.to_json_lines, text=True)
-PARQUET = ContentType(parquet.decode_parquet)
+JSON_LINES = ContentType(json_rows.decode_lines, json_text.to_json_lines, text=True, by_line=True)
+PARQUET = ContentType(parquet.decode_parquet, packed=True)
 
 CONTENT_TYPES: dict[str, ContentType] = {
     "text/csv": CSV,
@@ -199,7 +203,7 @@ CONTENT_TYPES: dict[str, ContentType] = {
     "application/x-ndjson": JSON_LINES,
     "application/jsonl": JSON_LINES,
     "application/x-npy": ContentType(npy.decode_npy, npy.to_npy),
-    "application/x-npz": ContentType(npy.decode_npz),
+    "application/x-npz": ContentType(npy.decode_npz, packed=True),
     "application/vnd.apache.parquet": PARQUET,
     "application/x-parquet": PARQUET,
     "application/x-recordio-protobuf": ContentType(recordio.decode),
@@ -209,4 +213,6 @@ READABLE = tuple(name for name, kind in CONTENT_TYPES.items() if kind.decode)
 WRITABLE = tuple(name for name, kind in CONTENT_TYPES.items() if kind.encode)
 KINDS = tuple(name for name in READABLE if name not in OTHER_NAMES)
 """One name for each."""
-STREAMABLE = tuple(name for name in WRITABLE if name != "application/x-npy")
+STREAMABLE = tuple(name for name in WRITABLE if CONTENT_TYPES[name].text)
+BY_LINE = tuple(name for name, kind in CONTENT_TYPES.items() if kind.by_line)
+PACKED = tuple(name for name, kind in CONTENT_TYPES.items() if kind.packed)

@@ -29,7 +29,7 @@ def numeric_block(body: bytes, guess: bool = False, columns: int | None = None) 
     """
     if native.available and columns and len(body) > 2 * PIECE and (frame := _by_columns(body, columns)) is not None:
         return frame
-    block = bodies.matrix_csv(body) if native.available else _by_line(body.strip(b"\r\n"))
+    block = bodies.matrix_csv(body) if native.available else by_line(body.strip(b"\r\n"))
     if not isinstance(block, np.ndarray):
         return None
     return _inferred(block, body) if guess else block
@@ -61,7 +61,7 @@ def _inferred(block: np.ndarray, body: bytes) -> np.ndarray | None:
     return block if FRACTION.search(body) or np.isnan(block).any() else block.astype(np.int64)
 
 
-def _by_line(body: bytes) -> np.ndarray | None:
+def by_line(body: bytes) -> np.ndarray | None:
     """Without native code: all cells as one flat list, if every line has as many commas."""
     lines = body.replace(b"\r\n", b"\n").split(b"\n")
     commas = lines[0].count(b",")
@@ -82,7 +82,7 @@ def _read_csv(body: bytes, dtype: Any) -> Any:
     return pd.read_csv(io.BytesIO(body), header=None, dtype=dtype, engine="c", index_col=False, **exact)
 
 
-def _bulk_frame(body: bytes, names: Sequence[str] | None, signature: Signature) -> Any:
+def bulk_frame(body: bytes, names: Sequence[str] | None, signature: Signature) -> Any:
     """Thousands of lines of numbers and texts, read by pandas; None where the reader of cells has to decide.
 
     That is wherever pandas is more lenient than we are (quotes, short rows) or knows less (a category called NA).

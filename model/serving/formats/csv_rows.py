@@ -25,7 +25,7 @@ from ..rows.widths import wrong_width
 from ..wording import quoted
 from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 from .csv_header import all_texts, is_header, looks_like_a_value, mostly_texts, unasked_header
-from .csv_numbers import _bulk_frame, numeric_block
+from .csv_numbers import bulk_frame, numeric_block
 from .media_types import refuse_json
 from .pieces import Gathered, lines
 
@@ -52,11 +52,11 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bou
             block = _after_header(body, names)
             if block is not None:
                 return align(Table((), len(block), names, block=block), signature)
-        frame = _bulk_frame(_below(body) or b"", names, signature)
-        return frame if frame is not None else _cell_by_cell(body, signature, names)
+        frame = bulk_frame(_below(body) or b"", names, signature)
+        return frame if frame is not None else cell_by_cell(body, signature, names)
     may_have_header = header != "absent"
-    frame = _bulk_frame(body, None, signature)
-    return frame if frame is not None else _cell_by_cell(body, signature, None, may_have_header)
+    frame = bulk_frame(body, None, signature)
+    return frame if frame is not None else cell_by_cell(body, signature, None, may_have_header)
 
 
 def _below_separator(body: bytes) -> bytes:
@@ -151,7 +151,7 @@ def _first_row(body: bytes) -> list[str] | None:
     return next(iter(first_rows(body, 1)), None)
 
 
-def _cell_by_cell(body: bytes, signature: Signature, names: Sequence[str] | None, may_have_header: bool = False) -> Any:
+def cell_by_cell(body: bytes, signature: Signature, names: Sequence[str] | None, may_have_header: bool = False) -> Any:
     """The way that takes everything and names what it does not take."""
     width = len(names) if names is not None else signature.count
     if names is not None and signature.names is not None:

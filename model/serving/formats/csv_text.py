@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import orjson
 
-from .json_text import _is_missing, _lines, _ready, dumps
+from .json_text import dumps, is_missing, lines_of, ready
 
 
 def to_csv(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:
     """One line per prediction, one cell per column; `header=present` in Accept adds the names, if there are any."""
     if isinstance(rows, np.ndarray) and rows.dtype.kind in "fiu" and rows.ndim <= 2 and all(rows.shape[1:]):
-        text = _with_words(dumps(_ready(rows)), rows)
+        text = _with_words(dumps(ready(rows)), rows)
         if rows.ndim == 1:
-            return _lines(text, b",")
+            return lines_of(text, b",")
         return text[2:-2].replace(b"],[", b"\n") + b"\n" if len(text) > 4 else b""
     if isinstance(rows, np.ndarray) and rows.ndim == 1 and (plain := _plain_labels(rows)) is not None:
         return plain
@@ -60,7 +60,7 @@ def _cell(value: Any) -> Any:
     """Numbers as repr() has them (nan and inf too), a missing value empty, lists and objects as JSON."""
     if isinstance(value, str):
         return value
-    if value is None or _is_missing(value):
+    if value is None or is_missing(value):
         return ""
     if isinstance(value, np.datetime64):
         return "" if np.isnat(value) else str(value)

@@ -10,7 +10,7 @@ import io
 import numpy as np
 
 from ..errors import ModelFailed
-from .npy import _array
+from .npy import array_of
 
 
 class Lines:
@@ -51,7 +51,7 @@ class Npy:
         self._arrays: list[np.ndarray] = []
 
     def add(self, body: bytes) -> bytes:
-        self._arrays.append(_array(body, "The answer"))
+        self._arrays.append(array_of(body, "The answer"))
         return b""
 
     def end(self) -> bytes:

@@ -13,7 +13,7 @@ import orjson
 from ..errors import BadRequest
 from ..rows.signature import Signature
 from .json_envelopes import ENVELOPES, bare
-from .json_pieces import _windows
+from .json_pieces import windows_with_depth
 from .json_tensors import are_tensors
 from .streams import BLOCK, Stream, Whole, grown
 
@@ -82,7 +82,7 @@ def _end_of_rows(ahead: bytes) -> tuple[int, bool]:
     """Where the last comma between rows is, 0 if there is none; or where the list ends, and True."""
     plain = ahead.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in ahead else ahead
     comma = 0
-    for place, window in _windows(plain, 0, len(plain)):
+    for place, window in windows_with_depth(plain, 0, len(plain)):
         ends = np.flatnonzero((window.depth < 0) & window.at(b"]"))
         if len(ends):
             return place + int(ends[0]), True

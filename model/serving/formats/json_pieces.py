@@ -100,7 +100,7 @@ def _items(body: bytes, plain: bytes, start: int, end: int, parse: Parse) -> Ite
 
 def _cuts(plain: bytes, start: int, end: int) -> Iterator[int]:
     """Places of commas between items, one in each window that has any."""
-    for place, window in _windows(plain, start, end):
+    for place, window in windows_with_depth(plain, start, end):
         commas = np.flatnonzero((window.depth == 0) & window.at(b","))
         if len(commas):
             yield place + int(commas[-1])
@@ -110,7 +110,7 @@ def _long_arrays(plain: bytes) -> list[tuple[int, int]]:
     """Where the items of long arrays begin and end: of the document itself, else of those nearest to its top."""
     for depth in (1,) if plain[:64].lstrip()[:1] == b"[" else range(2, DEEPEST + 1):
         starts, ends = [], []
-        for place, window in _windows(plain, 0, len(plain)):
+        for place, window in windows_with_depth(plain, 0, len(plain)):
             starts.append(np.flatnonzero((window.depth == depth) & window.at(b"[")) + place + 1)
             ends.append(np.flatnonzero((window.depth == depth - 1) & window.at(b"]")) + place)
         first, last = np.concatenate(starts), np.concatenate(ends)
@@ -137,7 +137,7 @@ class _Window:
         return np.asarray((self._marks == ord(mark)) & self._outside)
 
 
-def _windows(plain: bytes, start: int, end: int) -> Iterator[tuple[int, _Window]]:
+def windows_with_depth(plain: bytes, start: int, end: int) -> Iterator[tuple[int, _Window]]:
     depth, inside = 0, 0
     for place in range(start, end, PIECE):
         window = _Window(np.frombuffer(plain, np.uint8, min(PIECE, end - place), place), depth, inside)

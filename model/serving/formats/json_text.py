@@ -35,7 +35,7 @@ def _plain(value: Any) -> Any:
     for method in ("tolist", "to_list", "to_pylist", "as_py"):  # NumPy and tensors, polars, Arrow
         if hasattr(value, method):
             return getattr(value, method)()
-    if value is None or _is_missing(value):
+    if value is None or is_missing(value):
         return None
     if hasattr(value, "isoformat"):
         return value.isoformat()
@@ -52,7 +52,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"it holds a {type(value).__name__}")
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """pandas' NA and NaT."""
     return type(value).__name__ in ("NAType", "NaTType")
 
@@ -69,7 +69,7 @@ def _jsonable(value: Any) -> Any:
     return _jsonable(_plain(value))
 
 
-def _ready(rows: np.ndarray | list[Any]) -> Any:
+def ready(rows: np.ndarray | list[Any]) -> Any:
     """An array in the form that orjson writes from memory."""
     if isinstance(rows, np.ndarray):
         if rows.dtype.kind not in "fiubM" or rows.dtype.itemsize > 8:
@@ -80,16 +80,16 @@ def _ready(rows: np.ndarray | list[Any]) -> Any:
 
 
 def to_json(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:
-    return b'{"predictions":' + dumps(_ready(rows)) + b"}"
+    return b'{"predictions":' + dumps(ready(rows)) + b"}"
 
 
 def to_json_lines(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:
     if isinstance(rows, np.ndarray) and rows.ndim == 1 and rows.dtype.kind in "fiub":
-        return _lines(dumps(_ready(rows)), b",")
-    return b"".join(dumps(row) + b"\n" for row in (_ready(rows) if rows is not None else ()))
+        return lines_of(dumps(ready(rows)), b",")
+    return b"".join(dumps(row) + b"\n" for row in (ready(rows) if rows is not None else ()))
 
 
-def _lines(array: bytes, separator: bytes) -> bytes:
+def lines_of(array: bytes, separator: bytes) -> bytes:
     return array[1:-1].replace(separator, b"\n") + b"\n" if len(array) > 2 else b""
 
 

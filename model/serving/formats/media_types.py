@@ -149,5 +149,3 @@ OTHER_NAMES = {
     "application/vnd.apache.parquet": "application/x-parquet",
 }
 """Media types that have two names → the one that is told."""
-BY_LINE = ("text/csv", "application/jsonlines", "application/x-ndjson", "application/jsonl")
-"""A record a line. Such a request is answered in its own type when Accept does not say; all others in JSON."""

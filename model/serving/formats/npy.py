@@ -25,14 +25,14 @@ from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 
 def decode_npy(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     """One array: 2-D, or 1-D for one row (for a model of one column: one value per row), or structured with names."""
-    array = _array(body, "The body")
+    array = array_of(body, "The body")
     bounds.afford(_needed(array.dtype, array.size))
     return _rows(array, signature)
 
 
 def decode_npz(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
     """One array of any name, a sparse matrix of scipy.sparse.save_npz, or one 1-D array per feature, by name."""
-    arrays = {name: _array(member, name) for name, member in _members(body, bounds).items()}
+    arrays = {name: array_of(member, name) for name, member in _members(body, bounds).items()}
     if {"format", "shape", "data"} <= arrays.keys():
         return _rows(_dense(arrays, bounds), signature)
     bounds.afford(sum(_needed(array.dtype, array.size) for array in arrays.values()))
@@ -51,13 +51,13 @@ def _needed(dtype: np.dtype[Any], cells: int) -> int:
     return cells * (max(NUMBER_BYTES, dtype.itemsize) if dtype.kind in "fiub" else TEXT_BYTES + dtype.itemsize)
 
 
-def _array(data: bytes, what: str) -> np.ndarray:
+def array_of(data: bytes, what: str) -> np.ndarray:
     """np.load without its trust: the header is read, and the data must be exactly as long as it says.
 
     It lies in `data`, which cannot be written to: what becomes rows is copied, once, in the form that rows have.
     """
     try:
-        shape, fortran, dtype, start = _header(data)
+        shape, fortran, dtype, start = header_of(data)
     except Exception as exc:
         raise BadRequest(f"{what} is not an array in NumPy's npy format.", expected="what numpy.save writes") from exc
     if dtype.hasobject:
@@ -75,7 +75,7 @@ def cut_short(what: str, shape: tuple[int, ...]) -> str:
     return f"{what} is cut short, or longer than its shape {shape} says."
 
 
-def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+def header_of(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     """Shape, order, dtype, and where the values begin. Version 3 is version 2 in UTF-8, for names beyond Latin-1."""
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)

@@ -16,7 +16,7 @@ from ..rows.signature import Column, Signature
 from . import libraries
 from .libraries import Found
 from .sample import load_sample
-from .sklearn_columns import REFUSES, Trait, _get, _is_text_vectorizer, _traits, _unwrapped
+from .sklearn_columns import REFUSES, Trait, asked, is_text_vectorizer, traits_of, unwrapped
 
 
 def signature_of(model: Any, sample: Path | None = None) -> Signature:
@@ -59,7 +59,7 @@ def inspect_parts(model: Any) -> Found | None:
     Only parts that were fitted on named columns tell, if they agree, and text vectorizers if there are no others: what
     is between the parts is not known.
     """
-    model = _unwrapped(model)
+    model = unwrapped(model)
     if isinstance(model, dict | list | tuple):
         parts = list(model.values() if isinstance(model, dict) else model)
     elif type(model).__module__.partition(".")[0] not in LIBRARIES and hasattr(model, "__dict__"):
@@ -84,25 +84,25 @@ def _texts(model: Any) -> Found | None:
 
 
 def _takes_texts(estimator: Any) -> bool:
-    estimator = _unwrapped(estimator)
+    estimator = unwrapped(estimator)
     for _, step in getattr(estimator, "steps", ()):
         if not _is_function_of_texts(step):
             return _takes_texts(step)
     if hasattr(estimator, "transformer_list"):
         return any(_takes_texts(step) for _, step in estimator.transformer_list)
-    return _is_text_vectorizer(estimator)
+    return is_text_vectorizer(estimator)
 
 
 def _is_function_of_texts(step: Any) -> bool:
     """A function as a step notes how many columns it was fitted on, if what it was given had columns."""
-    return type(step).__name__ == "FunctionTransformer" and _get(step, "n_features_in_") is None
+    return type(step).__name__ == "FunctionTransformer" and asked(step, "n_features_in_") is None
 
 
 def _objects(model: Any) -> Found | None:
     """A vectorizer of dicts as the first step: objects as they are."""
-    first = _unwrapped(model)
+    first = unwrapped(model)
     while hasattr(first, "steps"):
-        first = _unwrapped(first.steps[0][1])
+        first = unwrapped(first.steps[0][1])
     name = type(first).__name__
     objects = name == "DictVectorizer" or (name == "FeatureHasher" and first.input_type == "dict")
     return Found([], form="objects") if objects else None
@@ -110,11 +110,11 @@ def _objects(model: Any) -> Found | None:
 
 def _scikit_learn(model: Any) -> Found | None:
     """Anything with n_features_in_ or feature_names_in_: scikit-learn's estimators and those that follow it."""
-    names = _get(model, "feature_names_in_")
-    count = len(names) if names is not None else _get(model, "n_features_in_")
+    names = asked(model, "feature_names_in_")
+    count = len(names) if names is not None else asked(model, "n_features_in_")
     if not isinstance(count, int | np.integer) or count < 1:
         return None
-    traits = _traits(model, int(count))
+    traits = traits_of(model, int(count))
     return Found(traits, [str(name) for name in names] if names is not None else None)
 
 

@@ -47,7 +47,7 @@ def xgboost(model: Any) -> Found | None:
     if not (hasattr(booster, "feature_types") and hasattr(booster, "num_features")):
         return None
     names, types = booster.feature_names, booster.feature_types
-    categories = _xgboost_categories(booster) if types and "c" in types else {}
+    categories = xgboost_categories(booster) if types and "c" in types else {}
     lacking = ""
     if types and "c" in types and not categories and not is_installed("pyarrow"):
         lacking = (
@@ -64,7 +64,7 @@ def xgboost(model: Any) -> Found | None:
     return Found(traits, list(names) if names else None, lacking=lacking)
 
 
-def _xgboost_categories(booster: Any) -> dict[Any, tuple[Any, ...]]:
+def xgboost_categories(booster: Any) -> dict[Any, tuple[Any, ...]]:
     """Kept by the booster since xgboost 3.1; needs pyarrow."""
     try:
         exported = booster.get_categories(export_to_arrow=True).to_arrow()

@@ -23,7 +23,7 @@ from . import diagnosis, file_kinds, inspection, methods, sample, skops_file
 from .artifact import pickle_in
 from .loaded import LoadedModel
 from .own_modules import OwnModules
-from .predictor import Use, _calling, _import_predictor, _lent_to_main, takes_context, use_of
+from .predictor import Use, calling, import_predictor, lent_to_main, takes_context, use_of
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def load(
 
 def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | None, compiled: bool) -> LoadedModel:
     began = time.monotonic()
-    predictor = _import_predictor(model_dir, program_dir, own)
+    predictor = import_predictor(model_dir, program_dir, own)
     loader = getattr(predictor, "load_model", None)
     source = model_dir if loader else pickle_in(model_dir, program_dir)
     use = Use(frozenset({method}), method) if method else use_of(getattr(predictor, "__file__", None))
@@ -78,7 +78,7 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
             raise ModelNotUsable(methods.of_no_method(model, use.method, use.line))
         expected = inspection.signature_of(model, told if told.is_file() else None)
     seconds = time.monotonic() - began
-    function = _calling(model, method) if method else predictor.transformation
+    function = calling(model, method) if method else predictor.transformation
     context = not method and takes_context(function)
     return LoadedModel(model, function, expected, source, context, seconds, own, use.method)
 
@@ -103,7 +103,7 @@ def _unpickle(path: Path, predictor: ModuleType, share: bool) -> Any:
     if path.suffix == ".skops":
         return skops_file.read(path, getattr(predictor, "TRUSTED_TYPES", ()))
     file_kinds.refuse_what_is_no_pickle(path)
-    with _lent_to_main(predictor), warnings.catch_warnings(record=True) as caught:
+    with lent_to_main(predictor), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = _read(path, share)
     for line in dict.fromkeys(diagnosis.of_warning(w.message) for w in caught):

@@ -18,14 +18,14 @@ from . import diagnosis, methods
 from .own_modules import OwnModules
 
 
-def _calling(model: Any, method: str) -> Callable[[Any, Any], Any]:
+def calling(model: Any, method: str) -> Callable[[Any, Any], Any]:
     if not callable(getattr(model, method, None)):
         raise ModelNotUsable(methods.of_missing_method(model, method))
     return lambda model, rows: getattr(model, method)(rows)
 
 
 @contextmanager
-def _lent_to_main(predictor: ModuleType) -> Iterator[None]:
+def lent_to_main(predictor: ModuleType) -> Iterator[None]:
     """A class that was pickled from a notebook is looked for in __main__: let it be found in predictor.py."""
     main = vars(sys.modules["__main__"])
     lent = {k: v for k, v in vars(predictor).items() if not k.startswith("__") and k not in main}
@@ -37,7 +37,7 @@ def _lent_to_main(predictor: ModuleType) -> Iterator[None]:
             main.pop(name, None)
 
 
-def _import_predictor(model_dir: Path, program_dir: Path, own: OwnModules | None) -> ModuleType:
+def import_predictor(model_dir: Path, program_dir: Path, own: OwnModules | None) -> ModuleType:
     """The predictor.py beside the model, else the one in `program_dir`. Either finds the modules beside itself."""
     for directory in (program_dir,) if own else (program_dir, model_dir):
         if str(directory) not in sys.path:

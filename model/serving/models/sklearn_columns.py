@@ -26,9 +26,9 @@ class Trait:
     """A missing value is looked for as None, not as NaN."""
 
 
-def _traits(estimator: Any, count: int) -> list[Trait]:
+def traits_of(estimator: Any, count: int) -> list[Trait]:
     """One per input column of the estimator."""
-    estimator = _unwrapped(estimator)
+    estimator = unwrapped(estimator)
     if estimator is None or _is_identity(estimator):
         return [Trait(missing=PASSES)] * count
     for attribute, read in COMPOSITES.items():
@@ -42,9 +42,9 @@ def _pipeline(pipeline: Any, count: int) -> list[Trait]:
     traits, same_columns = [Trait(missing=PASSES)] * count, True
     for _, step in pipeline.steps:
         if same_columns:
-            traits = [_then(before, after) for before, after in zip(traits, _traits(step, count), strict=True)]
+            traits = [_then(before, after) for before, after in zip(traits, traits_of(step, count), strict=True)]
         else:
-            later = _leaf(_unwrapped(step), 1)[0]
+            later = _leaf(unwrapped(step), 1)[0]
             traits = [_then(trait, later) if trait.missing == PASSES else trait for trait in traits]
         same_columns = same_columns and (_is_identity(step) or _is_plain_imputer(step))
     return traits
@@ -64,10 +64,10 @@ def _column_transformer(transformer: Any, count: int) -> list[Trait]:
         indices = list(inputs.get(name, ()))
         if isinstance(step, str) and step == "drop":
             continue
-        if isinstance(columns, str) and _is_text_vectorizer(step):
+        if isinstance(columns, str) and is_text_vectorizer(step):
             found = [Trait("text", missing=REFUSES)]
         else:
-            found = _traits(step, len(indices)) if indices else []
+            found = traits_of(step, len(indices)) if indices else []
         for index, trait in zip(indices, found, strict=True):
             traits[index] = trait if (old := traits[index]) is None else _both(old, trait)
     return [trait or Trait(used=False) for trait in traits]
@@ -83,7 +83,7 @@ def _both(one: Trait, other: Trait) -> Trait:
 def _union(union: Any, count: int) -> list[Trait]:
     traits = [Trait(missing=PASSES)] * count
     for number, (_, step) in enumerate(step for step in union.transformer_list if step[1] != "drop"):
-        found = _traits(step, count)
+        found = traits_of(step, count)
         traits = found if number == 0 else [_both(a, b) for a, b in zip(traits, found, strict=True)]
     return traits
 
@@ -190,12 +190,12 @@ def _is_plain_imputer(estimator: Any) -> bool:
     return all(s is not None and s == s for s in estimator.statistics_.tolist())
 
 
-def _is_text_vectorizer(estimator: Any) -> bool:
+def is_text_vectorizer(estimator: Any) -> bool:
     """CountVectorizer, TfidfVectorizer, HashingVectorizer, or one like them."""
     return hasattr(estimator, "build_analyzer") and hasattr(estimator, "transform")
 
 
-def _unwrapped(estimator: Any) -> Any:
+def unwrapped(estimator: Any) -> Any:
     """The estimator inside a search, a vote, a calibration: the first to see the rows, as they come."""
     while _wraps(estimator) and (inner := _inner(estimator)) is not None:
         estimator = inner
@@ -214,20 +214,20 @@ def _wraps(estimator: Any) -> bool:
 
 def _inner(estimator: Any) -> Any:
     """What it has fitted; None if that sees other columns than came in."""
-    found, count = _fitted(estimator), _get(estimator, "n_features_in_")
-    features = _get(estimator, "estimators_features_")  # of a bag: each may have its own
+    found, count = _fitted(estimator), asked(estimator, "n_features_in_")
+    features = asked(estimator, "estimators_features_")  # of a bag: each may have its own
     if features is not None and not np.array_equal(features[0], np.arange(len(features[0]))):
         return None
-    return found if count in (None, _get(found, "n_features_in_") or count) else None
+    return found if count in (None, asked(found, "n_features_in_") or count) else None
 
 
 def _fitted(estimator: Any) -> Any:
     """The first estimator inside that was fitted; one for a class that is never or always there was not."""
     for attribute in FITTED:
-        found = _get(estimator, attribute)
+        found = asked(estimator, attribute)
         items = list(found) if isinstance(found, list | tuple | np.ndarray) else [found]
         for item in items:
-            one = _get(item, "estimator") if attribute == "calibrated_classifiers_" else item
+            one = asked(item, "estimator") if attribute == "calibrated_classifiers_" else item
             fits = hasattr(one, "predict") or hasattr(one, "transform")
             if fits and type(one).__name__ != "_ConstantPredictor":
                 return one
@@ -241,7 +241,7 @@ FITTED = ("best_estimator_", "estimators_", "estimator_", "calibrated_classifier
 """Where it keeps them once they are fitted."""
 
 
-def _get(thing: Any, attribute: str) -> Any:
+def asked(thing: Any, attribute: str) -> Any:
     try:
         return getattr(thing, attribute, None)
     except Exception:  # noqa: BLE001  properties of unfitted or foreign estimators raise what they like

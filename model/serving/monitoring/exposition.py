@@ -92,7 +92,7 @@ class Exposition:
                 path.unlink()
         self._ended = {name: samples for name, samples in self._ended.items() if name in living or not name}
         everything = [*self._ended.values(), *(samples for several in living.values() for samples in several)]
-        shared_files.write_whole(self._runtime_dir / TEXT, _text(_added(everything), healthy))
+        shared_files.write_whole(self._runtime_dir / TEXT, exposed(_added(everything), healthy))
         self._seen = seen
 
 
@@ -120,7 +120,7 @@ def _is_table(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
-def _text(samples: Samples, healthy: bool) -> str:
+def exposed(samples: Samples, healthy: bool) -> str:
     name = "sagemaker_endpoint_health"
     states = {"healthy": healthy, "unhealthy": not healthy}
     samples = {**samples, name: {sample_name(name, {"state": state}): int(on) for state, on in states.items()}}
