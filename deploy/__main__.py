@@ -189,7 +189,7 @@ def _permissions(deployment: Deployment, asked: argparse.Namespace) -> int:
         names = {"BUCKET": deployment.bucket, "IMAGE_NAME": wanted.image_name, "NAME": wanted.name, "ROLE": role}
         keys = [wanted.kms_key, wanted.volume_key]
         documents = {
-            who: permissions.filled(account, who, names, keys if who == "execution-role" else None,
+            who: permissions.filled(account, who, names, keys if who in ("execution-role", "deployer") else None,
                                     bool(wanted.subnets) and who == "execution-role")
             for who in permissions.WHO
         }  # fmt: skip

@@ -31,7 +31,8 @@ NETWORK = [
 
 def filled(account: Account, who: str, names: dict[str, str], keys: list[str] | None = None,
            network: bool = False) -> dict[str, Any]:  # fmt: skip
-    """The policy of `who` with the names filled in; with what a VPC and KMS keys need, where there are any."""
+    """The policy of `who` with the names filled in; with what a VPC and KMS keys need, where there are any. An alias
+    names no key in a policy: it is left out."""
     me = account.me
     values = {"PARTITION": me.partition, "ACCOUNT": me.account, "REGION": me.region, **names}
     path = WHO[who][1]
@@ -41,7 +42,8 @@ def filled(account: Account, who: str, names: dict[str, str], keys: list[str] | 
     document: dict[str, Any] = json.loads(word.sub(lambda match: values[match[1]], path.read_text()))
     if network:
         document["Statement"].append({"Sid": "Network", "Effect": "Allow", "Action": NETWORK, "Resource": "*"})
-    arns = [each for each in keys or [] if each.startswith("arn:")]
+    arns = [each if each.startswith("arn:") else account.arn("kms", f"key/{each}")
+            for each in keys or [] if each and not each.startswith("alias/")]  # fmt: skip
     if arns:
         actions = ["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:CreateGrant"]
         document["Statement"].append({"Sid": "Keys", "Effect": "Allow", "Action": actions, "Resource": arns})

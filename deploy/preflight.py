@@ -87,7 +87,7 @@ def caller(account: Account, plan: Plan, role_arn: str, bucket: str, say: Say) -
         if assumed[3] == role_arn.rpartition("/")[2]:
             me = role_arn  # with its path
     filling = {"BUCKET": bucket, "IMAGE_NAME": plan.image_name, "NAME": plan.name, "ROLE": role_arn}
-    document = permissions.filled(account, "deployer", filling)
+    document = permissions.filled(account, "deployer", filling, keys=[plan.kms_key, plan.volume_key])
     if not plan.delete_when_expired:
         document["Statement"] = [row for row in document["Statement"] if not row["Sid"].startswith("Expire")]
     found = _missing(account.client("iam"), me, document, say, "your own permissions")

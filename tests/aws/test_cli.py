@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from deploy import __main__ as cli
 
-from cloud import REGION, ROLE, Cloud, Fault
+from cloud import ACCOUNT, REGION, ROLE, Cloud, Fault
 from running import KIT
 
 
@@ -133,6 +133,17 @@ def test_the_permissions_of_all_who_take_part(file: str, capsys: pytest.CaptureF
         "{'StringEquals': {'iam:PassedToService': 'sagemaker.amazonaws.com'}}",
         "{'StringEquals': {'iam:PassedToService': 'scheduler.amazonaws.com'}}",
     }
+
+
+def test_keys_are_in_the_permissions_of_who_uses_them(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """By ARN, or by id; SageMaker makes grants in the name of who creates the endpoint. An alias is left out."""
+    keys = ["--set", "kms_key=1234-abcd", "--set", "volume_key=alias/disks"]
+    assert call(Cloud(), "permissions", file, "--json", *keys) == 0
+    documents = json.loads(capsys.readouterr().out)
+    for who, document in documents.items():
+        rows = [row["Resource"] for row in document["Statement"] if row["Sid"] == "Keys"]
+        wanted = [[f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234-abcd"]] if who in ("deployer", "execution-role") else []
+        assert rows == wanted, who
 
 
 def test_the_deployers_permissions_are_all_that_is_called(file: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,10 +47,9 @@ def test_the_workflows_checks_can_be_run(tmp_path: Path) -> None:
     assert WORKFLOW["jobs"]["up"]["needs"] == "check"
     clone = Clone(tmp_path)  # docker, python and pytest are stand-ins there
     (clone.kit / "Makefile").write_text("check:\n\ttrue\n")
-    report = (
-        (tmp_path / "bin/python3").read_text().replace("*'-m pytest'*)", "*'-m pytest'*) echo passed >conformance.md;")
-    )
-    (tmp_path / "bin/python3").write_text(report)
+    first, _, rest = (tmp_path / "bin/python3").read_text().partition("\n")
+    report = "case \"$*\" in *'-m pytest'*) echo passed >conformance.md ;; esac"
+    (tmp_path / "bin/python3").write_text(f"{first}\n{report}\n{rest}")
     summary = tmp_path / "summary"
     for command in commands:
         process = clone.start("bash", "-e", "-c", command, GITHUB_STEP_SUMMARY=str(summary))
@@ -65,10 +64,14 @@ def test_the_workflow_signs_in_without_keys() -> None:
     assert "secrets." not in (KIT / "examples/github-actions.yml").read_text()
     [push] = [step["run"] for step in WORKFLOW["jobs"]["up"]["steps"] if step.get("id") == "push"]
     digest = subprocess.run(
-        ["bash", "-c", push.replace('./build_and_push.sh "$IMAGE_NAME"', f"echo host/name@{DIGEST}")],
+        ["bash", "-e", "-c", push.replace('./build_and_push.sh "$IMAGE_NAME"', f"echo host/name@{DIGEST}")],
         env={"GITHUB_OUTPUT": "/dev/stdout", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert digest == f"digest={DIGEST}\n"
+    failed = subprocess.run(
+        ["bash", "-e", "-c", push.replace('./build_and_push.sh "$IMAGE_NAME"', "exit 7")], check=False
+    )
+    assert failed.returncode == 7
     installed = {
         line for job in WORKFLOW["jobs"].values() for step in job["steps"] if "pip" in (line := step.get("run", ""))
     }
