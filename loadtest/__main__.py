@@ -9,7 +9,7 @@ import platform
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
@@ -21,8 +21,8 @@ from .measuring import Failed, Load, Measured, Target
 
 UNKNOWN = (
     "The way of a request through SageMaker: its network, TLS and authentication come on top of these latencies.",
-    "How fast the CPUs of an instance are. It is taken that each is as fast as one of this machine. "
-    "`python -m deploy measure` measures an endpoint.",
+    "How fast the CPUs of an instance are. It is taken that each is as fast as one of the measured server. "
+    "python -m deploy measure measures an endpoint.",
     "Other requests: every request of the load was the same.",
     "A month: the load lasted for some seconds at each rate.",
 )
@@ -46,11 +46,14 @@ def tested(asked: argparse.Namespace) -> int:
         target = target_of(asked, body)
         probe(target)
         looks = inside.Looks(f"http://{target.host}:{target.port}")
+        here = target.host == "localhost" or target.host.startswith("127.")
+        if others := busy() if here else "":
+            said(others)
         load = Load(lambda: target, Goal(asked.p99), asked.seconds, asked.repeats, say=said, look=looks)
-        measured = load.measure(asked.cpus, cpus_here())
+        measured = load.measure(*((asked.cpus or cpus_here(), cpus_here()) if here else (asked.cpus, 0)))
     except (Failed, OSError, http.client.HTTPException) as exc:
         return failed(str(exc) or type(exc).__name__)
-    made = report.Report(measured, subject_of(asked, measured, len(body)))
+    made = report.Report(measured, subject_of(asked, measured, len(body), others))
     report.write(path, made.html())
     print(made.text())
     print(f"The report, with pictures: {path}")
@@ -73,7 +76,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rate", type=up_to(1e6), default=0.0)
     parser.add_argument("--seconds", type=up_to(60), default=2.0)
     parser.add_argument("--repeats", type=count, default=3)
-    parser.add_argument("--cpus", type=count, default=cpus_here())
+    parser.add_argument("--cpus", type=count, default=0)
     parser.add_argument("--region", default="")
     return parser.parse_args(arguments)
 
@@ -137,21 +140,41 @@ def probe(target: Target) -> None:
         raise Failed(f"the server refuses the payload with {answer.status}, so there is no load: {said_by_it}")
 
 
-def subject_of(asked: argparse.Namespace, measured: Measured, size: int) -> report.Subject:
+def busy() -> str:
+    """A word of warning where others use this machine; nothing where it is quiet, or cannot be asked."""
+    load = os.getloadavg()[1] if hasattr(os, "getloadavg") else 0.0  # of five minutes: a run before hardly counts
+    if load < cpus_here():
+        return ""
+    return (
+        f"Other programs use this machine, so it carries less: its load average is {load:.1f} with {cpus_here()} CPUs."
+    )
+
+
+def subject_of(asked: argparse.Namespace, measured: Measured, size: int, others: str) -> report.Subject:
     seen, cpus = measured.carried, measured.of_the_server()
     each = Carried(seen.rate / cpus, seen.low / cpus, seen.high / cpus)
-    rows, money = priced(each.rate, [asked.rate] if asked.rate else costs.RATES, asked.region)
+    rates: Sequence[float] = [asked.rate] if asked.rate else costs.RATES
     about = [
         f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}, {asked.url}, payload {Path(asked.payload).name} "
-        f"({size:,} bytes, {asked.content_type}).",
-        f"The server has {measured.cpus} CPUs ({platform.machine()}). The load ran on the same ones and used "
-        f"{measured.cpus - cpus:.2g} of them at the rate that the server carried, {seen.rate:,g} a second; the others "
-        "are counted as the server's, whether it used them or not.",
+        f"({size:,} bytes, {asked.content_type})."
     ]
-    return report.Subject(asked.url, "One CPU of this machine", each, about, rows, money, UNKNOWN)
+    if measured.machine:
+        about.append(
+            f"This machine has {measured.machine} CPUs ({platform.machine()}), of which the server may use "
+            f"{measured.cpus}. The load ran on the same ones. At the rate that the server carried, {seen.rate:,g} a "
+            f"second, the load used {measured.of_the_load:.2g} of them, and {cpus:.2g} are counted as the server's."
+        )
+    about += [others] if others else []
+    if not measured.cpus:
+        rows = [costs.row(rate, each.rate, "servers like this", 0, None) for rate in rates] if each.rate else []
+        money = "How many CPUs the server has is not known: say so with --cpus, and the table counts instances."
+        return report.Subject(asked.url, "The server", each, about, rows, money, UNKNOWN)
+    rows, money = priced(each.rate, rates, asked.region)
+    unit = "One CPU of this machine" if measured.machine else "One CPU of the server"
+    return report.Subject(asked.url, unit, each, about, rows, money, UNKNOWN)
 
 
-def priced(per_cpu: float, rates: list[float] | tuple[float, ...], region: str) -> tuple[list[costs.Row], str]:
+def priced(per_cpu: float, rates: Sequence[float], region: str) -> tuple[list[costs.Row], str]:
     if not per_cpu:
         return [], "Without a rate that holds the goal there is nothing to count."
     try:

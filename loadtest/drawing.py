@@ -46,9 +46,9 @@ def latencies(lines: Sequence[Line], goal: float, goal_name: str, held: float) -
     drawn.append(_text(LEFT + 4, y_of(goal) - 5, goal_name, "start", "goal"))
     for line in lines:
         drawn += _drawn(line, x_of, y_of)
-    ends = sorted((y_of(line.points[-1][1]), line.name, line.style) for line in lines)
-    for (_, name, style), y in zip(ends, apart([y for y, _, _ in ends]), strict=True):
-        drawn.append(_text(right + 8, y + 4, name, "start", style))
+    ends = sorted(lines, key=lambda line: (y_of(line.points[-1][1]), -lines.index(line)))
+    for line, y in zip(ends, apart([y_of(line.points[-1][1]) for line in ends]), strict=True):
+        drawn.append(_text(right + 8, y + 4, line.name, "start", line.style))
     drawn.append(_text(LEFT - 38, 14, "ms", "start"))
     drawn.append(_text((LEFT + right) / 2, HEIGHT - 6, "requests a second", "middle"))
     return _svg(drawn, HEIGHT, "Latency against requests a second; the table below has the figures")

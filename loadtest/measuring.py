@@ -129,7 +129,8 @@ class Inside:
 
 @dataclass
 class Measured:
-    """All that was seen. `cpus` is what the server has and `machine` what it shares with the load; 0 of an endpoint."""
+    """All that was seen. `cpus` is what the server has, 0 where that is not known; `machine` what it shares with the
+    load, 0 where they run on two machines."""
 
     goal: Goal
     closed: list[Step] = field(default_factory=list)
@@ -159,8 +160,14 @@ class Measured:
     def of_the_server(self) -> float:
         """CPUs that were left to the server at the rate that it carried; the load used the others. A load that takes
         more than three quarters of the machine is not believed: too many CPUs make the server look slow, not fast."""
-        used = max((step.cpus for step in self.open if step.rate == self.carried.rate), default=0.0)
-        return min(float(self.cpus), max(self.machine - used, self.machine / 4))
+        if not self.machine:
+            return float(self.cpus or 1)
+        return min(float(self.cpus), max(self.machine - self.of_the_load, self.machine / 4))
+
+    @property
+    def of_the_load(self) -> float:
+        """CPUs that the senders used at the rate that the server carried."""
+        return max((step.cpus for step in self.open if step.rate == self.carried.rate), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -191,9 +198,9 @@ class Load:
 
     def _closed(self, senders: Senders, measured: Measured) -> None:
         """More clients until the rate grows by less than a tenth."""
-        for clients in CLIENTS:
-            step = Step([self._run(senders, self.seconds, clients) for _ in range(self.repeats)], clients)
-            self.say(f"{clients} client{'s' if clients > 1 else ''}: {told(step)}")
+        for count in CLIENTS:
+            step = Step([self._run(senders, self.seconds, count) for _ in range(self.repeats)], count)
+            self.say(f"{clients(step)}: {told(step)}")
             measured.closed.append(step)
             if not step.per_second:
                 raise Failed(f"The server answered no request of the load: {errors_told(step)}.")
@@ -226,6 +233,10 @@ class Load:
         if measured and (parts := self.look(run)):
             measured.inside.append(Inside(rate, parts))
         return run
+
+
+def clients(step: Step) -> str:
+    return "1 client" if step.clients == 1 else f"{step.clients} clients"
 
 
 def told(step: Step) -> str:

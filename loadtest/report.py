@@ -13,7 +13,7 @@ from typing import Any
 from . import costs, drawing
 from .figures import PERCENTILES, Carried, Step
 from .inside import PARTS
-from .measuring import Measured, errors_told
+from .measuring import Measured, clients, errors_told
 
 STYLES = ("part-a", "part-b", "part-c", "part-d")
 CSS = """
@@ -42,7 +42,7 @@ circle.p99, svg text.p99 { fill: var(--p99); }
 .key span { display: inline-block; width: .8rem; height: .8rem; margin-right: .4rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th { font-weight: 600; color: var(--soft); }
+th { white-space: normal; vertical-align: bottom; font-weight: 600; color: var(--soft); }
 td.text, th.text { text-align: left; } tr.first td { border-top: 2px solid var(--soft); }
 """
 
@@ -212,7 +212,7 @@ def _steps(measured: Measured) -> str:
         errors = errors_told(step) or "0"
         return [name, number(step.per_second), f"{step.spread:.0%}", *figures, f"{step.requests:,}", errors]
 
-    closed = [cells(f"{step.clients} clients", step) for step in measured.closed]
+    closed = [cells(clients(step), step) for step in measured.closed]
     return _table(head, [*closed, *(cells(f"{step.rate:,g} a second", step) for step in measured.open)], left="load")
 
 
