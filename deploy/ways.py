@@ -6,6 +6,7 @@ with the way.
 
 from __future__ import annotations
 
+import gzip
 import io
 import secrets
 import tarfile
@@ -141,7 +142,8 @@ def packed(directory: Path) -> bytes:
     if not (directory / "serving").is_dir():
         files += sorted(directory.glob("*.py"))
     archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+    # Without the time of the packing: the same files are the same bytes.
+    with gzip.GzipFile("", "wb", fileobj=archive, mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
         for path in files:
             tar.add(path, path.name)
     return archive.getvalue()
