@@ -448,6 +448,22 @@ def test_wide_models_have_a_text(driver: webdriver.Chrome, serve: Serve, tmp_pat
     assert page.answers()[0][:3] == ["row", "c0", "c1"]
 
 
+def test_many_categories_are_typed(driver: webdriver.Chrome, serve: Serve, tmp_path: Path) -> None:
+    """Some thousand numbers of which one must be chosen are no list: the number is typed, and stays one."""
+    shops = pd.DataFrame({"shop": np.arange(1500)})
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(shops, shops["shop"] > 700)
+    page = other(driver, serve, tmp_path, model)
+    assert page["shop"].tag_name == "input"
+    assert page.text("field-0-hint") == "one of 1500 values"
+    page.type("shop", "1499")
+    page.predict()
+    assert page.answers()[1] == ["1", "1499", str(model.predict(pd.DataFrame({"shop": [1499]}))[0]).lower()]
+    assert '{"shop": 1499}' in page.text("curl")
+    page.type("shop", "1500")
+    page.predict()
+    assert "does not know the value" in page.wrong("shop")
+
+
 def test_several_models_are_chosen_from(driver: webdriver.Chrome, serve: Serve, tmp_path: Path) -> None:
     """None loaded: how to load one. Then a list; each has a form of its own."""
     import httpx
