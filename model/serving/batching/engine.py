@@ -21,10 +21,11 @@ from ..models.loaded import LoadedModel
 from ..monitoring.cloudwatch import EmbeddedMetrics
 from ..monitoring.counters import ModelMetrics
 from ..settings import Settings
-from . import answering, bad_records
+from . import answering
 from .jobs import Batch, Job
 from .loop import GivenUp, Loop, Thread
 from .messages import GONE, Reply, Request
+from .parts import Parts
 from .policy import Policy
 from .queue import Queue
 from .reading import Reading
@@ -74,6 +75,7 @@ class Engine:
         self._loop, self._reader, self._stuck = loop, reader, stuck
         self._predictor = loop.thread()
         self._reading = Reading(self.model, self.config, loop, reader, stuck)
+        self._parts = Parts(self.model, self.config, loop, reader, self._take)
 
     def prove_fast_paths(self) -> str:
         """In a thread, while requests are answered by the estimator's own methods: a proof takes up to a second.
@@ -112,29 +114,8 @@ class Engine:
 
         if self.not_ready is not None:
             counted(answering.refuse(NotReady(self.not_ready), request))
-        elif self.config.bad_records == "refuse":
-            self._take(request, counted)
         else:
-            self._take(request, functools.partial(self._mark, request, counted))
-
-    def _mark(self, request: Request, done: Done, reply: Reply) -> None:
-        """A transform job keeps its file when a record of it is bad."""
-        if reply.status != 400:
-            done(reply)
-            return
-
-        def marked() -> None:
-            try:
-                cut = functools.partial(bad_records.cut, request, self.model.signature, self._reading.bounds)
-                ask = functools.partial(bad_records.ask_all, self._loop, self._take)
-                answer = bad_records.marked(request, reply, *self._reader.run(cut, self.config.timeout), ask)
-            except GivenUp:
-                answer = answering.refuse(answering.late(self.config.timeout), request)
-            except Exception as exc:  # noqa: BLE001 - a caller always gets an answer
-                answer = answering.refuse(exc, request)
-            done(answer)
-
-        self._loop.soon(marked)
+            self._parts.submit(request, counted, alone=self.limit == 1)
 
     def _take(self, request: Request, done: Done) -> None:
         self._reading.read(request, functools.partial(self._admit, request, done))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ..errors import ModelFailed, ServingError, written
+from ..errors import ServingError, written
 from ..formats import content_types, joining, media_types
 from ..formats.streams import Block
 from . import answering
@@ -38,9 +38,11 @@ class Answered(NamedTuple):
 
 
 def answers(request: Request, blocks: Iterable[Block], ask: Ask) -> Iterator[Answered]:
-    """The answer to the body that the blocks are, in pieces. Raises Refused, also after some of them."""
+    """The answer to the body that the blocks are, in pieces. Raises Refused, also after some of them, and NotOurs."""
     try:
         yield from _answers(request, iter(blocks), ask)
+    except joining.NotOurs:
+        raise
     except ServingError as exc:
         raise Refused(answering.refuse(exc, request)) from exc
 
@@ -61,7 +63,7 @@ def _answers(request: Request, blocks: Iterator[Block], ask: Ask) -> Iterator[An
         media_type, _ = media_types.type_of(block.content_type, block.body)
         name, content_type, _ = content_types.negotiate(request.accept, media_type)
         if reply.content_type != content_type or name not in joining.JOINED:
-            raise ModelFailed(joining.NOT_OURS)
+            raise joining.NotOurs
         if joined is None:  # the following are asked for the same type, in CSV without names once more
             joined, told, request = joining.JOINED[name](), content_type, replace(request, accept=name)
         yield Answered(joined.add(body), rows, told)

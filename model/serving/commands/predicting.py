@@ -27,6 +27,7 @@ from ..compiler import native
 from ..errors import BadRequest, ModelNotUsable, ServingError
 from ..formats import blocks, media_types
 from ..formats.budget import MEGABYTE, Bounds
+from ..formats.joining import NotOurs
 from ..formats.streams import BLOCK
 from ..models import artifact, loading
 from ..models.loaded import LoadedModel
@@ -92,14 +93,16 @@ class Run:
         self._progress.begin()
         count = 0
         try:
-            pieces = blocks.cut(self._rows, self._content_type, self._model.signature, self._bounds.body)
-            for answered in in_blocks.answers(request, pieces, self._ask):
+            how = self._content_type, self._model.signature, self._bounds.body, self._config.batch_rows == 1
+            for answered in in_blocks.answers(request, blocks.cut(self._rows, *how), self._ask):
                 self._answers.write(answered.body)
                 count = answered.rows
                 self._progress.at(count, self._rows.read_bytes)
         except Refused as exc:
             before = f" The {counted(count)} before are answered." if count else ""
             return _fail(f"{_told(exc.reply)}{before}", 1)
+        except NotOurs as exc:
+            return _fail(str(exc), 1)
         self._answers.end()
         self._progress.end(count, self._rows.read_bytes)
         return 0

@@ -13,7 +13,7 @@ from ..errors import BadRequest
 from ..rows.signature import Signature
 from .npy import cut_short, header_of
 from .recordio import MAGIC
-from .streams import BLOCK, Stream, Whole
+from .streams import BLOCK, Stream, Whole, together
 
 LARGEST_NUMBER = 8
 """Bytes: a model computes in float64, whatever is sent."""
@@ -41,7 +41,7 @@ def _parts(stream: Stream, shape: tuple[int, ...], dtype: np.dtype, start: int) 
     stream.take(start)
     cells = math.prod(shape[1:]) * len(dtype.names or (1,))
     size, left = math.prod(shape[1:]) * dtype.itemsize, shape[0]
-    count = max(1, BLOCK // max(size, cells * LARGEST_NUMBER, 1))
+    count = together(max(1, BLOCK // max(size, cells * LARGEST_NUMBER, 1)))
     while left:
         rows = min(count, left)
         left -= rows
@@ -56,13 +56,13 @@ def _parts(stream: Stream, shape: tuple[int, ...], dtype: np.dtype, start: int) 
 
 def whole_records(body: bytes) -> int:
     """How many bytes of the beginning of a RecordIO body are whole records; all of it where it is none."""
-    position = 0
-    while position + 8 <= len(body):
-        magic, length = struct.unpack_from("<II", body, position)
+    places = [0]
+    while places[-1] + 8 <= len(body):
+        magic, length = struct.unpack_from("<II", body, places[-1])
         if magic != MAGIC or length >> 29:
             return len(body)
-        after = position + 8 + (length + 3) // 4 * 4
+        after = places[-1] + 8 + (length + 3) // 4 * 4
         if after > len(body):
             break
-        position = after
-    return position
+        places.append(after)
+    return places[together(len(places) - 1)]

@@ -15,7 +15,7 @@ import orjson
 
 from ..errors import BadRequest, PayloadTooLarge
 from ..rows.signature import Signature
-from . import array_blocks, json_blocks, parquet, records
+from . import array_blocks, csv_rows, json_blocks, parquet, records
 from .budget import MEGABYTE
 from .media_types import NOT_TEXT, type_of
 from .streams import BLOCK, Block, File, Stream, Whole
@@ -24,10 +24,12 @@ Parts = Iterator[tuple[bytes, bytes, str]]
 """What is put before it, a piece of the body, and what is added to the Content-Type."""
 
 
-def cut(file: File, content_type: str | None, signature: Signature, most: int) -> Iterator[Block]:
-    """The blocks. A short body is one, as it is; so is one of up to `most` bytes that cannot be cut.
+def cut(
+    file: File, content_type: str | None, signature: Signature, most: int | None = None, alone: bool = False
+) -> Iterator[Block]:
+    """The blocks. A short body is one, as it is; so is one of up to `most` bytes that cannot be cut. `alone`: none can.
 
-    Raises a ServingError (400, 413), also after some blocks.
+    Raises a ServingError (400, 413), also after some blocks; without `most`, Whole for a body that cannot be cut.
     """
     stream = Stream(file)
     head = stream.fill(BLOCK + 1)
@@ -37,7 +39,9 @@ def cut(file: File, content_type: str | None, signature: Signature, most: int) -
     media_type, parameters = type_of(content_type, head)
     said = content_type if content_type and content_type.split(";")[0].strip().lower() == media_type else media_type
     try:
-        if media_type not in CUTTERS:
+        if alone:
+            raise Whole("MODEL_SERVER_BATCH_ROWS=1 says that rows depend on each other")
+        if media_type not in CUTTERS or (most is None and media_type in PARQUET):
             raise Whole(f"{media_type} has no place to be cut at")
         charset = parameters.get("charset", "utf-8")
         _refuse_wide(charset, head)
@@ -45,6 +49,8 @@ def cut(file: File, content_type: str | None, signature: Signature, most: int) -
         stream.take(mark)
         pieces = CUTTERS[media_type](stream, media_type, parameters, signature)
     except Whole as reason:
+        if most is None:
+            raise
         yield _whole(stream, content_type, most, str(reason))
         return
     place = lines = 0
@@ -96,7 +102,12 @@ def _csv(stream: Stream, media_type: str, parameters: Mapping[str, str], signatu
     head = head[: records.end_of_lines(head)] or stream.ahead
     first = records.cut(head, media_type, parameters, signature)
     more = "" if first.header or "header" in parameters else "; header=absent"
-    return _with_header(stream, partial(records.whole, width=first.width), first.header, more)
+    start, without = stream.taken, bool(first.header) + csv_rows.says_comma(head)
+
+    def whole(body: bytes) -> int:
+        return records.whole(body, first.width, without if stream.taken == start else 0)
+
+    return _with_header(stream, whole, first.header, more)
 
 
 def _with_header(stream: Stream, whole: Callable[[bytes], int], header: bytes, more: str) -> Parts:
@@ -116,7 +127,7 @@ def _json_lines(stream: Stream, media_type: str, parameters: Mapping[str, str], 
 
 
 def _of_lines(stream: Stream, signature: Signature) -> Parts:
-    for piece in stream.pieces(records.end_of_lines):
+    for piece in stream.pieces(records.whole_lines):
         if json_blocks.is_by_name(_first_line(piece), signature):
             raise BadRequest(json_blocks.MIXED)
         yield b"", piece, ""
@@ -130,7 +141,7 @@ def _first_line(piece: bytes) -> object:
 
 
 def _text(stream: Stream, media_type: str, parameters: Mapping[str, str], signature: Signature) -> Parts:
-    return _with_header(stream, lambda body: body.rfind(b"\n") + 1, b"", "")
+    return _with_header(stream, lambda body: records.whole_lines(body[: body.rfind(b"\n") + 1]), b"", "")
 
 
 def _json(stream: Stream, media_type: str, parameters: Mapping[str, str], signature: Signature) -> Parts:
@@ -153,6 +164,9 @@ def _parquet(stream: Stream, media_type: str, parameters: Mapping[str, str], sig
     return ((b"", part, "") for part in parquet.parts(stream, BLOCK))
 
 
+PARQUET = ("application/vnd.apache.parquet", "application/x-parquet")
+"""A server reads it whole: of a stranger's file it must know what all pages inflate to (parquet_pages.py)."""
+
 CUTTERS: dict[str, Callable[[Stream, str, Mapping[str, str], Signature], Parts]] = {
     "text/csv": _csv,
     "application/json": _json,
@@ -160,8 +174,7 @@ CUTTERS: dict[str, Callable[[Stream, str, Mapping[str, str], Signature], Parts]]
     "application/x-ndjson": _json_lines,
     "application/jsonl": _json_lines,
     "application/x-npy": _npy,
-    "application/vnd.apache.parquet": _parquet,
-    "application/x-parquet": _parquet,
+    **dict.fromkeys(PARQUET, _parquet),
     "application/x-recordio-protobuf": _recordio,
     "text/plain": _text,
 }

@@ -1,6 +1,6 @@
 """Answers to blocks, in their order → one answer: the bytes that the whole would have been answered with.
 
-`add` gives what can be written by now, `end` the rest. Raises ModelFailed for what cannot be joined.
+`add` gives what can be written by now, `end` the rest. Raises NotOurs for what cannot be joined.
 """
 
 from __future__ import annotations
@@ -11,6 +11,16 @@ import numpy as np
 
 from ..errors import ModelFailed
 from .npy import array_of
+
+
+class NotOurs(ModelFailed):
+    """transformation returned an answer of its own making."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "transformation returns an answer of its own making, which cannot be joined with those to other rows. "
+            "Let it return one prediction a row."
+        )
 
 
 class Lines:
@@ -33,7 +43,7 @@ class Json:
 
     def add(self, body: bytes) -> bytes:
         if not body.startswith(self.OPENING) or not body.endswith(self.CLOSING):
-            raise ModelFailed(NOT_OURS)
+            raise NotOurs
         inside = body[len(self.OPENING) : -len(self.CLOSING)]
         if not inside:
             return b""
@@ -64,11 +74,6 @@ class Npy:
         np.lib.format.write_array(body, joined, allow_pickle=False)
         return body.getvalue()
 
-
-NOT_OURS = (
-    "transformation returns an answer of its own making, which cannot be joined with those to other rows. "
-    "Let it return one prediction a row."
-)
 
 JOINED = {
     "text/csv": Lines,

@@ -15,7 +15,7 @@ from ..rows.signature import Signature
 from .json_envelopes import ENVELOPES, bare
 from .json_pieces import windows_with_depth
 from .json_tensors import are_tensors
-from .streams import BLOCK, Stream, Whole, grown
+from .streams import BLOCK, Stream, Whole, grown, together
 
 BEGINNING = re.compile(rb'\s*(?:\[|\{\s*"(instances|inputs|dataframe_records|predictions)"\s*:\s*\[)(?=\s*[^\s\]])')
 END_BYTES = 2**16
@@ -79,16 +79,16 @@ def _not_empty(rows: bytes) -> bytes:
 
 
 def _end_of_rows(ahead: bytes) -> tuple[int, bool]:
-    """Where the last comma between rows is, 0 if there is none; or where the list ends, and True."""
+    """Where a comma between rows is, 0 if there is none; or where the list ends, and True."""
     plain = ahead.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in ahead else ahead
-    comma = 0
+    found = [np.empty(0, np.int32)]
     for place, window in windows_with_depth(plain, 0, len(plain)):
         ends = np.flatnonzero((window.depth < 0) & window.at(b"]"))
         if len(ends):
             return place + int(ends[0]), True
-        commas = np.flatnonzero((window.depth == 0) & window.at(b","))
-        comma = place + int(commas[-1]) if len(commas) else comma
-    return comma, False
+        found.append(np.flatnonzero((window.depth == 0) & window.at(b",")).astype(np.int32) + np.int32(place))
+    commas = np.concatenate(found)
+    return (int(commas[together(len(commas)) - 1]) if len(commas) else 0), False
 
 
 def _first_row(rows: bytes) -> Any:

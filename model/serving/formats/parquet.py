@@ -14,7 +14,7 @@ from ..wording import quoted
 from . import parquet_pages
 from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 from .pieces import Words
-from .streams import Stream, Whole
+from .streams import Stream, Whole, together
 
 
 def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
@@ -58,7 +58,7 @@ def parts(stream: Stream, size: int) -> Iterator[bytes]:
         raise BadRequest("The body is not a Parquet file that can be read.", got=str(exc)[:200]) from exc
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     inflated = max(sum(group.total_byte_size for group in groups), file.metadata.num_columns * NUMBER_BYTES)
-    return _parts(file, max(1, size * max(1, file.metadata.num_rows) // inflated))
+    return _parts(file, together(max(1, size * max(1, file.metadata.num_rows) // inflated)))
 
 
 def _parts(file: Any, rows: int) -> Iterator[bytes]:

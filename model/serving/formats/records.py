@@ -8,11 +8,13 @@ from __future__ import annotations
 import codecs
 import re
 from array import array
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from ..rows.signature import Signature
 from . import csv_header, csv_rows
+from .streams import together
 
 LONGEST_HEADER = 2**20
 
@@ -49,19 +51,31 @@ def cut(body: bytes, media_type: str, parameters: Mapping[str, str], signature: 
     return Records(body, _rows(body, rows, width), body[starts[0] : below], width)
 
 
-def whole(body: bytes, width: int | None) -> int:
-    """How many bytes of the beginning of a CSV body are whole records, whatever follows; 0 if that cannot be told."""
+def whole(body: bytes, width: int | None, without: int = 0) -> int:
+    """How many bytes of the beginning of a CSV body are whole records, whatever follows; 0 if that cannot be told.
+    `without`: so many of them are not rows."""
     end = end_of_lines(body)
-    if body.count(b'"', 0, end) == 0:
-        return end
+    if body.find(b'"', 0, end) < 0:
+        return whole_lines(body, without)
     body = body[:end]
     starts = _lines(body)
     if not starts:
         return end
     opening = _open_lines(body, starts)
     inside = _inside(body, starts, opening, width)
+    begun = [start for i, start in enumerate(starts) if i not in inside] + [end]
     if opening and opening[-1] not in inside:  # what closes its quote may follow
-        return starts[opening[-1]]
+        begun = begun[: bisect_left(begun, starts[opening[-1]]) + 1]
+    return begun[together(len(begun) - 1, without)]
+
+
+def whole_lines(body: bytes, without: int = 0) -> int:
+    """The same, where each line is a record."""
+    end = end_of_lines(body)
+    mark = body[max(0, end - 1) : end]
+    count = body.count(mark, 0, end) if mark else 0
+    for _ in range(count - together(count, without)):
+        end = body.rfind(mark, 0, end - 1) + 1
     return end
 
 

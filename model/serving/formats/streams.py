@@ -15,6 +15,10 @@ MOST = 16 * BLOCK
 """Bytes of one record, at most."""
 
 
+ROWS = 64
+"""A block has a multiple of so many rows: BLAS computes rows in groups, and rounds otherwise in what is left over."""
+
+
 class File(Protocol):
     """What is read."""
 
@@ -22,6 +26,12 @@ class File(Protocol):
     def seekable(self) -> bool: ...
     def seek(self, place: int, whence: int = 0, /) -> int: ...
     def tell(self) -> int: ...
+
+
+def together(count: int, without: int = 0) -> int:
+    """How many of the first `count` records make a block: a multiple of ROWS, and those that are no rows."""
+    rows = count - without
+    return count if rows < ROWS else without + rows // ROWS * ROWS
 
 
 @dataclass(frozen=True)
