@@ -21,6 +21,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -436,6 +437,19 @@ def test_texts_have_one_field(driver: webdriver.Chrome, serve: Serve, tmp_path: 
     page.type("text", 'a "good",\ngood film')
     page.predict()
     assert page.answers() == [["row", "text", "prediction"], ["1", 'a "good",\ngood film', "good"]]
+
+
+def test_objects_are_written_as_json(driver: webdriver.Chrome, serve: Serve, tmp_path: Path) -> None:
+    """A model of objects has a text for one; what is wrong with it stands there."""
+    rows = [{"city": "Ulm", "n": 1.0}, {"city": "Köln", "n": 2.0}] * 3
+    model = make_pipeline(DictVectorizer(), LogisticRegression()).fit(rows, ["u", "k"] * 3)
+    page = other(driver, serve, tmp_path, model)
+    page.type("A row as a JSON object", '{"city": "Ulm"')
+    page.predict()
+    assert "JSON" in page.wrong("A row as a JSON object")
+    page.type("A row as a JSON object", '{"city": "Ulm", "n": 1}')
+    page.predict()
+    assert page.answers() == [["row", "prediction"], ["1", "u"]]
 
 
 def test_wide_models_have_a_text(driver: webdriver.Chrome, serve: Serve, tmp_path: Path) -> None:
