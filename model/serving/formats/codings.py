@@ -55,7 +55,7 @@ def _gunzipped(body: bytes, max_bytes: int) -> bytes:
 
 
 def utf8(body: bytes, parameters: Mapping[str, str]) -> bytes:
-    """Without a byte order mark. Text that is not what its charset says is a 400 with the place."""
+    """The text as UTF-8, without a byte order mark. Raises BadRequest with the place where it is not in its charset."""
     charset = parameters.get("charset") or _marked(body)
     if charset in ("utf-8", "utf8"):
         body = body.removeprefix(codecs.BOM_UTF8)

@@ -114,7 +114,7 @@ def bulk_frame(body: bytes, names: Sequence[str] | None, signature: Signature) -
 
 
 def _width(body: bytes) -> int:
-    """Of the first line that is not blank."""
+    """Cells of the first line that is not blank."""
     start = len(body) - len(body.lstrip(b"\r\n"))
     end = body.find(b"\n", start)
     return body.count(b",", start, end if end >= 0 else len(body)) + 1

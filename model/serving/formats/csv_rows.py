@@ -152,7 +152,7 @@ def _first_row(body: bytes) -> list[str] | None:
 
 
 def cell_by_cell(body: bytes, signature: Signature, names: Sequence[str] | None, may_have_header: bool = False) -> Any:
-    """The way that takes everything and names what it does not take."""
+    """Reads any CSV, and names the row and the column that do not fit."""
     width = len(names) if names is not None else signature.count
     if names is not None and signature.names is not None:
         by_name(names, signature)  # a missing column is a better complaint than the rows below it

@@ -87,7 +87,7 @@ def _dense(sparse: dict[str, Any]) -> list[Any]:
     return dense
 
 
-# ---- one function per envelope: the rows, or None if it is none after all --------------------------------------------
+# ---- one function per envelope: the rows, or None if the object is not that envelope ---------------------------------
 
 
 def _inner(key: str) -> Callable[[dict[str, Any], Signature], NestedRows]:
@@ -156,7 +156,7 @@ def _of_columns(value: dict[str, list[Any]]) -> Table:
 
 
 def _by_index(value: dict[str, Any], signature: Signature) -> Table | None:
-    """DataFrame.to_json() as it is called without a word: {"column": {"0": value, "1": value}}.
+    """What DataFrame.to_json() writes by default: {"column": {"0": value, "1": value}}.
 
     Where the model does not know the columns, the index must be numbers: {"who": {"age": 3}} is an object in a row.
     """

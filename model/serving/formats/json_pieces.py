@@ -18,13 +18,13 @@ LONG = 2**16
 """Bytes; a shorter array is parsed with its document."""
 
 DEEPEST = 3
-"""Of the brackets that open rows: {"dataframe_split": {"data": [ ."""
+"""How many brackets may be open where rows begin: {"dataframe_split": {"data": [ ."""
 
 Parse = Callable[[bytes], Any]
 
 
 class Broken(ValueError):
-    """A piece that is not JSON. Its place is not the body's."""
+    """A piece that is not JSON. The place in its message is one in the piece, not in the body."""
 
 
 class Long(list[Any]):
@@ -59,7 +59,7 @@ class Long(list[Any]):
 
 
 def in_memory(value: Any) -> Any:
-    """With plain lists for those that are not in memory: what transformation gets is nothing of ours."""
+    """The value with plain lists in place of `Long`: transformation gets no class of ours."""
     if isinstance(value, Long):
         return value.in_memory()
     return {key: in_memory(item) for key, item in value.items()} if isinstance(value, dict) else value

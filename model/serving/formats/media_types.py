@@ -1,4 +1,4 @@
-"""Media types: what a request says its body is, and what a body without a word looks like."""
+"""Media types: what a request says its body is, and what a body without a type looks like."""
 
 from __future__ import annotations
 

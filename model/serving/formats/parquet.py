@@ -157,7 +157,7 @@ class _Column:
         self._cells += [known[next(present)] if there else None for there in part.is_valid().to_pylist()]
 
     def cells(self) -> Any:
-        """All of them; the column gives them away."""
+        """All cells. The column does not keep them."""
         if self._times:
             import pyarrow as pa
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 PIECE = 2**19
-"""Bytes. Parsed, some take sixty times as much; smaller ones cost time."""
+"""Bytes. Some pieces take sixty times as much once they are parsed; smaller pieces cost time."""
 
 
 def windows(body: bytes, *, at_returns: bool = True) -> Iterator[bytes]:

@@ -165,7 +165,7 @@ def _translated(exc: Exception, app: Flask, max_body_mb: int) -> Exception:
 
 
 def _header(name: str) -> str | None:
-    """Of Flask's request, where each has one id from its beginning on."""
+    """A header of Flask's request. A request without an id is given one."""
     if name == "x-request-id" and not request.headers.get(name):
         request.environ["HTTP_X_REQUEST_ID"] = routes.new_id()
     return request.headers.get(name)

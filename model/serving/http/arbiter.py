@@ -1,7 +1,7 @@
 """gunicorn's master, which starts workers and replaces those that have ended; it never ends because one has.
 
-gunicorn's own gives up when a worker exits with 3 or 4, whoever called that, and ends workers whose beat is old by the
-clock on the wall. Here restarts.py decides, and time in which the container was frozen does not count.
+gunicorn's own ends the server when a worker exits with 3 or 4, and ends workers whose beat is old by the clock on the
+wall. Here restarts.py decides, and time in which the container was frozen does not count.
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ class Arbiter(arbiter.Arbiter):  # type: ignore[misc]
         self.log.error("worker %s %s%s%s", pid, how, cause, again)
 
     def murder_workers(self) -> None:
-        """Ends workers that are silent for longer than a prediction may take; looks whether there is hope at all."""
+        """Ends workers that are silent for longer than a prediction may take, and the server when there is no hope."""
         now = self._clock.time()
         self._silence.keep(self.WORKERS)
         if self._late is not None and now - self._late > 1:
             self._late = None
             with suppress(OSError):
                 (self._runtime_dir / health.LATE).unlink(missing_ok=True)
-        serving = set(health.living(self._runtime_dir))  # to load the model may take longer
+        serving = set(health.living(self._runtime_dir))  # loading the model may take longer
         for pid, worker in [(pid, worker) for pid, worker in self.WORKERS.items() if pid in serving]:
             try:
                 beaten = worker.tmp.last_update()

@@ -1,7 +1,7 @@
 """One connection: watchers of gevent's loop around a Parser and a buffer. No greenlet waits for its caller.
 
 At most one request of a connection is being answered; what follows waits in the parser, and beyond a few kilobytes in
-the caller's own socket. A caller that is slow to send, or to take its reply, has a time; the worker's `sweep` looks.
+the caller's own socket. A caller has limited time to send its request and to take its reply (patience.py).
 """
 
 from __future__ import annotations

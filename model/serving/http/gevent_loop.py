@@ -141,7 +141,7 @@ class RealThread:
 
 
 def in_threads(count: int) -> Callable[[Callable[[Any], object], Iterable[Any]], Iterable[Any]]:
-    """A map for what needs no lock: it runs a function on parts in `count` threads of the system's, its own among them.
+    """A `map` for parts that need no lock, in `count` threads of the system; the caller's own thread is one of them.
 
     It waits without looking at the loop, as the function itself would. The first failure is raised.
     """

@@ -44,7 +44,7 @@ class Listening:
         for watcher, raw in self._sockets:
             watcher.stop()
             watcher.close()
-            raw.detach()  # it is whose it was
+            raw.detach()  # it still belongs to gunicorn
         self._sockets = []
 
     def _accept(self, listening: Any) -> bool:

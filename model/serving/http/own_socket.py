@@ -16,7 +16,7 @@ BACKLOG = 2048
 
 
 def path(runtime_dir: Path, place: int) -> Path:
-    """Of the worker in this place, from 0 on."""
+    """The socket of the worker in this place. Places count from 0."""
     return runtime_dir / f"worker-{place}.sock"
 
 

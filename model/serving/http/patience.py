@@ -8,13 +8,14 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 SLOW_SECONDS, SLOWEST = 60, 1000
-"""A request must be there within so many seconds, and one more for so many bytes; so must a reply be taken."""
+"""Seconds in which a request must arrive, and bytes that buy one more second. The same holds for taking a reply."""
 LINGER_SECONDS = 2
-"""How long what a refused caller goes on sending is read and forgotten: else it would see a reset, not the reply."""
+"""For so long the rest of a refused request is read and dropped: else its caller would see a reset, not the reply."""
 
 
 def is_over(connection: Connection, now: float, idle_seconds: float) -> bool:
-    """Whether the connection's time is over, as it is now. One that is being answered has the model's time."""
+    """Whether the connection's present state has lasted for too long. A request that is being answered has the model's
+    time."""
     waited = now - connection.since
     if connection.unsent:
         since, moved = connection.unsent_since, connection.moved

@@ -1,7 +1,7 @@
 """What a gunicorn worker is besides its engines: it says whether it is ready, beats, and asks to be replaced.
 
 A worker is ready when each of its engines is. One with a prediction that does not return goes on answering, but is
-ready no more: gunicorn stops it when its requests are answered, and starts another.
+no longer ready: gunicorn stops it when its requests are answered, and starts another.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from . import ready_line
 from .gevent_loop import GeventLoop
 
 TOLD = "told"
-"""The file in the runtime directory of which the maker says what is served."""
+"""A file in the runtime directory. The worker that makes it says for all what is served."""
 log = logging.getLogger("serving")
 
 

@@ -63,7 +63,7 @@ class Routes:
             raise errors.MisdirectedRequest
 
     def read(self, header: Header, body: bytes) -> Request:
-        """nginx numbers the requests; without it we do."""
+        """The request, free of HTTP. nginx gives it an id; without nginx it gets one here."""
         accept = header("accept") or header(STREAMS_ASK_FOR)
         if self.default_accept and (accept or "*/*").strip() == "*/*":
             accept = self.default_accept
@@ -88,8 +88,8 @@ def _name_a_model(request: Request, done: Done) -> None:
 
 
 def headers(reply: Reply) -> list[tuple[str, str]]:
-    """All but what says how long the body is. A stream must not be gathered by nginx: each piece is the caller's as
-    soon as it is there."""
+    """A reply's headers, but for those that tell the body's length. nginx must not gather a stream: its caller gets
+    each piece at once."""
     found = [("Content-Type", reply.content_type), *reply.headers]
     if told := request_log.told(reply.code, reply.reason, reply.measured):
         found.append((request_log.HEADER, told))

@@ -19,7 +19,7 @@ from .server import Server
 
 LOOK_SECONDS = 0.5
 CLOSING_SECONDS = 2
-"""Of the time that gunicorn leaves for a graceful end."""
+"""Seconds of gunicorn's graceful timeout that are kept for closing."""
 
 
 class LoopWorker(Worker):  # type: ignore[misc]
@@ -61,7 +61,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
         super().handle_exit(sig, frame)
 
     def _own_socket(self) -> OwnSocket | None:
-        """Behind nginx, which finds it there. The one that all workers share stays for when there is no other."""
+        """The worker's own socket, where nginx is in front. The one that all workers share stays as a reserve."""
         if self.sockets[0].family != socket.AF_UNIX:
             return None
         try:
