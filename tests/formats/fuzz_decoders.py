@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "model")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1] / "model")]
 
+from bodies import SIGNATURES  # noqa: E402
 from serving.errors import ServingError  # noqa: E402
 from serving.formats.budget import Bounds  # noqa: E402
 from serving.formats.content_types import CONTENT_TYPES, decode  # noqa: E402
-from serving.rows.signature import Column, Signature  # noqa: E402
+from serving.rows.signature import Signature  # noqa: E402
 
 BOUNDS = Bounds(2**20, 2**24)
 MOST_SECONDS, MOST_SECONDS_PER_BYTE = 1.0, 2e-6
@@ -41,25 +42,6 @@ SUFFIXES = {
     ".npz": "application/x-npz", ".parquet": "application/x-parquet", ".txt": "text/plain",
     ".recordio": "application/x-recordio-protobuf",
 }  # fmt: skip
-
-SIGNATURES = (
-    Signature(),
-    Signature("texts", (Column(kind="text"),)),
-    Signature("array", (Column(kind="number"),) * 2),
-    Signature("frame", (Column("a", "number"), Column("b", "number"))),
-    Signature(
-        "frame",
-        (
-            Column("a", "integer"),
-            Column("t", "text", ("x", None)),
-            Column("c", "category", ("x", "y")),
-            Column("f", "boolean"),
-            Column("d", "datetime", dtype="datetime64[ns]"),
-            Column("z", "any"),
-            Column("i", "number", dtype="float32"),
-        ),
-    ),
-)
 
 PARAMETERS = (
     "",

@@ -13,6 +13,7 @@ import orjson
 import pandas as pd
 import pytest
 
+from bodies import encode
 from running import KIT
 from serving.errors import BadRequest, ModelFailed, NotAcceptable, PayloadTooLarge, ServingError, UnsupportedMediaType
 from serving.formats import content_types, recordio
@@ -20,12 +21,6 @@ from serving.formats.budget import Bounds
 from serving.formats.content_types import decode, negotiate
 from serving.rows.cells import NA_WORDS
 from serving.rows.signature import Column, Signature
-
-
-def encode(predictions, count, accept, media_type):
-    """The answer to a request with this Accept and Content-Type."""
-    return content_types.encode(predictions, count, content_types.negotiate(accept, media_type))
-
 
 LIMIT = Bounds(10_000_000, 20_000_000)
 NUMBERS = Signature("array", tuple(Column(kind="number") for _ in range(3)))

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from recordio_bodies import dense_record, sparse_record
 
+from bodies import saved
 from serving.errors import ServingError
 from serving.formats.content_types import decode
 from serving.rows.signature import Column, Signature
@@ -34,12 +35,6 @@ SIGNATURES = {
     "texts": Signature("texts", (Column(kind="text"),)),
     "silent": Signature(),
 }
-
-
-def saved(save: Callable[..., None], value: object) -> bytes:
-    stream = io.BytesIO()
-    save(stream, value)
-    return stream.getvalue()
 
 
 def members(n: int) -> bytes:

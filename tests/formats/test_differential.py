@@ -9,16 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bodies import encode
 from serving.errors import BadRequest
-from serving.formats import content_types, csv_numbers, csv_rows
+from serving.formats import csv_numbers, csv_rows
 from serving.formats.content_types import decode
 from serving.rows.signature import Column, Signature
-
-
-def encode(predictions, count, accept, media_type):
-    """The answer to a request with this Accept and Content-Type."""
-    return content_types.encode(predictions, count, content_types.negotiate(accept, media_type))
-
 
 BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 KINDS = {"number": "float64", "integer": "int64", "text": "str"}

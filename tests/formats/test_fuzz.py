@@ -2,7 +2,6 @@
 
 import contextlib
 import gzip
-import io
 import json
 import subprocess
 import sys
@@ -14,37 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bodies import SIGNATURES, saved
 from serving.errors import NotAcceptable, ServingError
 from serving.formats.content_types import CONTENT_TYPES, decode, negotiate
 from serving.formats.media_types import parse
-from serving.rows.signature import Column, Signature
 
 BOUNDED = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 LIMIT = 200_000
-SIGNATURES = [
-    Signature(),
-    Signature("texts", (Column(kind="text"),)),
-    Signature("array", (Column(kind="number"),) * 2),
-    Signature("frame", (Column("a", "number"), Column("b", "number"))),
-    Signature(
-        "frame",
-        (
-            Column("a", "integer"),
-            Column("t", "text", ("x", None)),
-            Column("c", "category", ("x", "y")),
-            Column("f", "boolean"),
-            Column("d", "datetime", dtype="datetime64[ns]"),
-            Column("z", "any"),
-            Column("i", "number", dtype="float32"),
-        ),
-    ),
-]
-
-
-def _saved(save, value):
-    stream = io.BytesIO()
-    save(stream, value)
-    return stream.getvalue()
 
 
 SEEDS = [
@@ -60,12 +35,12 @@ SEEDS = [
     b"[1e999,-1E-999,123456789123456789123]",
     b"1,x,x,True,2024-01-01,q,1\n",
     b'{"a":1,"t":"x","c":"x","f":true,"d":"2024-01-01","z":[],"i":0.5}',
-    _saved(np.save, np.eye(2)),
-    _saved(np.savez, np.eye(2)),
-    _saved(np.savez_compressed, np.eye(2)),
-    _saved(np.save, np.array([(1, 2)], dtype=[("a", "f8"), ("b", "i4")])),
-    _saved(lambda s, f: f.to_parquet(s), pd.DataFrame({"a": [1.5, None], "b": [1, 2]})),
-    _saved(lambda s, f: f.to_parquet(s), pd.DataFrame({"a": ["x", None], "b": [[1], {"c": 2}][:1] * 2})),
+    saved(np.save, np.eye(2)),
+    saved(np.savez, np.eye(2)),
+    saved(np.savez_compressed, np.eye(2)),
+    saved(np.save, np.array([(1, 2)], dtype=[("a", "f8"), ("b", "i4")])),
+    saved(lambda s, f: f.to_parquet(s), pd.DataFrame({"a": [1.5, None], "b": [1, 2]})),
+    saved(lambda s, f: f.to_parquet(s), pd.DataFrame({"a": ["x", None], "b": [[1], {"c": 2}][:1] * 2})),
     bytes.fromhex("0a23d7ce 12000000 0a10 0a0676616c756573 1206 1204 0a02 0000 0000 0000"),
 ]
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from serving.errors import ModelFailed
-from serving.formats import csv_rows, json_text
+from serving.formats import csv_text, json_text
 from serving.rows.predictions import per_row
 
 
@@ -95,7 +95,7 @@ def test_one_prediction_a_row(returned: Any, expected: list[Any]) -> None:
     rows = per_row(returned, 3)
     assert json.loads(json_text.to_json(rows, {}))["predictions"] == expected
     assert per_row(rows, 3) is rows or list(per_row(rows, 3)) == list(rows)
-    lines = list(csv.reader(io.StringIO(csv_rows.to_csv(rows, {}).decode())))
+    lines = list(csv.reader(io.StringIO(csv_text.to_csv(rows, {}).decode())))
     assert len(lines) == 3
     assert all(lines)
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_told_apart_is_refused(returned: Any, message: str) -> No
 @pytest.mark.parametrize("rows", [[[], [1], []], np.zeros((3, 0)), [{}, {"a": 1}, {}], [None, "", np.ma.masked]])
 def test_an_empty_prediction_is_a_line_of_csv(rows: Any) -> None:
     """An empty list, an empty text and a missing value are a quoted empty cell: a reader skips blank lines."""
-    text = csv_rows.to_csv(rows, {}).decode()
+    text = csv_text.to_csv(rows, {}).decode()
     assert len(text.splitlines()) == 3
     assert "" not in text.splitlines()
     assert len(pd.read_csv(io.StringIO(text), header=None)) == 3

@@ -26,8 +26,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
+from bodies import encode
 from serving.errors import BadRequest, ModelNotUsable
-from serving.formats import content_types
 from serving.formats.content_types import decode
 from serving.models import sample
 from serving.models.inspection import signature_of
@@ -36,12 +36,6 @@ from serving.rows import blame
 from serving.rows.decoded import dressed
 from serving.rows.made_up import sample_rows
 from serving.rows.signature import Column, Signature
-
-
-def encode(predictions, count, accept, media_type):
-    """The answer to a request with this Accept and Content-Type."""
-    return content_types.encode(predictions, count, content_types.negotiate(accept, media_type))
-
 
 RNG = np.random.default_rng(0)
 N = 80
