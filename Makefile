@@ -60,7 +60,7 @@ load: ## say what one CPU carries, and write a report; ARGS="--p99 20 --payload 
 	@./local-test/load-test.sh $(ARGS)
 
 prices: ## fetch the prices of a region from AWS's Price List, for the report: make prices REGION=eu-west-1
-	@python3 -m loadtest.prices $(REGION)
+	@bash -c '. local-test/lib.sh && PYTHON="$$(find_python)" && PYTHONPATH="$$KIT" exec "$$PYTHON" -P -m loadtest.prices "$$@"' make $(REGION)
 
 faults: .venv-test ## break everything that can break, under load; prints the table of docs/reliability.md
 	@rm -f .venv-test/faults

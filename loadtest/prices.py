@@ -148,7 +148,7 @@ def main(regions: Iterable[str]) -> int:
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     names = list(regions)
     if not names or names[0] in ("-h", "--help"):
-        print(__doc__, file=sys.stdout if names else sys.stderr)
+        print(__doc__ if names else "prices: name the region: make prices REGION=eu-west-1", file=sys.stderr)
         return 0 if names else 2
     for region in names:
         print(f"prices: fetching the price list of {region}; it has some megabytes", file=sys.stderr, flush=True)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from deploy import Stop, capacity, plan
 from deploy.__main__ import main
 from deploy.account import Account
@@ -21,7 +26,7 @@ from deploy.money import Prices
 from cloud import REGION, ROLE, Cloud
 from loadtest import prices
 from loadtest.figures import Goal, Run, Step
-from loadtest.measuring import Measured
+from loadtest.measuring import Measured, Senders, Target
 from loadtest.prices import Offer, PriceList
 from loadtest.report import Report
 from running import KIT
@@ -30,7 +35,7 @@ ROWS = b"5.1,3.4,1.5,0.2\n" * 3
 
 
 @contextmanager
-def server(status: Callable[[int], int]) -> Iterator[tuple[str, list[Any]]]:
+def server(status: Callable[[int], int], tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[Any]]]:
     """Answers with the status for the request of this number; keeps what it was sent."""
     seen: list[Any] = []
 
@@ -51,6 +56,8 @@ def server(status: Callable[[int], int]) -> Iterator[tuple[str, list[Any]]]:
         request_queue_size = 256  # all connect at once
 
     http = Server(("127.0.0.1", 0), Handler)
+    if tls:
+        http.socket = tls.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=http.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{http.server_port}", seen
@@ -89,6 +96,36 @@ def test_requests_are_signed_for_each_step_and_sent_often() -> None:
     assert report.carried.rate == 0, "one in five fails, and 95 of 100 should be answered in time"
     assert sum(step.errors.total() for step in report.closed) > 0
     assert report.ceiling > 0
+
+
+def certificate(directory: Path) -> Path:
+    """A key and a certificate of 127.0.0.1, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "here")])
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1), [])
+    made = made.add_extension(here, critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path = directory / "here.pem"
+    path.write_bytes(key.private_bytes(*pem) + made.sign(key, hashes.SHA256()).public_bytes(pem[0]))
+    return path
+
+
+def test_the_load_speaks_tls_and_trusts_only_who_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As AWS does; a certificate that nobody has signed is not spoken to."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate(tmp_path))
+    with server(lambda n: 200, context) as (url, got):
+        target = Target("127.0.0.1", int(url.rpartition(":")[2]), b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", True)
+        with Senders(2) as senders:
+            strange = senders.run([target], 0.2, 5, 2)
+        assert (strange.per_second, strange.errors["no connection"], got) == (0, 2, [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "here.pem"))
+        with Senders(2) as senders:
+            known = senders.run([target], 0.2, 5, 2, rate=50)
+        assert (known.requests, known.errors.total(), len(got)) == (10, 0, 10)
 
 
 def test_an_endpoint_that_only_fails_is_said() -> None:
