@@ -69,7 +69,7 @@ class Report:
     def text(self) -> str:
         """The end of a run, for a terminal."""
         measured, subject = self.measured, self.subject
-        lines = [verdict(measured, subject), *warnings(measured)]
+        lines = [verdict(measured, subject), *warnings(measured), *subject.about]
         lines.append(f"The load's ceiling, against a constant answer: {number(measured.ceiling)} requests a second.")
         if subject.rows:
             lines += ["", "At half of that, so that the other half is for peaks:", *costs.text(subject.rows)]
