@@ -139,10 +139,15 @@ make_project() {
   aws_failed "Setting up the CodeBuild project $project"
 }
 
+# The token makes of all that the CLI tries again one build.
 start_build() {
   build_id="$(change_aws codebuild start-build --project-name "$project" --source-location-override "${files_uri#s3://}/" \
-    --buildspec-override "file://$ROOT/push/buildspec.yml" --query build.id \
-    --environment-variables-override "name=FILES_DIGEST,value=$files_digest" ${build_variables[@]+"${build_variables[@]}"})" || aws_failed "Starting the build"
+    --buildspec-override "file://$ROOT/push/buildspec.yml" --query build.id --idempotency-token "${files_uri##*/}" \
+    --environment-variables-override "name=FILES_DIGEST,value=$files_digest" ${build_variables[@]+"${build_variables[@]}"})" || {
+    grep -qE 'not authorized|AccessDenied|[Ee]xpired' "$scratch/aws-error" ||
+      say "If it was started all the same, you see it by: aws codebuild list-builds-for-project --project-name $project --region $region"
+    aws_failed "Starting the build"
+  }
   state="The build in CodeBuild was stopped."
 }
 

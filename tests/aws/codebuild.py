@@ -35,6 +35,8 @@ class CodeBuild:
         self.stopped: list[str] = []
         self.tampered: list[str] = []  # files that somebody changes in S3 before the build reads them
         self.unanswered = 0  # polls that fail from now on
+        self.lost = 0  # starts whose answer does not arrive from now on
+        self.started: dict[str, dict] = {}  # what was answered to the start with this token
 
     def answer(self, request: Request) -> Response:
         action = request.headers["X-Amz-Target"].partition(".")[2]
@@ -44,17 +46,28 @@ class CodeBuild:
         if action == "BatchGetBuilds" and self.unanswered:
             self.unanswered -= 1
             return Response("{}", 503)
+        token = asked.get("idempotencyToken", "")
+        if action == "StartBuild" and token in self.started:
+            return self.told_of_start(token)
         headers = {name: value for name, value in request.headers if name not in ("Host", "Content-Length")}
         reply = requests.post(self.ecr.endpoint, data=request.get_data(), headers=headers, timeout=30)
         told = reply.json()
         if reply.ok and action == "StartBuild":
             self.start(told["build"]["id"], asked)
+            self.started[token] = told
+            return self.told_of_start(token)
         if reply.ok and action == "BatchGetBuilds":
             told["builds"] = [self.as_it_is(build) for build in told["builds"]]
         if action == "StopBuild":
             self.stopped.append(asked["id"])
             os.killpg(self.builds[asked["id"]].pid, signal.SIGTERM)
         return Response(json.dumps(told), reply.status_code, content_type="application/x-amz-json-1.1")
+
+    def told_of_start(self, token: str) -> Response:
+        if self.lost:
+            self.lost -= 1
+            return Response("{}", 503)
+        return Response(json.dumps(self.started[token]), content_type="application/x-amz-json-1.1")
 
     def value(self, row: dict) -> str:
         """What the build sees in a variable: the text, or what the secret of that name holds."""

@@ -748,6 +748,17 @@ def test_codebuild_that_does_not_answer(pushing: Kit, ecr: Ecr, codebuild: CodeB
     assert len(codebuild.stopped) == 1
 
 
+def test_codebuild_whose_start_is_not_answered(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
+    """The CLI tries again, and it is the same build; where no answer comes at all the way to look is told."""
+    codebuild.lost = 1
+    pushing.run("--codebuild")
+    assert len(codebuild.builds) == 1
+    codebuild.lost = 99
+    pushing.env["AWS_MAX_ATTEMPTS"] = "1"
+    _, err = pushing.run("--codebuild", expect=5)
+    assert "aws codebuild list-builds-for-project --project-name build-and-push-" in err
+
+
 def test_codebuild_interrupted(pushing: Kit, ecr: Ecr, codebuild: CodeBuild):
     """Ctrl-C stops the build in CodeBuild, and no file stays in S3."""
     pushing.write(
