@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +17,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from running import KIT, make_program
 from serving.errors import ModelNotUsable
-from serving.models import loading, predictor
+from serving.models import loading, packages, pickle_contents, predictor
 
 FRAME = pd.DataFrame({"age": [1.0, 2.0, 3.0, 4.0], "debt": [4.0, 3.0, 2.0, 5.0]})
 Y = np.array([0, 1, 0, 1])
@@ -45,6 +48,7 @@ def refusal(directory: Path, code: str, model: Any = MODEL, helpers: str = "") -
     (directory / "predictor.py").write_text(code)
     (directory / "helpers.py").write_text(helpers)
     (directory / "model.pkl").write_bytes(pickle.dumps(model))
+    sys.modules.pop("predictor", None)
     with pytest.raises(ModelNotUsable) as caught:
         loading.load(directory, program_dir=directory).warm_up()
     assert "\n" not in str(caught.value)
@@ -64,11 +68,25 @@ def transformation(line: str, above: str = "") -> str:
         ("return modle.predict(rows)", ["(predictor.py, line 4)", "Did you mean model?", "Correct it there."]),
         ("return model.predict(row)", ["(predictor.py, line 4)", "Did you mean rows?", "Correct it there."]),
         ("return pintr(rows)", ["(predictor.py, line 4)", "Did you mean print?", "Correct it there."]),
-        ("import jsno", ["(predictor.py, line 4)", "jsno", "Correct it there."]),
+        ("import jsno", ["(predictor.py, line 4)", "Add jsno to model/requirements.txt"]),
+        ("import sys; sys.exit(1)", ["called sys.exit() (predictor.py, line 4)", "Correct it there."]),
+        ("return transformation(model, rows)", ["RecursionError", "(predictor.py, line 4)", "Correct it there."]),
         ("import math; return math.sqrtt(2)", ["(predictor.py, line 4)", "Did you mean sqrt?"]),
         ("return model.predict(nothing_like_it)", ["(predictor.py, line 4)", "Correct it there."]),
     ],
-    ids=["method", "longer method", "method in more", "model", "rows", "builtin", "module", "in a module", "nothing"],
+    ids=[
+        "method",
+        "longer method",
+        "method in more",
+        "model",
+        "rows",
+        "builtin",
+        "module",
+        "exit",
+        "itself",
+        "in a module",
+        "nothing",
+    ],
 )
 def test_a_wrong_name_is_the_codes_fault(tmp_path: Path, alone: None, line: str, says: list[str]) -> None:
     """File, line and the name that was meant; the made-up row is not mentioned."""
@@ -152,9 +170,7 @@ def test_a_package_that_is_listed_and_not_installed(
     tmp_path: Path, alone: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The list is right, so what is installed is to be renewed; else the package is to be listed."""
-    from serving.models import diagnosis
-
-    monkeypatch.setattr(diagnosis, "PROGRAM_DIR", tmp_path)
+    monkeypatch.setattr(packages, "PROGRAM_DIR", tmp_path)
     code = transformation("return 1", "import cv2")
     for listed, says in (
         ("opencv-python-headless==4.9\n", "lists opencv-python-headless, so what is installed is older"),
@@ -172,3 +188,54 @@ def test_use_tells_the_line(tmp_path: Path) -> None:
     path = tmp_path / "predictor.py"
     path.write_text(transformation("return model.predict(rows)", "# a comment"))
     assert predictor.use_of(path).line == 4
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (
+            "def load_model(d):\n    return open(d + '/x.bin')\n",
+            ["load_model in predictor.py failed", "line 2", "model.pkl"],
+        ),
+        ("def load_model(d):\n    return joblib.load(d)\n", ["load_model in predictor.py failed: NameError", "line 2"]),
+        (
+            "def load_model(d):\n    pass\n",
+            ["predictor.py, line 6, calls model.predict", "Is `return` missing"],
+        ),
+    ],
+    ids=["no such file", "a wrong name", "no return"],
+)
+def test_a_loader_of_ones_own_that_fails(tmp_path: Path, alone: None, code: str, says: list[str]) -> None:
+    """Its line is named, and no version is blamed."""
+    said = refusal(tmp_path, code + transformation("return model.predict(rows)"))
+    assert all(words in said for words in says), said
+    assert "Pin the versions" not in said
+
+
+def test_what_predictor_py_must_hold(tmp_path: Path, alone: None) -> None:
+    """A function of that name that is no coroutine; the whole of it is two lines."""
+    assert "such as: def transformation(model, rows): return" in refusal(tmp_path, "def predict(m, r):\n    return 1\n")
+    said = refusal(tmp_path, "async def transformation(model, rows):\n    return 1\n")
+    assert "Write def alone." in said
+
+
+def test_predictor_py_is_missing(tmp_path: Path) -> None:
+    """It is not a package that could be installed. In a process of its own: this one has a predictor somewhere."""
+    program = make_program(tmp_path)
+    (program / "predictor.py").unlink()
+    done = subprocess.run([sys.executable, "-m", "serving", "check"], cwd=program, capture_output=True, text=True)
+    assert "predictor.py is missing" in done.stderr
+    assert "requirements.txt" not in done.stderr
+    (program / "model.pkl").unlink()
+    shutil.copy(KIT / "model/predictor.py", program)
+    done = subprocess.run([sys.executable, "-m", "serving", "check"], cwd=program, capture_output=True, text=True)
+    assert "has no model.pkl. Found: nothing else. Save the model" in done.stderr
+
+
+def test_a_pickle_that_is_cut_off_is_called_so_before_it_is_loaded(tmp_path: Path) -> None:
+    """The remedy is to copy it again."""
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(MODEL)[:200])
+    with pytest.raises(ModelNotUsable, match="cut off: it ends after 200 bytes") as caught:
+        pickle_contents.look(path, tmp_path)
+    assert "Save or copy it again." in str(caught.value)

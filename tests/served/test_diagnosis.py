@@ -70,7 +70,7 @@ def test_a_single_pickle_of_another_name_is_taken(tmp_path: Path) -> None:
         (b"<html>", "is not a pickle"),
         (pickle.dumps({"a": 1})[:-4], "is cut off: it ends after"),
         (pickle.dumps(1.5, protocol=2)[:-1], "Save or copy it again."),
-        (b"\x80\x04\xff", "could not be loaded"),
+        (b"\x80\x04\xff", "It is damaged"),
     ],
 )
 def test_what_is_no_pickle_is_named(tmp_path: Path, content: bytes, said: str) -> None:

@@ -75,11 +75,11 @@ def test_train_copies_all_that_belongs_to_the_model(tmp_path: Path) -> None:
     ("predictor", "model", "reason"),
     [
         ("missing_function", None, "predictor.py has no function `transformation`."),
-        ("syntax_error", None, "predictor.py, line 1: expected ':'."),
+        ("syntax_error", None, "predictor.py, line 1, is not Python (expected ':')"),
         ("missing_module", None, "predictor.py imports no_such_package_anywhere, which is not installed."),
         ("always_fails", None, "the warm-up prediction failed: KeyError: 'petal'"),
         (None, b"", "model.pkl is empty."),
-        (None, b"\x80\x05garbage", "model.pkl could not be loaded: "),
+        (None, b"\x80\x05garbage", "model.pkl cannot be looked through to its end"),
     ],
 )
 def test_a_failure_is_written_where_sagemaker_reads_it(

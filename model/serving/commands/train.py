@@ -31,6 +31,7 @@ FAILURE_CHARACTERS = 1024
 
 def main() -> int:
     failure = settings.base_dir() / "output/failure"
+    logs.configure("info", "train: %(message)s")
     try:
         config = settings.load()
         failure = config.base_dir / "output/failure"

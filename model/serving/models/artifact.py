@@ -32,6 +32,13 @@ FILES = (*PICKLES, ".skops")
 """What is loaded without the user's own loader."""
 
 
+MACHINERY = frozenset(
+    [
+        *("serving", "save_model.py", "train", "serve", "wsgi.py", "gunicorn.conf.py", "nginx.conf", "predictor.py"),
+        *("requirements.txt", "requirements.lock", "pyproject.toml", "uv.lock"),
+    ]
+)
+"""What stands in the kit's folder model, whatever the model is."""
 MADE_FOR_A_MODEL = (".compiled.npz", ".sample.json")
 """What stands beside a model and is not one. Where somebody has deleted the model, these may be left."""
 
@@ -135,12 +142,12 @@ def _predictor(*directories: Path) -> str:
 
 
 def _missing(directory: Path) -> str:
-    names = [path.name for path in _artifacts(directory)]
+    names = [path.name for path in _artifacts(directory) if path.name not in MACHINERY]
     if (directory / "model.pkl").is_dir():
         return file_kinds.of_directory(directory / "model.pkl")
     return (
-        f"{directory} has no model.pkl. Found: {', '.join(names[:12]) or 'nothing'}. Save the model as model.pkl "
-        "(or write load_model(model_dir) in predictor.py)."
+        f"{directory} has no model.pkl. Found: {', '.join(names[:12]) or 'nothing else'}. Save the model as model.pkl "
+        "(README: save_model), or write load_model(model_dir) in predictor.py."
     )
 
 

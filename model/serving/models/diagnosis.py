@@ -12,22 +12,13 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
 from ..errors import ModelNotUsable, ServingError
 from ..rows.signature import Signature
-from ..settings import PROGRAM_DIR
+from .packages import PACKAGES, add_to_requirements, installed
 from .user_code import is_at_fault, meant, place
-
-PACKAGES = {
-    "sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml",
-    "imblearn": "imbalanced-learn", "skimage": "scikit-image", "skopt": "scikit-optimize", "sksurv": "scikit-survival",
-    "umap": "umap-learn", "bs4": "beautifulsoup4", "dateutil": "python-dateutil", "pkg_resources": "setuptools",
-    "attr": "attrs", "faiss": "faiss-cpu", "pytorch_lightning": "pytorch-lightning", "tlz": "toolz",
-}  # fmt: skip
-"""Packages whose name on PyPI is not the name that one imports."""
 
 CUT_OFF = "^EOF: |pickle data was truncated|exhausted before end of frame|mmap length is greater than file size"
 """How pickle and joblib say, when it is not an EOFError, that a file ends too early."""
@@ -35,7 +26,14 @@ CUT_OFF = "^EOF: |pickle data was truncated|exhausted before end of frame|mmap l
 
 def of_missing_function(predictor: ModuleType) -> str:
     functions = [n for n, v in vars(predictor).items() if callable(v) and not n.startswith("_")]
-    return f"predictor.py has no function `transformation`. Found: {', '.join(functions) or 'no function'}."
+    return (
+        f"predictor.py has no function `transformation`. Found: {', '.join(functions) or 'no function'}. It must be "
+        "there, such as: def transformation(model, rows): return model.predict(rows)"
+    )
+
+
+def of_coroutine() -> str:
+    return "transformation in predictor.py begins with async, and nothing awaits it here. Write def alone."
 
 
 def of_wrong_parameters(function: Callable[..., object]) -> str:
@@ -50,8 +48,13 @@ def of_predictor(exc: Exception) -> str:
     if isinstance(exc, SyntaxError):
         file, text = Path(exc.filename or "predictor.py").name, (exc.text or "").strip()[:80]
         return f"{file}, line {exc.lineno}, is not Python ({exc.msg}): {text}"
+    if isinstance(exc, ModuleNotFoundError) and exc.name == "predictor":
+        return (
+            "predictor.py is missing. It must be beside the model or in the kit's folder model, and may be no more "
+            "than: def transformation(model, rows): return model.predict(rows)"
+        )
     if isinstance(exc, ModuleNotFoundError) and exc.name:
-        return f"predictor.py imports {exc.name}, which is not installed. {_add_to_requirements(exc.name)}"
+        return f"predictor.py imports {exc.name}, which is not installed. {add_to_requirements(exc.name)}"
     return f"predictor.py failed while it was imported, {place(exc)}: {named(exc)}.{meant(exc, Signature())}"
 
 
@@ -70,7 +73,7 @@ def of_loading(exc: Exception, path: Path) -> str:
         )
     if match := re.search(r"Can't get attribute '(\w+)' on <module '([\w.]+)'", text):
         return (
-            f"{path.name} needs {match[2]}.{match[1]}, which {_installed(match[2])} does not have. "
+            f"{path.name} needs {match[2]}.{match[1]}, which {installed(match[2])} does not have. "
             f"{_pin(match[2], path)}"
         )
     if isinstance(exc, MemoryError):
@@ -78,10 +81,22 @@ def of_loading(exc: Exception, path: Path) -> str:
     for pattern, cause in CAUSES:
         if match := re.search(pattern, text):
             return f"{path.name} {match.expand(cause)} ({named(exc)[:200]})."
-    if path.is_file() and (isinstance(exc, EOFError) or re.search(CUT_OFF, text)):
-        size = path.stat().st_size
-        return f"{path.name} is cut off: it ends after {size} bytes, before the model does. Save or copy it again."
+    if path.is_file() and is_cut_off(exc):
+        return of_cut_off(path)
+    if path.is_dir():
+        there = f" In {path}: {', '.join(sorted(p.name for p in path.iterdir())[:12])}." * isinstance(exc, OSError)
+        return f"load_model in predictor.py failed: {named(exc)} ({place(exc)}).{meant(exc, Signature())}{there}"
     return f"{path.name} could not be loaded: {named(exc)} ({place(exc)}). {_pin(_failing_package(exc), path)}"
+
+
+def of_cut_off(path: Path) -> str:
+    size = path.stat().st_size
+    return f"{path.name} is cut off: it ends after {size} bytes, before the model does. Save or copy it again."
+
+
+def is_cut_off(exc: Exception) -> bool:
+    """Whether it says that a file ends too early."""
+    return isinstance(exc, EOFError) or bool(re.search(CUT_OFF, str(exc)))
 
 
 BUILD_ARG = "build with --build-arg PYTHON_VERSION=%s, or pickle it again with Python {}.{}".format(
@@ -124,7 +139,9 @@ def of_warm_up(exc: BaseException, model: object, expected: Signature) -> str:
     if type(exc).__name__ == "NotFittedError" and type(model).__module__.startswith("sklearn."):
         return of_unfitted(model)
     remedy = (
-        " Correct it there."
+        f" {add_to_requirements(exc.name)}"
+        if isinstance(exc, ModuleNotFoundError) and exc.name
+        else " Correct it there."
         if is_at_fault(exc, model)
         else stale
         if expected.sample
@@ -148,8 +165,8 @@ def of_warning(warning: Warning | str) -> str:
 def _of_missing_module(name: str, path: Path) -> str:
     top = name.partition(".")[0]
     if importlib.util.find_spec(top) is None:
-        return f"{path.name} needs the module {top}, which is not installed. {_add_to_requirements(top)}"
-    return f"{path.name} needs {name}, which {_installed(name)} does not have. {_pin(name, path)}"
+        return f"{path.name} needs the module {top}, which is not installed. {add_to_requirements(top)}"
+    return f"{path.name} needs {name}, which {installed(name)} does not have. {_pin(name, path)}"
 
 
 MADE_BY = (
@@ -182,31 +199,6 @@ def _failing_package(exc: BaseException) -> str:
         if top and top not in ("joblib", "cloudpickle", "serving"):
             return top.removesuffix(".py")
     return ""
-
-
-def _add_to_requirements(module: str) -> str:
-    top = module.partition(".")[0]
-    package = PACKAGES.get(top, top)
-    if re.search(rf"(?mi)^\s*{re.escape(package)}\b(?!-)", _listed()):
-        return (
-            f"requirements.txt lists {package}, so what is installed is older than that list. Install it anew: delete "
-            "the directory .venv and start again, or build the image."
-        )
-    return f"Add {package} to model/requirements.txt (or put {top}.py beside predictor.py if it is yours)."
-
-
-def _listed() -> str:
-    path = PROGRAM_DIR / "requirements.txt"
-    return path.read_text(errors="replace") if path.is_file() else ""
-
-
-def _installed(module: str) -> str:
-    top = module.partition(".")[0]
-    package = PACKAGES.get(top, top)
-    try:
-        return f"{package} {metadata.version(package)}"
-    except metadata.PackageNotFoundError:
-        return f"the installed {top}"
 
 
 def _skew(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .user_code import did_you_mean
 
+OF_NONE = "Is `return` missing in load_model, or was None saved in place of the model?"
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform")
 
 
@@ -19,6 +20,8 @@ def of_missing_method(model: object, method: str) -> str:
 def of_no_method(model: object, method: str, line: int) -> str:
     """predictor.py is as it came, or nearly: in this line it calls a method that this object has not."""
     what = f"predictor.py, line {line}, calls model.{method}, which the model does not have: it is {_described(model)}"
+    if model is None:
+        return f"predictor.py, line {line}, calls model.{method}, and the model is None. {OF_NONE}"
     methods = _methods(model)
     if meant := did_you_mean(method, methods):
         return f"{what}.{meant}"

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import ModelNotUsable
-from . import artifact, file_kinds
+from . import artifact, diagnosis, file_kinds
 
 COMMANDS = {
     "os", "posix", "nt", "subprocess", "pty", "shutil", "socket", "runpy", "code", "codeop", "importlib", "imp",
@@ -65,6 +65,8 @@ OPENERS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
 """How a compressed file begins → what reads it."""
 
 Name = tuple[str, str]
+CUT_OFF = "it is cut off"
+"""What keeps a pickle from being read to its end, if nothing else does."""
 ANY = "any"
 """Of the modules that a pickle may import: all, whether they can be told or not."""
 
@@ -142,6 +144,8 @@ def imports(path: Path) -> tuple[set[Name], str | None]:
             opened = next((opener(file) for magic, opener in OPENERS if start.startswith(magic)), file)
             Reader(opened, names).load()
     except Exception as exc:  # noqa: BLE001 - any bytes may be in it
+        if diagnosis.is_cut_off(exc):
+            return names, CUT_OFF
         return names, " ".join(f"{type(exc).__name__}: {exc}".split())[:200]
     return names, None
 
@@ -182,6 +186,11 @@ def look(path: Path, program_dir: Path, allowed: Iterable[str] = ()) -> list[str
         raise ModelNotUsable(
             f"{path.name} would call {', '.join(refused[:5])} when it is loaded: a way to run commands, which a fitted "
             f"model does not need. If you know why it is there, set MODEL_SERVER_PICKLE_MAY_IMPORT={','.join(modules)}."
+        )
+    if problem == CUT_OFF and ANY not in allowed:
+        raise ModelNotUsable(
+            f"{diagnosis.of_cut_off(path)} (Where it loads all the same, it cannot be looked through: if you trust it, "
+            f"set MODEL_SERVER_PICKLE_MAY_IMPORT={ANY}.)"
         )
     if problem is not None and ANY not in allowed:
         raise ModelNotUsable(

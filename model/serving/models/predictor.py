@@ -51,6 +51,8 @@ def import_predictor(model_dir: Path, program_dir: Path, own: OwnModules | None)
         sys.dont_write_bytecode = writes
     if not callable(getattr(predictor, "transformation", None)):
         raise ModelNotUsable(diagnosis.of_missing_function(predictor))
+    if inspect.iscoroutinefunction(predictor.transformation) or inspect.isasyncgenfunction(predictor.transformation):
+        raise ModelNotUsable(diagnosis.of_coroutine())
     takes_context(predictor.transformation)
     return predictor
 

@@ -17,6 +17,8 @@ OURS = ("wsgi.py", "gunicorn.conf.py", "save_model.py")
 
 def place(exc: BaseException) -> str:
     """File and line where it happened: the last in the user's own files, if the call went through predictor.py."""
+    if isinstance(exc.__cause__, SystemExit):
+        return place(exc.__cause__)
     frames = traceback.extract_tb(exc.__traceback__)
     homes = {Path(frame.filename).parent for frame in frames if Path(frame.filename).name == "predictor.py"}
     frame = next((frame for frame in reversed(frames) if _is_users(Path(frame.filename), homes)), None)
@@ -32,20 +34,20 @@ def _is_users(path: Path, homes: Iterable[Path]) -> bool:
 
 
 def is_at_fault(exc: BaseException, model: object) -> bool:
-    """Whether it would come with any rows: a name that is not there, or something asked of a model or a module that
-    does not have it."""
+    """Whether it would come with any rows: a name that is not there, something asked of a model or a module that does
+    not have it, a call of itself, or sys.exit()."""
     if isinstance(exc, AttributeError):
         return exc.obj is not None and (exc.obj is model or isinstance(exc.obj, ModuleType) or hasattr(exc.obj, "fit"))
-    return isinstance(exc, NameError | ImportError)
+    return isinstance(exc, NameError | ImportError | RecursionError) or isinstance(exc.__cause__, SystemExit)
 
 
 def meant(exc: BaseException, expected: Signature) -> str:
     """A sentence with the name that was probably meant; nothing if none is like it."""
-    return did_you_mean(*_named(exc, expected))
+    return did_you_mean(*_named(exc, expected), alike=0.6 if isinstance(exc, KeyError) else 0.75)
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    like = difflib.get_close_matches(name, list(known), 1, 0.75)
+def did_you_mean(name: str, known: Iterable[str], alike: float = 0.75) -> str:
+    like = difflib.get_close_matches(name, list(known), 1, alike)
     return f" Did you mean {like[0]}?" if like and like[0] != name else ""
 
 

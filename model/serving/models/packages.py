@@ -1,0 +1,43 @@
+"""Which package has a module, and what to do where it is not installed."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+
+from ..settings import PROGRAM_DIR
+
+PACKAGES = {
+    "sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml",
+    "imblearn": "imbalanced-learn", "skimage": "scikit-image", "skopt": "scikit-optimize", "sksurv": "scikit-survival",
+    "umap": "umap-learn", "bs4": "beautifulsoup4", "dateutil": "python-dateutil", "pkg_resources": "setuptools",
+    "attr": "attrs", "faiss": "faiss-cpu", "pytorch_lightning": "pytorch-lightning", "tlz": "toolz",
+}  # fmt: skip
+"""Packages whose name on PyPI is not the name that one imports."""
+
+
+def add_to_requirements(module: str) -> str:
+    """What to do about a module that is not installed."""
+    top = module.partition(".")[0]
+    package = PACKAGES.get(top, top)
+    if re.search(rf"(?mi)^\s*{re.escape(package)}\b(?!-)", _listed()):
+        return (
+            f"requirements.txt lists {package}, so what is installed is older than that list. Install it anew: delete "
+            "the directory .venv and start again, or build the image."
+        )
+    return f"Add {package} to model/requirements.txt (or put {top}.py beside predictor.py if it is yours)."
+
+
+def _listed() -> str:
+    path = PROGRAM_DIR / "requirements.txt"
+    return path.read_text(errors="replace") if path.is_file() else ""
+
+
+def installed(module: str) -> str:
+    """The package and its version, in words."""
+    top = module.partition(".")[0]
+    package = PACKAGES.get(top, top)
+    try:
+        return f"{package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return f"the installed {top}"
