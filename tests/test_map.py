@@ -6,7 +6,7 @@ import ast
 import re
 import shutil
 import sys
-from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -67,7 +67,9 @@ class Rooms:
             for path in sorted(directory.rglob("*.py"))
             if path.name != "__init__.py"
         }
-        self.imports = {room: imported(path, room, self.paths) for room, path in self.paths.items()}
+        self.texts = {room: path.read_text() for room, path in self.paths.items()}
+        rooms = frozenset(self.paths)
+        self.imports = {room: imported(text, room, rooms) for room, text in self.texts.items()}
 
     def broken_laws(self) -> list[str]:
         """One sentence for each import that the map does not allow."""
@@ -87,7 +89,7 @@ class Rooms:
                     broken.append(f"{room} imports {other}")
                 elif top in STANDARD_LIBRARY_ONLY and other not in sys.stdlib_module_names | {"serving"}:
                     broken.append(f"{room} imports {other}, which is not in the standard library")
-            text = self.paths[room].read_text()
+            text = self.texts[room]
             if room not in READ_THE_ENVIRONMENT and re.search(r"os\.environ|getenv", text):
                 broken.append(f"{room} reads the environment")
             broken += [f"{room} imports {name}, which is private" for name in private_names(text)]
@@ -104,10 +106,11 @@ class Rooms:
         return set(self.paths) - settled
 
 
-def imported(path: Path, room: str = "", rooms: Iterable[str] = ()) -> set[str]:
+@cache
+def imported(text: str, room: str = "", rooms: frozenset[str] = frozenset()) -> set[str]:
     """The packages and the rooms that a file imports anywhere in it, save for types only."""
     names: set[str] = set()
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(text)
     tree.body = [n for n in tree.body if not (isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -116,11 +119,12 @@ def imported(path: Path, room: str = "", rooms: Iterable[str] = ()) -> set[str]:
             above = room.split(".")[: -node.level] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             base = base if node.level else _ours(base)
-            found = {f"{base}.{alias.name}".lstrip(".") for alias in node.names} & set(rooms)
+            found = {f"{base}.{alias.name}".lstrip(".") for alias in node.names} & rooms
             names |= found or {base}
     return names
 
 
+@cache
 def private_names(text: str) -> list[str]:
     """What a file imports from other rooms although its name begins with an underscore."""
     relative = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom) and node.level]
@@ -176,10 +180,10 @@ def test_the_load_needs_nothing_but_the_standard_library() -> None:
     """loadtest/ runs with any Python, knows nothing of the kit, and its two programs not even of loadtest/."""
     for path in sorted((KIT / "loadtest").glob("*.py")):
         known = sys.stdlib_module_names | (set() if path.stem in ("sender", "constant") else {"loadtest"})
-        names = {name.split(".")[0] for name in imported(path, f"loadtest.{path.stem}")}
+        names = {name.split(".")[0] for name in imported(path.read_text(), f"loadtest.{path.stem}")}
         assert names <= known, path.name
 
 
 def test_the_users_side_stays_tiny() -> None:
     """predictor.py needs nothing of the machinery."""
-    assert "serving" not in {name.split(".")[0] for name in imported(REPOSITORY / "model/predictor.py")}
+    assert "serving" not in {name.split(".")[0] for name in imported((REPOSITORY / "model/predictor.py").read_text())}
