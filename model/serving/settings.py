@@ -25,7 +25,7 @@ PROGRAM_DIR = Path(__file__).resolve().parent.parent
 IN_THE_IMAGE = Path("/opt/program") == PROGRAM_DIR
 
 UNPRIVILEGED_USER = "model-server"
-"""The image has this user; a laptop has not, and there nothing runs as root anyway."""
+"""The image has this user. A laptop does not, and there nothing runs as root anyway."""
 
 
 ANY_SIZE_MB = 2**20

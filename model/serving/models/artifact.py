@@ -72,7 +72,7 @@ def _mentions(path: Path, pattern: bytes) -> bytes | None:
 
 
 def pickles_in(directory: Path) -> list[Path]:
-    """All files that are called as a pickle is."""
+    """All files whose names end as a pickle's do."""
     return [path for path in _artifacts(directory) if path.suffix in PICKLES]
 
 
@@ -94,7 +94,7 @@ def told_sha256(directory: Path, expected: str) -> str:
 
 
 def _artifacts(directory: Path) -> list[Path]:
-    """The files of a model directory. SageMaker's local mode leaves the archive itself there; hidden files are none."""
+    """The files of a model directory without hidden ones and the archive, which SageMaker's local mode leaves there."""
     return sorted(p for p in directory.iterdir() if not p.name.startswith(".") and p.name != "model.tar.gz")
 
 

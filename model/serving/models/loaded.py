@@ -39,7 +39,7 @@ class LoadedModel:
     """The one method of the model that transformation calls with the rows, doing nothing else."""
 
     def close(self) -> None:
-        """Lets go of what the process keeps for the model besides itself."""
+        """Frees what the process keeps beside the model: the modules that are its own."""
         if self.own_modules is not None:
             self.own_modules.forget()
 
@@ -48,8 +48,8 @@ class LoadedModel:
         return made_up.raw_rows(self.signature, n)
 
     def compile(self) -> str:
-        """Proves a program for the model, unless it came with one; from then on `model` answers by it. What is worth a
-        line in the log. It predicts: not before a fork."""
+        """Proves a program for the model, unless it came with one; from then on `model` answers by it. Returns a
+        line for the log. It asks the model for predictions, so it must not run before a fork."""
         from ..compiler.compiling import NotCompiled, compiled
 
         if self.compiled is None:

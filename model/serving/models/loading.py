@@ -35,7 +35,7 @@ def load(
 
     `method` names a method of the model that is called instead of `transformation`. With `several` this model is one
     of many in the process: the modules beside it are its own (own_modules.py), and the arrays of a joblib file stay in
-    the file, mapped, so that processes which load the same one share its memory. `compiled`: a fitting
+    the file, mapped, so that processes which load the same file share its memory. `compiled`: a fitting
     model.compiled.npz is used, and the pickle is not read as long as that suffices.
     """
     own = OwnModules(model_dir) if several else None

@@ -18,7 +18,7 @@ def of_missing_method(model: object, method: str) -> str:
 
 
 def of_no_method(model: object, method: str, line: int) -> str:
-    """predictor.py is as it came, or nearly: in this line it calls a method that this object has not."""
+    """predictor.py is as it came, or nearly: in this line it calls a method that this object does not have."""
     what = f"predictor.py, line {line}, calls model.{method}, which the model does not have: it is {_described(model)}"
     if model is None:
         return f"predictor.py, line {line}, calls model.{method}, and the model is None. {OF_NONE}"

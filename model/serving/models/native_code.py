@@ -1,7 +1,7 @@
 """Which libraries need a thread of the system's own for every call.
 
-Errors of their C++ code unwind the stack, some walk it to describe where they are. A greenlet's stack is a piece of
-another one: a walk beyond its beginning ends the process.
+An error in their C++ code walks the stack. A greenlet's stack is a piece of another one: a walk beyond its beginning
+ends the process.
 """
 
 from __future__ import annotations
