@@ -14,6 +14,7 @@ import argparse
 import configparser
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,10 @@ UNREACHABLE = (
     *("Failed to establish a new connection", "NameResolutionError", "Temporary failure in name resolution"),
     *("ProxyError", "ConnectTimeoutError", "CERTIFICATE_VERIFY_FAILED", "error sending request", "Failed to fetch"),
 )
+
+
+HANDED_ON = re.compile(r"[^\s`'\"]*/tmp\w+/requirements\.txt")
+"""The list as pip and uv are given it, in a directory that is gone when its name is read."""
 
 
 class Refused(Exception):
@@ -227,21 +232,24 @@ def run(command: list[str], environ: dict[str, str], total: int) -> tuple[int, l
     return process.wait(), said
 
 
-def explained(said: list[str]) -> Iterator[str]:
+def explained(said: list[str], only_binary: bool) -> Iterator[str]:
     """What failed, in pip's or uv's own words without their progress, and what to do."""
-    progress = ("Collecting", "Downloading", "Requirement", "Using", "Resolved", "Prepared")
-    yield from (line for line in said if not line.strip().startswith(progress))
+    progress = ("Collecting", "Downloading", "Requirement", "Using", "Resolved", "Prepared", "Looking", "Processing")
+    name = requirements_file().name
+    yield from (HANDED_ON.sub(f"model/{name}", line) for line in said if not line.strip().startswith(progress))
     if any(sign in line for line in said for sign in UNREACHABLE):
         yield (
             "The packages could not be installed: their index could not be reached; the reason stands above. Is there "
             "a network, is a proxy needed (HTTPS_PROXY), or do packages come from another index (PIP_INDEX_URL)?"
         )
-    else:
-        yield (
-            f"The packages could not be installed; the reason stands above. Correct model/{requirements_file().name}. "
-            "(If it speaks of building a package or of no wheel: that version has none for this Python, and the image "
-            "has no compiler. Where no version has one: a line `--no-binary NAME` in requirements.txt builds it.)"
-        )
+        return
+    built = re.search("wheel|[Bb]uild", " ".join(said)) or (
+        only_binary and "No matching distribution" in " ".join(said)
+    )
+    yield f"The packages could not be installed; the reason stands above. Correct model/{name}." + (
+        " (If it speaks of building a package or of no wheel: that version has none for this Python, and the image "
+        "has no compiler. Where no version has one: a line `--no-binary NAME` in requirements.txt builds it.)"
+    ) * bool(built)
 
 
 def install(options: argparse.Namespace, uv: str | None, directory: Path) -> int:
@@ -255,7 +263,7 @@ def install(options: argparse.Namespace, uv: str | None, directory: Path) -> int
         pins = [line for line in lines if "==" in line and "win32" not in line]  # a list that is not a lock has not all
         code, said = run([*command, *what], uv_environment() if uv else pip_environment(), len(pins))
         if code:
-            print("\n".join(explained(said)), file=sys.stderr)
+            print("\n".join(explained(said, options.only_binary)), file=sys.stderr)
             return code
     return 0
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from running import REPOSITORY
+from serving import install as installer
 
 UV = os.environ["UV"] or shutil.which("uv") or ""
 PROJECT = '[project]\nname = "ours"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["click==8.1.8"]\n'
@@ -116,3 +117,24 @@ def test_an_index_that_cannot_be_reached_is_not_a_wrong_requirement(model: Path,
         done = install(model, *options, "--prefix", str(tmp_path / "packages"), **none)
         assert done.returncode != 0
         assert "their index could not be reached" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "only_binary", "wheels"),
+    [
+        ("ERROR: No matching distribution found for nosuch", False, False),
+        ("ERROR: No matching distribution found for nosuch", True, True),
+        ("cause: Because nosuch was not found in the package registry", True, False),
+        ("Because old==1 has no wheels with a matching Python ABI tag", True, True),
+        ("error: Failed to build old==1", False, True),
+    ],
+    ids=["pip", "pip, wheels only", "uv", "uv, no wheel", "a build"],
+)
+def test_wheels_are_spoken_of_where_they_may_be_what_is_missing(said: str, only_binary: bool, wheels: bool) -> None:
+    """And the list is called by its own name, not by that of the copy which pip was given."""
+    lines = [said, "Couldn't parse `/var/tmp/tmpab_3x/requirements.txt`", "-r /kit/model/serving/requirements.txt"]
+    told = list(installer.explained(lines, only_binary))
+    assert told[1] == "Couldn't parse `model/requirements.txt`"
+    assert told[2] == lines[2]
+    assert ("no wheel: that version" in told[-1]) is wheels
+    assert told[-1].startswith("The packages could not be installed; the reason stands above.")
