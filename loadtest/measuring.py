@@ -193,17 +193,20 @@ class Load:
             self._open(senders, measured)
         return measured
 
-    def _run(self, senders: Senders, seconds: float, clients: int, rate: float = 0.0) -> Run:
-        return senders.run([self.target()], seconds, self.patience, clients, rate)
+    def _run(self, senders: Senders, seconds: float, count: int, rate: float = 0.0, repeat: int = 0) -> Run:
+        run = senders.run([self.target()], seconds, self.patience, count, rate)
+        if repeat:
+            name = f"{rate:g} a second" if rate else clients(count)
+            self.say(f"{name}, {repeat} of {self.repeats}: {told(run)}")
+        return run
 
     def _closed(self, senders: Senders, measured: Measured) -> None:
         """More clients until the rate grows by less than a tenth."""
         for count in CLIENTS:
-            step = Step([self._run(senders, self.seconds, count) for _ in range(self.repeats)], count)
-            self.say(f"{clients(step)}: {told(step)}")
+            step = Step([self._run(senders, self.seconds, count, repeat=n) for n in range(1, self.repeats + 1)], count)
             measured.closed.append(step)
             if not step.per_second:
-                raise Failed(f"The server answered no request of the load: {errors_told(step)}.")
+                raise Failed(f"The server answered no request of the load: {errors_told(step.errors)}.")
             if len(measured.closed) > 1 and step.per_second < 1.1 * measured.closed[-2].per_second:
                 return
 
@@ -211,38 +214,37 @@ class Load:
         runs: dict[float, list[Run]] = {rate: [] for rate in ladder(measured.most)}
         for repeat in range(self.repeats):
             for rate in runs:
-                runs[rate].append(self._at(senders, rate, None if repeat else measured))
-            self.say(f"fixed rates from {min(runs):g} to {max(runs):g} a second: round {repeat + 1} of {self.repeats}")
+                runs[rate].append(self._at(senders, rate, repeat, measured))
         measured.open = [Step(seen, MOST_UNDER_WAY, rate) for rate, seen in runs.items()]
         for _ in range(MORE):
-            if not measured.carried.rate and not measured.alone.holds(self.goal):
-                break  # what a single client does not get in time, no rate does
-            if (nearer := next_rate(measured.open, self.goal)) is None:
+            hopeless = not measured.carried.rate and not measured.alone.holds(self.goal)  # alone it is too slow, too
+            if hopeless or (nearer := next_rate(measured.open, self.goal)) is None:
                 break
-            seen = [self._at(senders, nearer, None if repeat else measured) for repeat in range(self.repeats)]
+            seen = [self._at(senders, nearer, repeat, measured) for repeat in range(self.repeats)]
             step = Step(seen, MOST_UNDER_WAY, nearer)
             measured.open = sorted([*measured.open, step], key=lambda each: each.rate)
-            self.say(f"{nearer:g} a second: {told(step)}")
         measured.inside.sort(key=lambda each: each.rate)
 
-    def _at(self, senders: Senders, rate: float, measured: Measured | None) -> Run:
+    def _at(self, senders: Senders, rate: float, repeat: int, measured: Measured) -> Run:
+        """The first time the server's own figures are looked at, too."""
         seconds = max(self.seconds, min(LEAST_REQUESTS / rate, LONGEST_SECONDS))
-        if measured:
+        if not repeat:
             self.look(None)
-        run = self._run(senders, seconds, MOST_UNDER_WAY, rate)
-        if measured and (parts := self.look(run)):
+        run = self._run(senders, seconds, MOST_UNDER_WAY, rate, repeat + 1)
+        if not repeat and (parts := self.look(run)):
             measured.inside.append(Inside(rate, parts))
         return run
 
 
-def clients(step: Step) -> str:
-    return "1 client" if step.clients == 1 else f"{step.clients} clients"
+def clients(count: int) -> str:
+    return "1 client" if count == 1 else f"{count} clients"
 
 
-def told(step: Step) -> str:
-    errors = f", {errors_told(step)}" if step.errors else ""
-    return f"{step.per_second:,.0f} answers a second, p50 {step.ms(50):.3g} ms, p99 {step.ms(99):.3g} ms{errors}"
+def told(run: Run) -> str:
+    errors = f", {errors_told(run.errors)}" if run.errors else ""
+    p50, p99 = run.latencies[50], run.latencies[99]
+    return f"{run.per_second:,.0f} answers a second, p50 {p50:.3g} ms, p99 {p99:.3g} ms{errors}"
 
 
-def errors_told(step: Step) -> str:
-    return ", ".join(f"{count} × {kind}" for kind, count in step.errors.most_common())
+def errors_told(errors: Counter[str]) -> str:
+    return ", ".join(f"{count} × {kind}" for kind, count in errors.most_common())

@@ -209,10 +209,10 @@ def _steps(measured: Measured) -> str:
 
     def cells(name: str, step: Step) -> list[str]:
         figures = [number(step.ms(of)) for of in PERCENTILES]
-        errors = errors_told(step) or "0"
+        errors = errors_told(step.errors) or "0"
         return [name, number(step.per_second), f"{step.spread:.0%}", *figures, f"{step.requests:,}", errors]
 
-    closed = [cells(clients(step), step) for step in measured.closed]
+    closed = [cells(clients(step.clients), step) for step in measured.closed]
     return _table(head, [*closed, *(cells(f"{step.rate:,g} a second", step) for step in measured.open)], left="load")
 
 

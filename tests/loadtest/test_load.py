@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -59,6 +59,8 @@ def serving(answers: Callable[[int], bytes]) -> Iterator[Server]:
     try:
         yield server
     finally:
+        with suppress(OSError):
+            server.socket.shutdown(socket.SHUT_RDWR)  # who waits in accept() holds a closed socket open
         server.socket.close()
 
 
@@ -87,15 +89,15 @@ def test_the_open_loop_sends_at_its_rate_whatever_the_server_does() -> None:
     assert moments[-1] - moments[0] >= 0.48  # 49 hundredths, less what the first was late
 
 
+@pytest.mark.slow
 def test_a_stall_counts_for_all_that_were_due_meanwhile() -> None:
-    """No coordinated omission: one stall of 0.4 s makes all requests late that were due in it. A client that waits for
-    its answer before it asks again would have seen one slow request of many."""
-    stalled, _ = loaded(slow_after(20, 0.4), 1.0, rate=100, clients=2)
+    """No coordinated omission: one stall of 0.8 s makes the 80 requests late that were due in it, half of them by more
+    than 0.4 s. Clients that wait for their answer before they ask again see two slow requests."""
+    stalled, _ = loaded(slow_after(20, 0.8), 1.0, rate=100, clients=2)
     assert stalled.requests == 100
-    assert stalled.latencies[95] > 250, "those that waited for the stalled one do not count from when they were due"
-    closed, _ = loaded(slow_after(20, 0.4), 1.0, clients=2)
-    assert closed.requests > 60
-    assert closed.latencies[95] < 250
+    assert stalled.latencies[50] > 200, "what waited for the stalled one does not count from when it was due"
+    closed, _ = loaded(slow_after(20, 0.8), 1.0, clients=2)
+    assert closed.latencies[50] < stalled.latencies[50]
 
 
 def test_the_closed_loop_has_one_request_under_way_for_each_client() -> None:
@@ -105,6 +107,7 @@ def test_the_closed_loop_has_one_request_under_way_for_each_client() -> None:
     assert run.latencies[50] >= 20
 
 
+@pytest.mark.slow
 def test_errors_are_counted_by_their_kind_and_late_ones_too() -> None:
     """A status, a lost connection, an answer that never comes: each is one request that did not hold the goal."""
     refused = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
@@ -149,6 +152,7 @@ def test_the_senders_end_with_the_block() -> None:
     assert all(process.poll() is not None for process in processes)
 
 
+@pytest.mark.slow
 def test_a_whole_measurement() -> None:
     """Closed loop until it does not grow, fixed rates in rounds, rates between; the request is asked for each step."""
     asked: list[int] = []
