@@ -113,6 +113,7 @@ check_manifest() {
   case "$builder" in
     podman) remedy="Set BUILDAH_FORMAT=docker." ;;
     finch) remedy="Use docker or podman (--engine)." ;;
+    legacy) remedy="Install Docker's buildx plugin, whose images are of the right type also in the containerd image store (and unset DOCKER_BUILDKIT)." ;;
     *) remedy="In Docker Desktop switch the containerd image store off; in daemon.json: \"features\": {\"containerd-snapshotter\": false}." ;;
   esac
   fail 8 "$repository:$tag is of type $arrived, which SageMaker refuses; \`latest\` was not moved" \
