@@ -109,12 +109,12 @@ def test_a_frozen_container_goes_on_where_it_was(shared: Native) -> None:
         everyone = all_of(shared)
         for pid in everyone:
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(12)
+        time.sleep(8)
         for pid in everyone:
             os.kill(pid, signal.SIGCONT)
         load.until_right(50)
         assert shared.ping().status_code == 200
-    is_sound(load, "all processes frozen for 12 s, timeout 4 s")
+    is_sound(load, "all processes frozen for 8 s, timeout 4 s")
     assert not load.tally.clean, load.tally
     assert workers(shared) == before
 

@@ -91,15 +91,16 @@ def exchange(running: Native, request: bytes) -> bytes:
 
 
 def test_what_nginx_refuses_has_its_code(nginx: None, serve: Serve, tmp_path: Path) -> None:
-    """A request that no worker has answered is in the log too: too large (413), and a worker that died (502)."""
+    """A request that no worker has answered is in the log too, as it was asked: too large (413), and a worker that died
+    (502)."""
     program = make_program(tmp_path, "dies")
     running = serve(program=program, MODEL_SERVER_WORKERS="1", MODEL_SERVER_MAX_BODY_MB="1").until_ready()
     assert running.post(b"1" * (2**20 + 1)).status_code == 413
     assert running.post(b"-1,1,1,1\n").status_code == 502
     running.stop()
-    assert [(entry["status"], entry["error"]) for entry in entries(running)] == [
-        (413, "payload_too_large"),
-        (502, "worker_lost"),
+    assert [(entry["method"], entry["status"], entry["error"]) for entry in entries(running)] == [
+        ("POST", 413, "payload_too_large"),
+        ("POST", 502, "worker_lost"),
     ]
 
 
