@@ -101,6 +101,12 @@ together(lambda number: importlib.import_module(f"part{number}"), times=40)""",
     "temporary files": """
 import tempfile
 together(lambda number: tempfile.TemporaryFile().close(), times=50)""",
+    "other programs": """
+import subprocess
+def call(number):
+    done = subprocess.run(["sh", "-c", f"cat; exit {number % 7}"], input=b"told", capture_output=True)
+    assert (done.stdout, done.returncode) == (b"told", number % 7)
+together(call, times=15)""",
     "joblib's threads": """
 import joblib
 def call(number):

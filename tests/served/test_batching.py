@@ -160,3 +160,14 @@ def test_a_transform_job_keeps_its_file(serve: Callable[..., Native], environ: d
         good = running.post().text.splitlines()
         assert answer.text.splitlines() == [*good[:3], "ERROR", *good[3:]]
         assert "1 of 11 records are bad and marked; the first is record 4: Row 4 has 2 values" in running.log
+
+
+@pytest.mark.parametrize("worker", ["loop", "gevent"])
+def test_transformation_may_ask_other_programs(nginx: None, serve: Serve, tmp_path: Path, worker: str) -> None:
+    """On the loop and in a thread: it gets what they have said, and the code that they have ended with."""
+    running = serve(
+        program=make_program(tmp_path, "asks_programs"), MODEL_SERVER_WORKERS="1", MODEL_SERVER_WORKER_CLASS=worker
+    ).until_ready()
+    for number in (3, 40, 4, 41, 5):
+        answers = call_many(running, [f"{number},1,1,1\n".encode()] * 8)
+        assert {answer.text for answer in answers} == {f"told {number % 7} popen\n"}, answers[0].text

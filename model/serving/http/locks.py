@@ -1,14 +1,16 @@
-"""Locks that both gevent's greenlets and the system's threads may wait for.
+"""Locks that both gevent's greenlets and the system's threads may wait for, and programs that both may start.
 
-gevent's own may leave one of them waiting for ever when a greenlet and a thread of the system's, or two threads, want
-one at the same time. Here the lock is the system's. A thread that has no loop waits for it as ever; a greenlet lets its
-loop go on, and is told when the lock is free. Whoever is told also looks by itself, twenty times a second.
+gevent's own locks may leave one of them waiting for ever when a greenlet and a thread of the system's, or two threads,
+want one at the same time. Here the lock is the system's. A thread that has no loop waits for it as ever; a greenlet
+lets its loop go on, and is told when the lock is free. Whoever is told also looks by itself, twenty times a second.
 """
 
 from __future__ import annotations
 
 import _thread
+import os
 import queue
+import subprocess
 import threading
 import time
 from collections import deque
@@ -17,6 +19,7 @@ from functools import partial
 from typing import Any
 
 import gevent.event
+from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 from greenlet import getcurrent
@@ -79,7 +82,8 @@ class Lock:
 
 def use() -> None:
     """To be called at once after gevent has patched the process. What is made of locks is Python's own again: events,
-    conditions, queues. Locks that were made before stay as they are."""
+    conditions, queues. Locks that were made before stay as they are. So is subprocess, since gevent's works in the
+    loop's thread alone; and os.close, since gevent's closes later, when subprocess already waits for it."""
     for module, names in (
         (_thread, ("allocate_lock", "allocate", "LockType")),
         (threading, ("Lock", "_allocate_lock")),
@@ -89,4 +93,7 @@ def use() -> None:
     threading.Event = get_original("threading", "Event")  # type: ignore[misc]
     for name in ("Queue", "LifoQueue", "PriorityQueue"):
         setattr(queue, name, get_original("queue", name))
+    for name in monkey.saved.get("subprocess", ()):
+        setattr(subprocess, name, get_original("subprocess", name))
+    os.close = get_original("os", "close")
     queue.SimpleQueue = queue._PySimpleQueue  # type: ignore[attr-defined,misc]
