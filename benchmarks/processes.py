@@ -64,6 +64,7 @@ def running(contender: Contender, base: Path, workers: int, right: Callable[[Ser
     start = Start(python, base, scratch, free_port(), workers)
     path = f"{Path(python).parent}:{os.environ['PATH']}" if python else os.environ["PATH"]
     environ = {**os.environ, "PATH": path, "PYTHONPATH": str(start.served), **contender.variables(start)}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # whoever starts a server for the second time has its bytecode
     log = Path(__file__).parent / f".data/logs/{contender.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.compiler.operations import Trees
+from serving.compiler.operations import Trees, packed
 
 MISSING_RIGHT, ZERO_MISSING, CATEGORICAL, OTHER_RIGHT, TOWARDS_ZERO = (1 << bit for bit in range(24, 29))
 FEATURE = (1 << 24) - 1
@@ -38,9 +38,7 @@ def made(chance: random.Random, features: int, precision: str = "float64", sums:
     return Trees(
         roots=np.array(roots, np.int64),
         columns=np.array([chance.randint(0, OUTPUTS - width) for _ in roots], np.int32),
-        threshold=np.array(threshold),
-        feature=np.array(feature, np.uint32),
-        left=np.array(left, np.int32),
+        nodes=packed(np.array(threshold), np.array(feature, np.uint32), np.array(left, np.int32)),
         values=np.array([[chance.gauss(0, 1) for _ in range(width)] for _ in left]),
         sets=np.array([chance.getrandbits(32) for _ in range(3)], np.uint32),
         boundaries=np.array([0, 2, 3, 3], np.int64),  # the last one is empty

@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 from conftest import lacking
 from running import KIT
 from serving.compiler import bodies, build, links, native, operations, walks
+from serving.compiler.operations import Rows
+from serving.compiler.program import Node, Program, from_arrays, read, to_arrays, write
 from serving.http import handover
 
 HERE = Path(__file__).parent
@@ -180,6 +182,18 @@ def test_parts_in_threads_give_the_same_sums(features: int, monkeypatch: pytest.
     assert alone.tobytes() == together.tobytes()
     few = np.concatenate([walk(rows[first : first + 100]) for first in range(0, len(rows), 100)])
     assert alone.tobytes() == few.tobytes()
+
+
+def test_the_arrays_of_a_file_are_walked_where_they_are(tmp_path: Path) -> None:
+    """Processes that map one file hold its trees once."""
+    program = Program(None, {"predict": Node(Rows(4)).then(native_trees.made(random.Random(2), 4))})
+    write(tmp_path / "a.npz", to_arrays(program))
+    trees = from_arrays(read(tmp_path / "a.npz")).methods["predict"].operation
+    assert isinstance(trees, operations.Trees)
+    for array in walks._forest(trees, 4).kept:
+        while not isinstance(array, np.memmap):
+            assert isinstance(array.base, np.ndarray), "a copy"
+            array = array.base
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from .operations import Unsound, must
 from .program import Program, from_arrays, read, to_arrays, write
 from .proof import Proven
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".compiled.npz"
 LIBRARIES = ("numpy", "scikit-learn", "scipy", "xgboost", "lightgbm")
 log = logging.getLogger(__name__)

@@ -36,6 +36,8 @@ class Unusual:
 
 def count(body: bytes, what: bytes) -> int:
     """How often a byte is in the body; ten times as fast as bytes.count where they are many."""
+    if what not in body:  # nothing finds that out sooner
+        return 0
     if len(body) < SHORT or native.library is None:
         return body.count(what)
     return int(native.library.count_of(body, len(body), what[0]))

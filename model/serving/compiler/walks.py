@@ -47,7 +47,6 @@ def trees(o: op.Trees) -> Function:
     return function
 
 
-NODE = np.dtype([("threshold", np.float64), ("feature", np.uint32), ("left", np.int32)])
 FEW_ROWS = 2048
 """So many walk in one thread."""
 LANES = 16
@@ -61,7 +60,7 @@ def native_trees(o: op.Trees, width: int) -> Function:
     o.width(width)
     library, forest = native.library, _forest(o, width)
     assert library is not None
-    room = min(max(LEAST_ROOM, 6 * len(o.left) * NODE.itemsize // len(o.roots)), MOST_ROOM)
+    room = min(max(LEAST_ROOM, 6 * o.nodes.nbytes // len(o.roots)), MOST_ROOM)
     block = max(4, room // (width * np.dtype(o.precision).itemsize) // LANES) * LANES
     single, floats = o.precision == "float32", o.start.dtype == np.float32
 
@@ -87,10 +86,8 @@ def native_trees(o: op.Trees, width: int) -> Function:
 
 
 def _forest(o: op.Trees, width: int) -> native.Forest:
-    """The operation's own arrays, but for one of 16 bytes a node."""
-    nodes = np.empty(len(o.left), NODE)
-    nodes["threshold"], nodes["feature"], nodes["left"] = o.threshold, o.feature, o.left
-    kept = [np.ascontiguousarray(a) for a in (nodes, o.roots, o.columns, o.values, o.sets, o.boundaries)]
+    """The operation's own arrays: those that are mapped from a file are in memory once for all processes."""
+    kept = [np.ascontiguousarray(a) for a in (o.nodes, o.roots, o.columns, o.values, o.sets, o.boundaries)]
     flags = int(np.bitwise_or.reduce(o.feature, initial=0)) >> 24
     kind = 2 if flags & 0b110 else int(flags > 0)  # the least that a walk has to know of the nodes
     sizes = (len(o.roots), o.values.shape[1], len(o.start), width, kind)

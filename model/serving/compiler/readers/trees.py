@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..answers import Function, Labels
-from ..operations import MISSING_RIGHT, Arithmetic, Array, Trees
+from ..operations import MISSING_RIGHT, Arithmetic, Array, Trees, packed
 from ..program import Node
 from .reading import Declined, Methods, Reading, checked, labels
 
@@ -66,9 +66,8 @@ def planted(trees: Iterable[Wood], **kwargs: Any) -> Trees:
     threshold, feature, left, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     given = {"sets": np.zeros(0, np.uint32), "boundaries": np.zeros(1, np.int64), "precision": "float32", "order": "C"}
     columns = kwargs.pop("columns", np.zeros(len(roots), np.int32))
-    return Trees(
-        np.array(roots, np.int64), columns, threshold, feature, left, values.astype(np.float64), **{**given, **kwargs}
-    )
+    nodes = packed(threshold, feature, left)
+    return Trees(np.array(roots, np.int64), columns, nodes, values.astype(np.float64), **{**given, **kwargs})
 
 
 def of_sklearn(tree: Any, columns: int, scale: float = 1.0) -> Wood:
