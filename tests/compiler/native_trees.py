@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.compiler.operations import Trees, packed
+from serving.compiler.trees import Trees, packed
 
 MISSING_RIGHT, ZERO_MISSING, CATEGORICAL, OTHER_RIGHT, TOWARDS_ZERO = (1 << bit for bit in range(24, 29))
 FEATURE = (1 << 24) - 1

@@ -24,6 +24,7 @@ from running import KIT
 from serving.compiler import bodies, build, links, native, operations, walks
 from serving.compiler.operations import Rows
 from serving.compiler.program import Node, Program, from_arrays, read, to_arrays, write
+from serving.compiler.trees import Trees
 from serving.http import handover
 
 HERE = Path(__file__).parent
@@ -189,7 +190,7 @@ def test_the_arrays_of_a_file_are_walked_where_they_are(tmp_path: Path) -> None:
     program = Program(None, {"predict": Node(Rows(4)).then(native_trees.made(random.Random(2), 4))})
     write(tmp_path / "a.npz", to_arrays(program))
     trees = from_arrays(read(tmp_path / "a.npz")).methods["predict"].operation
-    assert isinstance(trees, operations.Trees)
+    assert isinstance(trees, Trees)
     for array in walks._forest(trees, 4).kept:
         while not isinstance(array, np.memmap):
             assert isinstance(array.base, np.ndarray), "a copy"

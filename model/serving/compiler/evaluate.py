@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import answers, native, walks
+from . import answers, native, trees, walks
 from . import operations as op
 from .links import NAMED
 from .operations import Array
@@ -69,7 +69,7 @@ def _function(node: Node, natively: bool, estimator: Callable[[], Any] | None) -
     operation = node.operation
     if isinstance(operation, op.Live):
         return live(operation, estimator)
-    if natively and isinstance(operation, op.Trees):
+    if natively and isinstance(operation, trees.Trees):
         return walks.native_trees(operation, width_of(node.inputs[0]))
     return FUNCTIONS[type(operation)](operation)
 
@@ -263,7 +263,7 @@ FUNCTIONS: dict[type[op.Operation], Callable[[Any], Function]] = {
     op.Fill: fill,
     op.Missing: missing,
     op.Arithmetic: arithmetic,
-    op.Trees: walks.trees,
+    trees.Trees: walks.trees,
     op.Linear: linear,
     answers.Function: lambda o: NAMED[o.name],
     answers.Columns: columns,

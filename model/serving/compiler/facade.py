@@ -16,7 +16,7 @@ from typing import Any
 from .admission import Admission
 from .artifact import Compiled
 from .evaluate import Unknown, Unproven
-from .operations import Trees
+from .trees import Trees
 
 FEW_ROWS = 500
 CHANGES = ("fit", "partial_fit", "set_params", "__setstate__")

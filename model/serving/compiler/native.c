@@ -2,7 +2,7 @@
 
    Laws: no byte outside [body, body + size) is read, no cell outside [out, out + capacity) is written. Nothing depends
    on the locale or on the order of threads. What is not certain is handed back with its place: the slow
-   readers explain it. A forest is walked only when operations.py has found every index in it sound.
+   readers explain it. A forest is walked only when trees.py has found every index in it sound.
    Builds with gcc and clang as one unit: -O3 -ffp-contract=off, no -march. */
 #include <float.h>
 #include <math.h>

@@ -45,7 +45,7 @@ class Reading(ctypes.Structure):
 
 
 class Forest(ctypes.Structure):
-    """Trees; their arrays must be sound (operations.Trees.width)."""
+    """Trees; their arrays must be sound (trees.py)."""
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("nodes", "roots", "columns", "values", "sets", "boundaries")),

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from . import answers, operations
+from . import answers, operations, trees
 from .operations import Array, Live, Lookup, Numbers, Operation, Rows, Unsound, must
 
 OPERATIONS: dict[str, type[Operation]] = {
     name: kind
-    for name, kind in {**vars(operations), **vars(answers)}.items()
+    for name, kind in {**vars(operations), **vars(answers), **vars(trees)}.items()
     if isinstance(kind, type) and issubclass(kind, Operation)
 }
 MOST_STEPS = 10_000

@@ -18,8 +18,9 @@ import numpy as np
 from . import native
 from .admission import Admission
 from .evaluate import Unproven, evaluators
-from .operations import Arithmetic, Array, Checked, Fill, Join, Linear, Live, Lookup, Numbers, Rows, Trees
+from .operations import Arithmetic, Array, Checked, Fill, Join, Linear, Live, Lookup, Numbers, Rows
 from .program import Node, Program
+from .trees import Trees
 
 SIZES = (1, 2, 3, 7, 64, 201)
 """Rows of the proof's batches."""

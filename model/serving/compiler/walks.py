@@ -1,7 +1,7 @@
 """Sums over trees: with NumPy, all trees of a block of rows level by level, or with native.c, many rows on all CPUs.
 
 The same bits either way: a leaf is found by comparisons alone, and leaves are added tree by tree. Nothing is looked at
-before operations.Trees.width has found every index sound.
+before trees.Trees has found every index sound.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import native
-from . import operations as op
+from . import trees as op
 from .operations import Array
 
 Function = Callable[..., Any]

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..answers import Function, Labels
-from ..operations import CATEGORICAL, MISSING_RIGHT, OTHER_RIGHT, TOWARDS_ZERO, ZERO_MISSING, Arithmetic, Array
+from ..operations import Arithmetic, Array
 from ..program import Node
+from ..trees import CATEGORICAL, MISSING_RIGHT, OTHER_RIGHT, TOWARDS_ZERO, ZERO_MISSING
 from .reading import Declined, Methods, Reading, checked, labels
 from .trees import Wood, planted
 

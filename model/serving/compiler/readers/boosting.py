@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..answers import Function
-from ..operations import CATEGORICAL, MISSING_RIGHT, OTHER_RIGHT, Array
+from ..operations import Array
 from ..program import Node
+from ..trees import CATEGORICAL, MISSING_RIGHT, OTHER_RIGHT
 from .reading import Declined, Methods, Reading, checked, labels
 from .trees import Wood, of_sklearn, planted
 

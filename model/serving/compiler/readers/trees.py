@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..answers import Function, Labels
-from ..operations import MISSING_RIGHT, Arithmetic, Array, Trees, packed
+from ..operations import Arithmetic, Array
 from ..program import Node
+from ..trees import MISSING_RIGHT, Trees, packed
 from .reading import Declined, Methods, Reading, checked, labels
 
 MOST_COLUMNS = 2**24 - 1
