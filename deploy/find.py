@@ -26,12 +26,15 @@ def everything(
         except (ClientError, BotoCoreError) as exc:
             unknown += [Left(Thing(kind, f"{name}…"), f"it could not be looked for: {trouble.explained(exc)}")]
     try:
-        used, theirs = _used(account, name, theirs=True), _endpoints_of_others(account, name)
+        used = _used(account, name, theirs=True)
         things = [thing for thing in things if thing.name not in used]
+    except (ClientError, BotoCoreError):
+        pass  # what may not be looked into is held to be ours alone, as its tag says
+    try:
+        theirs = _endpoints_of_others(account, name)
         endpoints = [each for each in endpoints if each not in theirs]
     except (ClientError, BotoCoreError):
-        # What carries the tag is held to be ours alone; scaling and alarms, which may be another's, are left.
-        endpoints = []
+        endpoints = []  # scaling and alarms carry no tag: they may be another's
     others: dict[str, Callable[[], list[str]]] = {
         "scaling": lambda: _scaled(account, endpoints),
         "alarm": lambda: _alarms(account, endpoints) if endpoints else [],

@@ -13,6 +13,7 @@ from deploy import Stop, lock, logs, money, names, plan, scaling
 from deploy.deployment import Deployment
 
 from cloud import ACCOUNT, DIGEST, REGION, ROLE, Cloud, Fault
+from cloud_books import error
 from running import KIT
 
 COMMON = {"poll_seconds": 0, "role_arn": ROLE, "invocations_per_minute": 1000, "region": REGION}
@@ -538,6 +539,23 @@ def test_what_another_has_under_a_name_that_begins_with_ours_stays(cloud: Cloud)
     assert cloud.everything() == theirs
     with pytest.raises(Stop, match=f"The endpoint {NAME}-async exists and was not made by this kit"):
         up(cloud, modes=["async"])
+    assert cloud.everything() == theirs
+
+
+def test_an_endpoint_of_anothers_that_may_not_be_looked_into_keeps_nothing_of_ours(cloud: Cloud) -> None:
+    """Our scaling and our alarm go all the same."""
+    up(cloud, endpoint_name=f"x-{NAME}")
+    theirs = cloud.everything()
+    up(cloud)
+    asked = cloud.sagemaker_describe_endpoint_config
+
+    def described(EndpointConfigName: str) -> dict[str, Any]:
+        if EndpointConfigName.startswith("x-"):
+            raise error("AccessDeniedException", "User is not authorized to perform: sagemaker:DescribeEndpointConfig")
+        return asked(EndpointConfigName)
+
+    cloud.sagemaker_describe_endpoint_config = described  # type: ignore[method-assign]
+    deployment(cloud).down()
     assert cloud.everything() == theirs
 
 
