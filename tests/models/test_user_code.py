@@ -239,3 +239,10 @@ def test_a_pickle_that_is_cut_off_is_called_so_before_it_is_loaded(tmp_path: Pat
     with pytest.raises(ModelNotUsable, match="cut off: it ends after 200 bytes") as caught:
         pickle_contents.look(path, tmp_path)
     assert "Save or copy it again." in str(caught.value)
+
+
+def test_a_loop_over_columns(tmp_path: Path, alone: None) -> None:
+    """As many predictions as there are columns: what a loop over a DataFrame gives."""
+    loop = transformation("return [1.0 for row in rows]")
+    assert "for row in rows.itertuples(index=False)." in refusal(tmp_path, loop)
+    assert "itertuples" not in refusal(tmp_path, transformation("return [1.0]"))

@@ -135,7 +135,9 @@ def of_warm_up(exc: BaseException, model: object, expected: Signature) -> str:
     """The model loaded, and a prediction on a sample row failed. Without the user's own sample the row was made up."""
     stale = " The row is one of model.sample.json: if that is of another model, write it again with save_sample."
     if isinstance(exc, ServingError):
-        return exc.message + stale * bool(expected.sample)
+        of_columns = expected.form == "frame" and f"returned {expected.count} predictions" in exc.message
+        loop = " A loop over a DataFrame goes over its columns: for row in rows.itertuples(index=False)."
+        return exc.message + (loop if of_columns else stale if expected.sample else "")
     if type(exc).__name__ == "NotFittedError" and type(model).__module__.startswith("sklearn."):
         return of_unfitted(model)
     remedy = (
