@@ -35,6 +35,12 @@ class Clock(GeventLoop):
         return self.time
 
 
+def settle() -> None:
+    """Lets the loop turn until nothing is left to do in it; what a turn has asked for comes in the next."""
+    for _ in range(4):
+        gevent.idle()
+
+
 class Caller:
     """A connection to the server, from its caller's side."""
 
@@ -47,12 +53,12 @@ class Caller:
 
     def send(self, data: bytes) -> Caller:
         self.socket.send(data)
-        gevent.sleep(0.005)
+        settle()
         return self
 
     def read(self) -> bytes:
         """All that has come by now."""
-        gevent.sleep(0.005)
+        settle()
         data = b""
         while True:
             try:
@@ -64,7 +70,7 @@ class Caller:
             data += piece
 
     def is_closed(self) -> bool:
-        gevent.sleep(0.005)
+        settle()
         try:
             return self.socket.recv(1) == b""
         except BlockingIOError:
@@ -90,7 +96,7 @@ class Served:
     def later(self, seconds: float) -> None:
         self.loop.time += seconds
         self.server.sweep()
-        gevent.sleep(0.005)
+        settle()
 
 
 @pytest.fixture
@@ -112,7 +118,7 @@ def test_what_is_readable_in_one_turn_is_handed_on_together(served: Served) -> N
     callers = [Caller(served) for _ in range(10)]
     for caller in callers:
         caller.socket.send(POST)
-    gevent.sleep(0.005)
+    settle()
     assert len(served.asked) == 10
     while served.asked:
         served.reply()
@@ -125,7 +131,7 @@ def test_one_request_of_a_connection_is_answered_at_a_time(served: Served) -> No
     for number in range(5):
         assert len(served.asked) == 1
         served.reply(Reply(200, b"%d" % number))
-        gevent.sleep(0.005)
+        settle()
     assert [piece[-1:] for piece in caller.read().split(b"HTTP/1.1 ")[1:]] == [b"0", b"1", b"2", b"3", b"4"]
 
 
@@ -138,7 +144,7 @@ def test_what_follows_is_not_read_without_end(served: Served) -> None:
             sent += caller.socket.send(b"x" * 65536)
         except BlockingIOError:
             break
-        gevent.sleep(0.001)
+        settle()
     assert sent < 2**21
 
 
@@ -223,7 +229,7 @@ def test_who_has_ended_its_side_is_still_answered(served: Served) -> None:
     """`nc` and some clients close for writing when they have sent all."""
     caller = Caller(served).send(POST)
     caller.socket.shutdown(socket.SHUT_WR)
-    gevent.sleep(0.005)
+    settle()
     served.reply()
     assert caller.read().endswith(b"[1]")
     assert caller.is_closed()
@@ -233,9 +239,9 @@ def test_a_caller_that_has_gone_costs_nothing(served: Served) -> None:
     """Its reply is dropped, and the connection is forgotten."""
     caller = Caller(served).send(POST)
     caller.socket.close()
-    gevent.sleep(0.005)
+    settle()
     served.reply()
-    gevent.sleep(0.005)
+    settle()
     served.later(LINGER_SECONDS + 1)
     assert not served.server.connections
 
@@ -274,7 +280,7 @@ def test_who_does_not_read_gets_no_second_answer(served: Served) -> None:
     """Requests that follow wait until the reply is taken, so that what is kept for a caller is one reply."""
     caller = Caller(served).send(POST * 20)
     served.reply(Reply(200, b"x" * 2**22))
-    gevent.sleep(0.005)
+    settle()
     caller.send(POST)
     assert served.asked == []
     while not served.asked:
@@ -367,7 +373,7 @@ def test_too_many_connections_cost_the_idle_ones(served: Served) -> None:
     served.loop.time += 1
     recent = [Caller(served) for _ in range(20)]
     served.server._make_room()
-    gevent.sleep(0.005)
+    settle()
     assert sum(caller.is_closed() for caller in idle) == 5
     assert not any(caller.is_closed() for caller in [waiting, *recent])
 
