@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import shlex
 import shutil
 import socket
@@ -120,6 +121,34 @@ def test_without_curl_it_is_curl_that_is_missing(clone: Clone) -> None:
         (programs / name).symlink_to(shutil.which(name) or "")
     done = run(clone, "./local-test/predict.sh", PATH=str(programs))
     assert (done.returncode, "curl is not installed" in done.stderr) == (1, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--native"], "--docker, --native and --quiet are for --offline"),
+        (["--offline", "a.csv", "text/csv", "more"], "at most a payload and a content type"),
+        (["--offline", "no such file.csv"], "there is no file no such file.csv"),
+        (["-"], "there is no file -"),
+        (["--ofline"], "unknown option --ofline"),
+    ],
+)
+def test_predict_is_told_wrongly(clone: Clone, arguments: list[str], reason: str) -> None:
+    """Exit code 2, before anything is made."""
+    done = run(clone, "./local-test/predict.sh", *arguments)
+    assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
+    assert not list(clone.kit.glob(".venv*"))
+
+
+def test_an_answer_ends_with_a_line_on_a_terminal_alone(clone: Clone) -> None:
+    """JSON has no line end: a prompt needs one, and a file must have what was answered."""
+    with_program(clone, "curl", 'while [ "$1" != --output ]; do shift; done; printf "{}" >"$2"; printf 200')
+    assert run(clone, "./local-test/predict.sh").stdout == "{}"
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", 0) as terminal:
+        subprocess.run(["./local-test/predict.sh"], cwd=clone.kit, env=clone.environ, stdout=theirs, check=True)
+        os.close(theirs)
+        assert terminal.read(100) == b"{}\r\n"
 
 
 @pytest.mark.parametrize("shell", ["sh", "dash", "bash --posix"])

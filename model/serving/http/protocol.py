@@ -168,12 +168,15 @@ class Parser:
             self._body = bytearray()
 
     def _whole(self) -> bytes:
-        body, self._body, self._size = bytes(self._body), bytearray(), 0
-        if self._file is not None:
+        if self._file is None:
+            body = bytes(self._body)
+        else:  # all of it is read from the file, since to join two parts takes the body twice
+            self._file.write(self._body)
             self._file.seek(0)
-            body = self._file.read() + body
+            body = self._file.read(self._size)
             self._file.close()
             self._file = None
+        self._body, self._size = bytearray(), 0
         return body
 
     def _take_chunks(self) -> bytes | None:
