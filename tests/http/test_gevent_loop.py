@@ -16,6 +16,7 @@ from _thread import get_ident
 
 from gevent.monkey import get_original
 
+from serving.http import gevent_loop
 from serving.http.gevent_loop import in_threads
 
 sleep, ident = get_original("time", "sleep"), get_original("_thread", "get_ident")
@@ -46,12 +47,24 @@ except KeyError as exc:
 else:
     raise AssertionError("no failure")
 assert [seen[part] for part in (0, 1, 2)] == ["again"] * 3
+
+
+def no_more(*_):
+    raise RuntimeError("can't start new thread")
+
+
+gevent_loop.start_new_thread = no_more
+seen.clear()
+list(in_threads(3)(slowly, range(4)))
+assert seen == dict.fromkeys(range(4), ident()), seen
+list(in_threads(3)(slowly, []))
 print("all parts, three threads")
 """
 
 
 def test_parts_run_in_threads_of_the_system() -> None:
-    """As many as asked for, the caller's own among them; all parts are done, and a failure is raised."""
+    """As many as asked for, the caller's own among them; all parts are done, and a failure is raised. Where no thread can
+    be started, the caller's own does all."""
     path = str(KIT / "model")
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, cwd=path, timeout=60)
     assert done.stdout == "all parts, three threads\n", done.stderr

@@ -159,10 +159,15 @@ def in_threads(count: int) -> Callable[[Callable[[Any], object], Iterable[Any]],
                 failure = exc
             ends.put(failure)
 
-        for first in range(1, count):
-            start_new_thread(work, (parts[first::count],))
-        work(parts[::count])
-        failures = [failure for _ in range(count) if (failure := ends.get()) is not None]
+        shares = [parts[first::count] for first in range(min(count, len(parts)))]
+        for share in shares[1:]:
+            try:
+                start_new_thread(work, (share,))
+            except RuntimeError:  # no more threads can be started
+                work(share)
+        for share in shares[:1]:
+            work(share)
+        failures = [failure for _ in shares if (failure := ends.get()) is not None]
         if failures:
             raise failures[0]
         return ()
