@@ -63,8 +63,10 @@ print("all parts, three threads")
 
 
 def test_parts_run_in_threads_of_the_system() -> None:
-    """As many as asked for, the caller's own among them; all parts are done, and a failure is raised. Where no thread can
-    be started, the caller's own does all."""
+    """As many as asked for, the caller's own among them; all parts are done, and a failure is raised.
+
+    Where no thread can be started, the caller's own does all.
+    """
     path = str(KIT / "model")
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, cwd=path, timeout=60)
     assert done.stdout == "all parts, three threads\n", done.stderr
