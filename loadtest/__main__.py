@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from . import costs, inside, prices, report
 from .figures import Carried, Goal
-from .measuring import Failed, Load, Measured, Target
+from .measuring import LONGEST_SECONDS, Failed, Load, Measured, Target
 
 UNKNOWN = (
     "The way of a request through SageMaker: its network, TLS and authentication come on top of these latencies.",
@@ -49,7 +49,10 @@ def tested(asked: argparse.Namespace) -> int:
         here = target.host == "localhost" or target.host.startswith("127.")
         if others := busy() if here else "":
             said(others)
-        load = Load(lambda: target, Goal(asked.p99), asked.seconds, asked.repeats, say=said, look=looks)
+        goal = Goal(asked.p99)
+        seconds = asked.seconds or min(max(2.0, goal.seconds), LONGEST_SECONDS)
+        said(f"this takes up to {15 * seconds * asked.repeats + 20:.0f} s")
+        load = Load(lambda: target, goal, seconds, asked.repeats, say=said, look=looks)
         measured = load.measure(*((asked.cpus or cpus_here(), cpus_here()) if here else (asked.cpus, 0)))
     except (Failed, OSError, http.client.HTTPException) as exc:
         return failed(str(exc) or type(exc).__name__)
@@ -74,7 +77,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--report", required=True)
     parser.add_argument("--p99", type=up_to(60_000), default=50.0)
     parser.add_argument("--rate", type=up_to(1e6), default=0.0)
-    parser.add_argument("--seconds", type=up_to(60), default=2.0)
+    parser.add_argument("--seconds", type=up_to(60), default=0.0)
     parser.add_argument("--repeats", type=count, default=3)
     parser.add_argument("--cpus", type=count, default=0)
     parser.add_argument("--region", default="")

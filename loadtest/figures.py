@@ -28,6 +28,11 @@ class Goal:
     ms: float
     percentile: int = 99
 
+    @property
+    def seconds(self) -> float:
+        """How long a rate must be tried: by a tenth more than the server can do its queue grows past the goal then."""
+        return self.ms / 100
+
     def __str__(self) -> str:
         return f"p{self.percentile} ≤ {self.ms:g} ms"
 

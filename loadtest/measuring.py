@@ -139,6 +139,7 @@ class Measured:
     ceiling: float = 0.0
     cpus: int = 0
     machine: int = 0
+    seconds: float = 0.0
 
     @property
     def carried(self) -> Carried:
@@ -185,7 +186,7 @@ class Load:
 
     def measure(self, cpus: int = 0, machine: int = 0) -> Measured:
         """Puts load on the server, as long as `seconds` × steps × `repeats`. Raises Failed."""
-        measured = Measured(self.goal, cpus=cpus, machine=machine)
+        measured = Measured(self.goal, cpus=cpus, machine=machine, seconds=self.seconds)
         with Senders() as senders:
             self._run(senders, self.seconds / 2, 4)  # warm-up: connections, caches, what is loaded late
             measured.ceiling = senders.ceiling(self.target().request, min(1.0, self.seconds))
@@ -226,7 +227,6 @@ class Load:
         measured.inside.sort(key=lambda each: each.rate)
 
     def _at(self, senders: Senders, rate: float, repeat: int, measured: Measured) -> Run:
-        """The first time the server's own figures are looked at, too."""
         seconds = max(self.seconds, min(LEAST_REQUESTS / rate, LONGEST_SECONDS))
         if not repeat:
             self.look(None)

@@ -130,7 +130,8 @@ def kept(region: str = "", room: Path = ROOM) -> PriceList:
     files = [room / f"{region}.json"] if region else sorted(room.glob("[a-z]*.json"))
     files = [path for path in files if path.is_file()]
     if not files:
-        raise Unknown(f"no prices{f' of {region}' if region else ''} were fetched: make prices REGION={region or '…'}")
+        which = f"no prices of {region}" if region else "no prices"
+        raise Unknown(f"{which} were fetched: make prices REGION={region or 'eu-west-1, or yours'}")
     if len(files) > 1:
         names = ", ".join(path.stem for path in files)
         raise Unknown(f"prices of several regions were fetched: name one of {names} (--region)")

@@ -122,6 +122,11 @@ def warnings(measured: Measured) -> list[str]:
             f"The load is the limit: against a constant answer its processes reach {number(measured.ceiling)} requests "
             "a second on this machine, which is near what was measured. The server may carry more."
         )
+    if measured.seconds < measured.goal.seconds:
+        found.append(
+            f"Each rate was tried for {measured.seconds:g} s. For {measured.goal} that is short, and a rate that the "
+            f"server cannot keep up with may seem to hold: take {measured.goal.seconds:g} s."
+        )
     steps = [*measured.closed, *(step for step in measured.open if step.rate <= measured.carried.rate)]
     if errors := sum(step.errors.total() for step in steps):
         total = sum(step.requests for step in steps)

@@ -13,7 +13,7 @@
 #   --rate N         the requests a second that you expect; default: the report counts for 10, 100 and 1000
 #   --region NAME    whose prices, if those of several regions were fetched
 #   --cpus N         how many CPUs the server has, if it has fewer than this machine
-#   --seconds N      how long each rate is tried; default: 2
+#   --seconds N      how long each rate is tried; default: 2, or ten times MS
 #   --repeats N      how often; default: 3
 #   --url URL        load another server than the one on 127.0.0.1, or another path: http://127.0.0.1:8080/models/a/invoke
 #

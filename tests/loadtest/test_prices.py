@@ -108,7 +108,7 @@ def test_what_is_not_a_region_of_the_list_is_refused(region: str) -> None:
 
 
 def test_without_a_file_or_with_several_the_remedy_is_said(tmp_path: Path) -> None:
-    with pytest.raises(Unknown, match="make prices REGION=…"):
+    with pytest.raises(Unknown, match="make prices REGION=eu-west-1, or yours"):
         prices.kept("", tmp_path)
     with pytest.raises(Unknown, match="make prices REGION=eu-west-1"):
         prices.kept("eu-west-1", tmp_path)

@@ -73,7 +73,7 @@ def measured(**changes: object) -> Measured:
     seen = Measured(
         Goal(50), [step(400, 4, clients=1), step(900, 9, clients=4)],
         [step(100, 3), step(500, 8), step(800, 30), step(1000, inf, errors=300)],
-        [Inside(100, dict(zip(PARTS, (0.5, 0.1, 0.3, 0.1), strict=True)))], 20_000, 2, 2,
+        [Inside(100, dict(zip(PARTS, (0.5, 0.1, 0.3, 0.1), strict=True)))], 20_000, 2, 2, 2.0,
     )  # fmt: skip
     for name, value in changes.items():
         setattr(seen, name, value)
@@ -150,6 +150,12 @@ def test_who_is_the_limit_and_what_failed_is_said() -> None:
     failing = measured(open=[step(100, 3), step(500, 8, errors=2), step(1000, inf, errors=300)])
     assert "4 of 8,000 requests failed at loads that it carries" in Report(failing, subject([])).text()
     assert "The load is the limit" not in Report(failing, subject([])).text()
+
+
+def test_a_time_that_is_too_short_for_the_goal_is_said() -> None:
+    """Ten times the latency at least, so that a queue that grows shows itself."""
+    assert "take 0.5 s" not in Report(measured(), subject([])).text()
+    assert "tried for 0.2 s. For p99 ≤ 50 ms that is short" in Report(measured(seconds=0.2), subject([])).text()
 
 
 def test_no_rate_that_holds_is_said() -> None:
