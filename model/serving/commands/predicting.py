@@ -64,7 +64,8 @@ def run(asked: argparse.Namespace, config: Settings) -> int:
 
 def _loaded(config: Settings, size: int | None) -> LoadedModel:
     """As the server has it. A program is made where none came with the model, unless the input is short."""
-    native.spread = ThreadPoolExecutor(limits.cpus()[0]).map
+    native.threads = limits.cpus()[0]
+    native.spread = ThreadPoolExecutor(native.threads).map
     directory = artifact.find(config)
     artifact.told_sha256(directory, config.model_sha256)
     model = loading.load(directory, config.predict_method, compiled=config.fast_paths == "on")
