@@ -369,6 +369,7 @@ def test_a_header_that_would_break_its_line_is_a_500(served: Served) -> None:
 def test_too_many_connections_cost_the_idle_ones(served: Served) -> None:
     """Those that have been idle, or half a request, for longest; who waits for a prediction keeps its own."""
     waiting = Caller(served).send(POST)
+    served.loop.time += 1
     idle = [Caller(served) for _ in range(20)]
     served.loop.time += 1
     recent = [Caller(served) for _ in range(20)]
