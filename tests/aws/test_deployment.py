@@ -575,3 +575,15 @@ def test_the_alarm_of_an_update_does_not_ring_for_the_version_before(cloud: Clou
     up(cloud, environment={"MODEL_SERVER_WORKERS": "1"})
     called = [method for method in changes(cloud) if "alarm" in method or method == "update_endpoint"]
     assert called == ["delete_alarms", "put_metric_alarm", "update_endpoint"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "per_minute", "differs"),
+    [(1, 4, 900, False), (2, 4, 900, True), (1, 5, 900, True), (1, 4, 901, True)],
+)
+def test_scaling_is_set_anew_where_bounds_or_target_differ(low: int, high: int, per_minute: int, differs: bool) -> None:
+    """Policies and actions that somebody else has made are not looked at."""
+    theirs = {"PolicyName": "theirs", "TargetTrackingScalingPolicyConfiguration": {"TargetValue": 1.0}}
+    kept = {"targets": [scaling.target("a", 1, 4)], "policies": [scaling.policy("a", 900), theirs], "actions": []}
+    assert scaling.differs(kept, "a", low, high, per_minute) is differs
+    assert scaling.differs({"targets": [], "policies": [], "actions": []}, "a", low, high, per_minute)

@@ -104,6 +104,8 @@ def test_one_prediction_a_row(returned: Any, expected: list[Any]) -> None:
     ("returned", "message"),
     [
         (None, "transformation returned None. Is `return` missing?"),
+        ([1, 2, 3, 4], "returned 4 predictions (list) for 3 rows; expected one prediction per row."),
+        (np.ones((5, 2)), "returned 5 predictions (ndarray of shape (5, 2)) for 3 rows"),
         ([ONES, ONES], "returned 2 predictions (list) for 3 rows; expected one prediction per row. Several results"),
         ((ONES, ONES, ONES), "a tuple of 3 results of length 3 for 3 rows: are they one for each row, or 3 results"),
         ((pd.Series(ONES), [1, 2, 3], pa.array([1, 2, 3])), "a tuple of 3 results of length 3 for 3 rows"),
