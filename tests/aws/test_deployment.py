@@ -279,6 +279,15 @@ def test_a_bucket_that_is_made_is_closed(cloud: Cloud) -> None:
     assert "aws:SecureTransport" in cloud.asked("put_bucket_policy")[0]["Policy"]
 
 
+def test_two_prices_for_one_machine_are_no_price(cloud: Cloud) -> None:
+    """Which of them holds is not known, so the price is said to be unknown; the same price twice is one."""
+    made = deployment(cloud)
+    cloud.prices |= {"EU-Host:ml.c5.large": "0.2", "EUW1-Host:ml.c5.large": "0.3"}
+    assert made.prices.hourly("ml.c5.large") is None
+    cloud.prices |= {"EU-Host:ml.c5.xlarge": "0.4", "EUW1-Host:ml.c5.xlarge": "0.4"}
+    assert made.prices.hourly("ml.c5.xlarge") == 0.4
+
+
 def test_where_iam_prices_and_quotas_cannot_be_reached(cloud: Cloud) -> None:
     """In a VPC without internet they are said to be unknown, and the deployment goes on."""
     cloud.unreachable = {"iam", "pricing", "service-quotas"}
