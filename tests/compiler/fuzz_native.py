@@ -93,7 +93,7 @@ def try_trees(chance: random.Random) -> bool:
         for (name, _), array in zip(forest._fields_, forest.kept, strict=False):
             setattr(forest, name, exactly(array.tobytes()))
         block = chance.choice((16, 64, 1024))
-        room = exactly(bytes(min(block, len(rows)) * features * rows.itemsize))
+        room = exactly(bytes(min(block, -(-len(rows) // walks.LANES) * walks.LANES) * features * rows.itemsize))
         at, sums = exactly(rows.tobytes()), exactly(np.tile(trees.start, (len(rows), 1)).tobytes())
         single, floats = precision == "float32", trees.start.dtype == np.float32
         native.library.trees_walk(ctypes.byref(forest), at, single, len(rows), sums, floats, room, block)  # type: ignore[union-attr]

@@ -69,7 +69,7 @@ def spoiled(chance: random.Random, trees: Trees) -> Trees:
 
 def rows_for(chance: random.Random, features: int, precision: str) -> Any:
     """Up to three blocks of lanes and a rest."""
-    count = chance.choice((0, 1, 2, 15, 16, 17, 39, 64, 65, 130))
+    count = chance.choice((0, 1, 2, 5, 6, 15, 16, 17, 39, 64, 65, 130))
     values = [chance.choice(ODD) if chance.random() < 0.5 else chance.gauss(0, 2) for _ in range(count * features)]
     with np.errstate(over="ignore"):
         return np.array(values).reshape(count, features).astype(precision)

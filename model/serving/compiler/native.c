@@ -426,7 +426,10 @@ typedef struct {
 #define OTHER_RIGHT (1u << 27)   /* categories beyond its end and negative ones go right; without the flag, left */
 #define TOWARDS_ZERO (1u << 28)  /* what lies between -1 and 0 is category 0, not negative */
 
-enum { LANES = 16 }; /* walks that wait for memory at the same time */
+enum {
+    LANES = 16, /* walks that wait for memory at the same time */
+    FEW = 6     /* rows that walk one by one sooner than as LANES */
+};
 
 typedef struct {
     const Node *nodes;
@@ -521,7 +524,7 @@ static inline void deposit(const Forest *f, int64_t tree, int32_t leaf, void *ou
             for (int j = 0; j < LANES; j++)                                                                      \
                 at[j] = (int32_t)f->roots[tree];                                                                 \
             WALK_NAME(f, (const CELL *)turned + (row - first) * f->features, at);                                \
-            for (int j = 0; j < LANES; j++)                                                                      \
+            for (int j = 0; j < LANES && row + j < end; j++)                                                     \
                 deposit(f, tree, at[j], out, row + j, floats);                                                   \
         }                                                                                                        \
     }
@@ -554,14 +557,14 @@ static void one_row(const Forest *f, const void *x, int single, int64_t row, voi
     }
 }
 
-/* LANES rows as the walks want them: feature by feature. Whether one of the cells is NaN. */
+/* LANES rows, or `count` and the last one again, as the walks want them: feature by feature. Whether one of the cells is NaN. */
 #define TURN(NAME, CELL)                                                              \
-    static int NAME(const CELL *rows, int64_t features, CELL *turned)                 \
+    static int NAME(const CELL *rows, int64_t count, int64_t features, CELL *turned)  \
     {                                                                                 \
         int missing = 0;                                                              \
         for (int64_t j = 0; j < LANES; j++)                                           \
             for (int64_t i = 0; i < features; i++) {                                  \
-                CELL x = rows[j * features + i];                                      \
+                CELL x = rows[(j < count ? j : count - 1) * features + i];            \
                 turned[i * LANES + j] = x;                                            \
                 missing |= x != x;                                                    \
             }                                                                         \
@@ -577,14 +580,15 @@ void trees_walk(const Forest *f, const void *x, int64_t single, int64_t rows, vo
                 int64_t block)
 {
     int64_t stride = f->features * (int64_t)(single ? sizeof(float) : sizeof(double));
-    int64_t whole = rows - rows % LANES;
+    int64_t whole = rows % LANES < FEW ? rows - rows % LANES : rows;
     for (int64_t first = 0; first < whole; first += block) {
         int64_t end = first + block < whole ? first + block : whole, missing = 0;
         for (int64_t row = first; row < end; row += LANES) {
             const char *from = (const char *)x + row * stride;
+            int64_t count = end - row;
             char *to = (char *)room + (row - first) * stride;
-            missing |= single ? turn_floats((const float *)(const void *)from, f->features, (float *)(void *)to)
-                              : turn_doubles((const double *)(const void *)from, f->features, (double *)(void *)to);
+            missing |= single ? turn_floats((const float *)(const void *)from, count, f->features, (float *)(void *)to)
+                              : turn_doubles((const double *)(const void *)from, count, f->features, (double *)(void *)to);
         }
         int64_t kind = f->kind == MISSING && !missing ? PLAIN : f->kind;
         for (int64_t tree = 0; tree < f->tree_count; tree++)

@@ -65,7 +65,7 @@ def native_trees(o: op.Trees, width: int) -> Function:
     single, floats = o.precision == "float32", o.start.dtype == np.float32
 
     def walk(rows: Array, out: Array) -> None:
-        room = np.empty((min(block, len(rows)), width), rows.dtype)  # one for each thread
+        room = np.empty((min(block, -(-len(rows) // LANES) * LANES), width), rows.dtype)  # one for each thread
         walked = (rows.ctypes.data, single, len(rows), out.ctypes.data, floats, room.ctypes.data, block)
         library.trees_walk(ctypes.byref(forest), *walked)
 
