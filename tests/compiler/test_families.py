@@ -185,6 +185,15 @@ def test_models_fitted_with_missing_values(kind):
     assert_equals_own(model, batches_of(rows))
 
 
+@pytest.mark.parametrize("kind", ["logistic", "ridge", "sgd, hinge", "sgd, log", "perceptron", "linear svc"])
+def test_a_score_of_exactly_zero_is_the_class_that_the_estimator_says(kind):
+    rows, labels = data("breast_cancer")
+    model = clone(CLASSIFIERS[kind]).set_params(fit_intercept=False).fit(rows - rows.mean(axis=0), labels)
+    zeros = np.zeros((3, rows.shape[1]))
+    assert not model.decision_function(zeros).any()
+    assert_equals_own(model, [zeros, -zeros])
+
+
 def test_regressors_of_several_targets():
     rows, target = data("diabetes")
     both = np.column_stack([target, -target])

@@ -174,3 +174,21 @@ def test_a_skops_file_is_served_by_the_users_trust(tmp_path: Path) -> None:
     io.dump(make_pipeline(FunctionTransformer(os.path.basename)), tmp_path / "model.skops")
     with pytest.raises(ModelNotUsable, match=r"TRUSTED_TYPES = .*basename"):
         loading.load(tmp_path, program_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "command"),
+    [
+        ("os", "system", True),
+        ("urllib.request", "urlopen", True),
+        ("numpy.testing", "x", True),
+        ("numpy", "load", True),
+        ("numpy", "ndarray", False),
+        ("sklearn.os", "x", False),
+        ("operator", "attrgetter.x", True),
+        ("oslo", "x", False),
+    ],
+)
+def test_a_module_in_a_package_of_commands_is_one(module: str, name: str, command: bool) -> None:
+    """The whole package counts, and not what only has a name like it."""
+    assert pickle_contents.is_command((module, name)) is command
