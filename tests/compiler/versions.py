@@ -17,8 +17,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BOOSTERS = ("-k", "booster")
-LIBRARIES: dict[str, tuple[str, ...]] = {"scikit-learn": (), "xgboost-cpu": BOOSTERS, "lightgbm": BOOSTERS}
-"""Library → which of the tests of families ask it."""
+NOT_FITTED = ("--deselect", "tests/compiler/test_boosters.py::test_what_a_booster_does_beyond_its_trees_is_declined")
+"""xgboost 3.1 cannot be fitted on categories of pandas 3, which these tests decline."""
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "scikit-learn": (),
+    "xgboost-cpu": (*BOOSTERS, *NOT_FITTED),
+    "lightgbm": BOOSTERS,
+}
+"""Library → which of the tests ask it."""
 
 
 def older(library: str) -> Path:
