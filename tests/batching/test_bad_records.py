@@ -146,6 +146,12 @@ def test_a_model_of_any_width_is_left_alone() -> None:
     assert Asked(Signature("unknown", None))(b"1,2\n3\n").status == 400
 
 
+def test_objects_for_a_model_without_names_are_left_alone() -> None:
+    """Their order of names is the first one's. A record that was asked by itself would be read by its own."""
+    lines = b'{"a": 1, "b": 2}\n{"b": 20, "a": 10}\n{"a": 1}\n'
+    assert Asked()(lines, "application/jsonlines").status == 400
+
+
 def test_a_record_that_the_model_refuses_is_bad_too() -> None:
     """What transformation itself answers with a 400 is found among the others."""
 

@@ -29,6 +29,8 @@ CHUNK = 1000
 """Records that are asked together first."""
 SINGLES = 100
 """Records that are asked one by one before the loop comes round: some milliseconds."""
+OBJECT = re.compile(rb"^[ \t]*\{.*\}[ \t]*\r?$", re.MULTILINE)
+"""A line that looks like an object."""
 Ask = Callable[[Sequence[Request]], Sequence[Reply]]
 
 log = logging.getLogger(__name__)
@@ -127,4 +129,6 @@ def cut(request: Request, signature: Signature, max_bytes: Bounds | int) -> tupl
         return "", None
     if wide or media_type not in BY_LINE or signature.count is None:  # a line feed is not a byte of its own there
         return media_type, None
+    if media_type != "text/csv" and signature.names is None and signature.count > 1 and OBJECT.search(body):
+        return media_type, None  # all objects follow the first one's names; one by itself would follow its own
     return media_type, records.cut(body, media_type, parameters, signature)
