@@ -32,6 +32,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from running import EXPECTED, KIT, PAYLOAD, Native, make_program
 from serving.formats.streams import BLOCK
 
+pytestmark = pytest.mark.slow  # each test starts whole programs
+
 MB = 1_000_000
 
 

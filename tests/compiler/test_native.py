@@ -261,6 +261,7 @@ def test_a_short_fuzz_under_the_sanitizers_finds_nothing() -> None:
     assert "nothing found" in done.stdout
 
 
+@pytest.mark.slow
 def test_both_compilers_take_every_line(tmp_path: Path) -> None:
     """With all warnings, as errors; the library of each gives the same."""
     compilers = [name for name in ("gcc", "clang") if shutil.which(name)]
@@ -275,6 +276,7 @@ def test_both_compilers_take_every_line(tmp_path: Path) -> None:
             assert load(library) is not None
 
 
+@pytest.mark.slow
 def test_a_library_of_another_source_is_not_taken(tmp_path: Path) -> None:
     """A checkout that has moved on does not run what an older source was built into."""
     source = tmp_path / "native.c"
