@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..errors import ServingError
-from ..formats import codings, content_types, json_text, media_types, records
+from ..formats import codings, content_types, json_blocks, json_text, media_types, records
 from ..formats.budget import Bounds
 from ..formats.content_types import BY_LINE
 from ..formats.records import Records
@@ -29,8 +29,6 @@ CHUNK = 1000
 """Records that are asked together first."""
 SINGLES = 100
 """Records that are asked one by one before the loop comes round: some milliseconds."""
-OBJECT = re.compile(rb"^[ \t]*\{.*\}[ \t]*\r?$", re.MULTILINE)
-"""A line that looks like an object."""
 Ask = Callable[[Sequence[Request]], Sequence[Reply]]
 
 log = logging.getLogger(__name__)
@@ -129,6 +127,6 @@ def cut(request: Request, signature: Signature, max_bytes: Bounds | int) -> tupl
         return "", None
     if wide or media_type not in BY_LINE or signature.count is None:  # a line feed is not a byte of its own there
         return media_type, None
-    if media_type != "text/csv" and signature.names is None and signature.count > 1 and OBJECT.search(body):
-        return media_type, None  # all objects follow the first one's names; one by itself would follow its own
+    if media_type != "text/csv" and json_blocks.has_rows_by_name(body, signature):
+        return media_type, None  # they follow the order of the first one's names; one by itself would follow its own
     return media_type, records.cut(body, media_type, parameters, signature)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from .json_tensors import are_tensors
 from .streams import BLOCK, Stream, Whole, grown, together
 
 BEGINNING = re.compile(rb'\s*(?:\[|\{\s*"(instances|inputs|dataframe_records|predictions)"\s*:\s*\[)(?=\s*[^\s\]])')
+OBJECT = re.compile(rb"^[ \t]*(\{.*\})[ \t]*\r?$", re.MULTILINE)
 END_BYTES = 2**16
 """What may follow the rows."""
 BY_NAME = "its rows have names and the model has none, so their order is that of the first row"
@@ -27,6 +29,17 @@ MIXED = "Some rows are objects and some are lists; this model has no names for i
 def is_by_name(row: Any, signature: Signature) -> bool:
     """Whether a row names values for a model that has no names."""
     return signature.names is None and signature.form != "objects" and isinstance(bare(row, signature), dict)
+
+
+def has_rows_by_name(lines: bytes, signature: Signature) -> bool:
+    """Whether one of these JSON Lines is such a row."""
+    if signature.names is not None:
+        return False
+    for line in OBJECT.findall(lines):
+        with suppress(orjson.JSONDecodeError):
+            if is_by_name(orjson.loads(line), signature):
+                return True
+    return False
 
 
 def parts(stream: Stream, signature: Signature) -> Iterator[tuple[bytes, bytes, str]]:
