@@ -18,8 +18,8 @@ predict: ## send local-test/payload.csv to the server
 test: .venv-test ## run all tests; those that need Docker, nginx or Chromium are skipped if it is missing
 	@$(TESTS)/python -m pytest $(SHARED) $(ARGS)
 
-quick: .venv-quick ## run the tests that need no server and no Docker, in three minutes
-	@.venv-quick/bin/python -m pytest $(SHARED) -m "not slow" $(ROOMS) $(ARGS)
+quick: .venv-quick ## run the tests that need no server and no Docker, in a minute
+	@.venv-quick/bin/python -m pytest -n 2 --dist worksteal -m "not slow" $(ROOMS) $(ARGS)
 
 fuzz: .venv-test ## hostile bodies and trees for the C code (under the sanitizers) and the decoders, ten minutes
 	@$(TESTS)/python tests/compiler/fuzz_native.py --seconds 300 $(ARGS)

@@ -109,6 +109,7 @@ os.kill(child, 9)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["held", "overdue"])
 @pytest.mark.parametrize("other", ["free", "busy"])
 def test_connections_are_handed_on_when_another_worker_is_free(how: str, other: str) -> None:
