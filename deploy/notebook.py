@@ -88,7 +88,7 @@ def show_load(deployment: Deployment) -> None:
         return  # its text has been printed
     page = escape(deployment.report.html())  # in a frame, so that its style stays there
     frame = f'<iframe title="load" srcdoc="{page}" style="width: 100%; height: 40rem; border: 0"></iframe>'
-    display(HTML(frame))  # type: ignore[no-untyped-call]
+    display(HTML(frame))
 
 
 def plot_metrics(deployment: Deployment) -> None:

@@ -195,7 +195,7 @@ class Settings:
     )  # fmt: skip
     rows_mb: int | None = _setting(
         "MODEL_SERVER_ROWS_MB", None, _integer(1, ANY_SIZE_MB),
-        "most memory in MB that the rows of a request, or of a block of a large one, may take; computed before they are read",
+        "most memory in MB that the rows of a request, or of a block of a large one, may take; it is known beforehand",
         "a quarter of the memory, shared by the workers",
     )  # fmt: skip
     bad_records: str = _setting(
