@@ -149,7 +149,7 @@ def test_the_programs_can_be_the_entrypoint(image: str, tmp_path: Path, entrypoi
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("arguments", [(), ("predict",), ("serve", "now")])
+@pytest.mark.parametrize("arguments", [(), ("forecast",), ("serve", "now")])
 def test_other_arguments_are_refused_with_what_there_is(image: str, arguments: tuple[str, ...]) -> None:
     """No argument, or an unknown one: exit code 2 and the usage."""
     done = docker("run", "--rm", image, *arguments)
