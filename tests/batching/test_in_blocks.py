@@ -140,7 +140,7 @@ def test_csv(
 @BOUNDED
 @given(values=st.lists(st.lists(st.floats(), min_size=2, max_size=2), min_size=1, max_size=60), header=st.booleans())
 def test_csv_of_numbers(mark: bool, values: list[list[float]], header: bool) -> None:
-    """The short cuts for numbers, in blocks and as a whole; a prediction that is no number is written as ever."""
+    """The short cuts for numbers, in blocks and as a whole; a prediction that is not a number is written as ever."""
     body = ("b,a\n" if header else "") + "".join(f"{a!r},{b!r}\n" for a, b in values)
     transformation = lambda model, rows: np.asarray(rows)[:, 0] * 1e20  # noqa: E731
     for accept in (None, "application/json", "application/jsonlines", "application/x-npy"):

@@ -157,7 +157,7 @@ def test_the_payload(rows: Any, payload: str | None, room: Path) -> None:
 
 
 def test_a_column_too_many(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A target that was left among the columns is named; LightGBM's blanks are no other names."""
+    """A target that was left among the columns is named; a blank for LightGBM's underscore is not another name."""
     save_model(pipeline(), X.assign(target=Y), room)
     assert "note: the model was not fitted on target." in capsys.readouterr().out
 

@@ -38,7 +38,7 @@ def refusal(body: bytes, content_type: str, signature: Signature) -> ServingErro
 def test_json_that_is_said_to_be_csv(body: bytes, signature: Signature) -> None:
     """It is never taken for texts, and the remedy is one header."""
     if body is BROKEN and signature.form in ("texts", "unknown"):
-        return  # it is no JSON, and a text may be anything
+        return  # it is not JSON, and a text may be anything
     refused = refusal(body, "text/csv", signature)
     assert refused.message.endswith("The body looks like JSON: send Content-Type: application/json.")
     assert refused.quiet.endswith(refused.message[-62:])
@@ -89,7 +89,7 @@ def test_nothing_is_guessed_where_nothing_is_told(body: bytes, said: str, signat
 
 
 def test_texts_that_begin_as_json_does() -> None:
-    """A text is one as long as it is no JSON, or is quoted as CSV quotes."""
+    """A text is one as long as it is not JSON, or is quoted as CSV quotes."""
     for body, text in ((b"[sic] good film\n", "[sic] good film"), (b'"{""a"": 1}"\n', '{"a": 1}')):
         assert decode(body, "text/csv", None, TEXTS, 10**6).rows == [text]
 

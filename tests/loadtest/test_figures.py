@@ -100,5 +100,5 @@ def test_what_is_carried_has_a_spread() -> None:
 
 def test_the_ladder_is_made_of_rates_that_people_can_say() -> None:
     assert ladder(4321) == [430, 1100, 2200, 3000, 3700, 4300]
-    assert ladder(1)[0] == 0.2  # slower than that is no load
+    assert ladder(1)[0] == 0.2  # slower than that is not a load
     assert all(rate > 0 for rate in ladder(0.001))

@@ -213,7 +213,7 @@ def test_a_loader_of_ones_own_that_fails(tmp_path: Path, alone: None, code: str,
 
 
 def test_what_predictor_py_must_hold(tmp_path: Path, alone: None) -> None:
-    """A function of that name that is no coroutine; the whole of it is two lines."""
+    """A function of that name that is not a coroutine; the whole of it is two lines."""
     assert "such as: def transformation(model, rows): return" in refusal(tmp_path, "def predict(m, r):\n    return 1\n")
     said = refusal(tmp_path, "async def transformation(model, rows):\n    return 1\n")
     assert "Write def alone." in said

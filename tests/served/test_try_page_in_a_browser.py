@@ -453,7 +453,7 @@ def test_objects_are_written_as_json(driver: webdriver.Chrome, serve: Serve, tmp
 
 
 def test_wide_models_have_a_text(driver: webdriver.Chrome, serve: Serve, tmp_path: Path) -> None:
-    """A thousand columns are no form: an example in CSV, and the schema beneath."""
+    """A thousand columns are not a form: an example in CSV, and the schema beneath."""
     columns = [f"c{place}" for place in range(1000)]
     rows = pd.DataFrame(np.eye(1000)[:4], columns=columns)
     page = other(driver, serve, tmp_path, LogisticRegression().fit(rows, [0, 1, 1, 0]))
@@ -463,7 +463,7 @@ def test_wide_models_have_a_text(driver: webdriver.Chrome, serve: Serve, tmp_pat
 
 
 def test_many_categories_are_typed(driver: webdriver.Chrome, serve: Serve, tmp_path: Path) -> None:
-    """Some thousand numbers of which one must be chosen are no list: the number is typed, and stays one."""
+    """Some thousand numbers of which one must be chosen are not a list: the number is typed, and stays one."""
     shops = pd.DataFrame({"shop": np.arange(1500)})
     model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(shops, shops["shop"] > 700)
     page = other(driver, serve, tmp_path, model)

@@ -180,7 +180,7 @@ def _cells(array: np.ndarray) -> np.ndarray | list[Any]:
 
 
 def _texts(array: np.ndarray) -> list[str]:
-    """NumPy makes a str of any 32-bit number: what is no character would break whatever it meets next."""
+    """NumPy makes a str of any 32-bit number: what is not a character would break whatever it meets next."""
     codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).view(np.uint32)
     if ((codes > sys.maxunicode) | ((codes >= 0xD800) & (codes <= 0xDFFF))).any():
         raise BadRequest("A text of the array holds what is not a character of Unicode.", expected="texts")

@@ -29,7 +29,7 @@ class File(Protocol):
 
 
 def together(count: int, without: int = 0) -> int:
-    """How many of the first `count` records make a block: a multiple of ROWS, and those that are no rows."""
+    """How many of the first `count` records make a block: a multiple of ROWS, and those that are not rows."""
     rows = count - without
     return count if rows < ROWS else without + rows // ROWS * ROWS
 
