@@ -122,6 +122,65 @@ def test_functions_by_value_are_seen(tmp_path: Path) -> None:
     assert ("cloudpickle.cloudpickle", "_make_function") in pickle_contents.imports(path)[0]
 
 
+def _of_main(kind: str) -> Any:
+    """An object of a class that only the pickle will know, as a notebook has it."""
+    spaces: dict[str, Any] = {"__name__": "__main__"}
+    exec(OF_A_NOTEBOOK, spaces)
+    return spaces[kind]
+
+
+OF_A_NOTEBOOK = """
+import abc, collections, dataclasses, enum, functools
+
+class Plain:
+    def predict(self, rows):
+        return [Plain] * len(rows)
+
+class Slots:
+    __slots__ = ("a",)
+
+class ByName:
+    def __new__(cls, *, a):
+        return object.__new__(cls)
+    def __getnewargs_ex__(self):
+        return (), {"a": 1}
+
+class Above(abc.ABC):
+    @abc.abstractmethod
+    def predict(self, rows): ...
+
+class Below(Above):
+    def predict(self, rows):
+        return rows
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    a: int = 1
+
+class Colour(enum.Enum):
+    RED = 1
+
+class Pair(collections.namedtuple("Pair", "a b")):
+    pass
+
+plain, slots, by_name, below = Plain(), Slots(), ByName(a=1), Below()
+data, colour, pair = Data(), Colour.RED, Pair(1, 2)
+parts, bound = {"model": plain, "labels": [colour, data]}, functools.partial(plain.predict, [1])
+"""
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+@pytest.mark.parametrize(
+    "kind", ["plain", "slots", "by_name", "below", "data", "colour", "pair", "parts", "bound", "Plain"]
+)
+def test_classes_by_value_are_looked_through(tmp_path: Path, kind: str, protocol: int) -> None:
+    """What cloudpickle writes of a class of a notebook, and of its objects, is read to its end."""
+    path = tmp_path / "model.pkl"
+    path.write_bytes(cloudpickle.dumps(_of_main(kind), protocol))
+    (tmp_path / "requirements.txt").write_text("cloudpickle\n")
+    assert pickle_contents.look(path, tmp_path) == []
+
+
 @pytest.mark.parametrize("data", [b"", b"no pickle", b"\x80\x04", b"\x80\x05" + bytes(50), b"(" * 5000, b"\x78\x9cno"])
 def test_what_cannot_be_read_is_refused(tmp_path: Path, data: bytes) -> None:
     """Any bytes: refused, with the setting that allows it; and what was found before them counts."""

@@ -50,7 +50,7 @@ USUAL = {
     "__main__",
     "_codecs", "collections", "datetime", "functools", "re", "decimal", "fractions", "types", "operator",
     "_operator", "enum", "pathlib", "uuid", "itertools", "math", "random", "string", "threading", "array",
-    "zoneinfo", "_loss", "_sgd_fast",
+    "zoneinfo", "_loss", "_sgd_fast", "abc", "dataclasses", "typing", "_collections",
 }  # fmt: skip
 """Top modules of scikit-learn's world and harmless ones of Python's own."""
 
@@ -111,6 +111,15 @@ class Reader(pickle._Unpickler):
         arguments = self.stack.pop()
         self.stack[-1] = Thing(*arguments) if isinstance(arguments, tuple) else Thing()
 
+    def load_newobj(self) -> None:
+        """Of a class that the pickle itself has made (cloudpickle), an object stands here, not a class."""
+        arguments = self.stack.pop()
+        self.stack[-1] = self.stack[-1](*arguments)
+
+    def load_newobj_ex(self) -> None:
+        self.stack.pop()
+        self.load_newobj()
+
     def load_build(self) -> None:
         state = self.stack.pop()
         thing = self.stack[-1]
@@ -132,7 +141,12 @@ class Reader(pickle._Unpickler):
             count *= length
         self.file.seek(count, io.SEEK_CUR)
 
-    dispatch = pickle._Unpickler.dispatch | {pickle.REDUCE[0]: load_reduce, pickle.BUILD[0]: load_build}
+    dispatch = pickle._Unpickler.dispatch | {
+        pickle.REDUCE[0]: load_reduce,
+        pickle.BUILD[0]: load_build,
+        pickle.NEWOBJ[0]: load_newobj,
+        pickle.NEWOBJ_EX[0]: load_newobj_ex,
+    }
 
 
 def imports(path: Path) -> tuple[set[Name], str | None]:
