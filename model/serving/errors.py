@@ -69,6 +69,12 @@ class BadRequest(ServingError):
     code = "bad_request"
 
 
+class HeaderUnclear(BadRequest):
+    """The first line of a CSV may be a header or a row."""
+
+    code = "header_unclear"
+
+
 class NotFound(ServingError):
     """There is nothing at this address."""
 

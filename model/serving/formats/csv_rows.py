@@ -24,7 +24,15 @@ from ..rows.table import Table, align, by_name, expect_width, takes_block
 from ..rows.widths import wrong_width
 from ..wording import quoted
 from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
-from .csv_header import all_texts, is_header, looks_like_a_value, mostly_texts, unasked_header
+from .csv_header import (
+    is_header,
+    looks_like_a_value,
+    may_be_unasked,
+    mostly_texts,
+    refuse_alone,
+    refuse_unclear,
+    unasked_header,
+)
 from .csv_numbers import bulk_frame, numeric_block
 from .media_types import refuse_json
 from .pieces import Gathered, lines
@@ -41,20 +49,42 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bou
     if signature.columns is None or not signature.numeric:
         refuse_json(body)
     if header != "present" and signature.numeric and not (header != "absent" and _names_like_numbers(body, signature)):
+        if header != "absent":
+            _refuse_counted(body, signature)
         columns = signature.count if signature.form == "frame" else None
         block = numeric_block(body, guess=signature.columns is None, columns=columns)
         if block is not None:
             return _fitting(block, signature)
-    first = _first_row(body)
-    if header == "present" or (header != "absent" and is_header(first, signature)):
-        names = signature.spelled(first or ())
-        if takes_block(signature, names):
-            block = _after_header(body, names)
-            if block is not None:
-                return align(Table((), len(block), names, block=block), signature)
-        frame = bulk_frame(_below(body) or b"", names, signature)
-        return frame if frame is not None else cell_by_cell(body, signature, names)
-    may_have_header = header != "absent"
+    if header == "absent":
+        return _without_header(body, signature)
+    top = first_rows(body, 2)
+    first = top[0] if top else None
+    if header == "present" or is_header(first, signature):
+        if header != "present" and len(top) == 1:
+            refuse_alone(top[0])
+        return _with_header(body, first or (), signature)
+    refuse_unclear(top, signature)
+    return _without_header(body, signature, may_have_header=True)
+
+
+def _refuse_counted(body: bytes, signature: Signature) -> None:
+    """The short cut for numbers takes a header of numbers for a row. One look at the first line suffices mostly."""
+    end = body.find(b"\n") + 1
+    if 0 < end < len(body) and b"." not in body[:end]:
+        refuse_unclear(first_rows(body, 2), signature)
+
+
+def _with_header(body: bytes, first: Sequence[str], signature: Signature) -> Any:
+    names = signature.spelled(first)
+    if takes_block(signature, names):
+        block = _after_header(body, names)
+        if block is not None:
+            return align(Table((), len(block), names, block=block), signature)
+    frame = bulk_frame(_below(body) or b"", names, signature)
+    return frame if frame is not None else cell_by_cell(body, signature, names)
+
+
+def _without_header(body: bytes, signature: Signature, may_have_header: bool = False) -> Any:
     frame = bulk_frame(body, None, signature)
     return frame if frame is not None else cell_by_cell(body, signature, None, may_have_header)
 
@@ -83,7 +113,8 @@ def _names_like_numbers(body: bytes, signature: Signature) -> bool:
     if not signature.position or not all(map(looks_like_a_value, signature.position)):
         return False
     body = body.lstrip(b"\r\n")
-    return is_header(_first_row(body[: body.find(b"\n") + 1 or None]), signature)
+    first = first_rows(body[: body.find(b"\n") + 1 or None], 1)
+    return bool(first) and is_header(first[0], signature)
 
 
 def _fitting(block: np.ndarray, signature: Signature) -> np.ndarray:
@@ -138,6 +169,11 @@ def first_rows(body: bytes, count: int) -> list[list[str]]:
     return rows
 
 
+def may_have_unasked_header(body: bytes, signature: Signature) -> bool:
+    first = first_rows(body, 1)
+    return bool(first) and not is_header(first[0], signature) and may_be_unasked(first[0], signature)
+
+
 def end_of_first_row(body: bytes) -> int:
     """How many bytes the first row takes, which begins the body."""
     text = body.decode("latin-1")  # a character for each byte
@@ -147,10 +183,6 @@ def end_of_first_row(body: bytes) -> int:
     return sum(map(len, islice(io.StringIO(text, newline=""), reader.line_num)))
 
 
-def _first_row(body: bytes) -> list[str] | None:
-    return next(iter(first_rows(body, 1)), None)
-
-
 def cell_by_cell(body: bytes, signature: Signature, names: Sequence[str] | None, may_have_header: bool = False) -> Any:
     """Reads any CSV, and names the row and the column that do not fit."""
     width = len(names) if names is not None else signature.count
@@ -158,10 +190,12 @@ def cell_by_cell(body: bytes, signature: Signature, names: Sequence[str] | None,
         by_name(names, signature)  # a missing column is a better complaint than the rows below it
     first, gathered = _gathered(body, signature, width, has_header=names is not None)
     columns = gathered.columns()
-    if may_have_header and first and all_texts(first) and signature.form != "texts":
+    if may_have_header and first and may_be_unasked(first, signature):
         names = unasked_header(first, columns, signature)
     if names is not None and names is first:
         columns, gathered.count = [column[1:] for column in columns], gathered.count - 1
+    if names is not None and signature.names is None:
+        names = [name or f"Unnamed: {place}" for place, name in enumerate(names)]  # as read_csv has it
     table = Table(columns, gathered.count, names, typed=False, may_have_header=may_have_header and mostly_texts(first))
     del columns, gathered  # each column goes as soon as it is converted
     return align(table, signature)
@@ -172,7 +206,7 @@ def _gathered(
 ) -> tuple[list[str] | None, Gathered]:
     """The first row, and all rows by column; without the header, if there is one."""
     first, gathered = None, None if width is None else Gathered(width)
-    number = 0
+    number, headed = 0, has_header
     try:
         for row in _reader(body):
             if _blank(row):
@@ -186,7 +220,7 @@ def _gathered(
                 gathered = Gathered(len(row))
             if len(row) != gathered.width:
                 alone = b"\n" not in body.strip(b"\r\n")
-                raise wrong_width(number, len(row), signature, gathered.width, row, alone)
+                raise wrong_width(number, len(row), signature, gathered.width, row, alone, headed)
             first = first or row
             gathered.add(row)
     except csv.Error as exc:

@@ -92,12 +92,8 @@ def _lines(body: bytes) -> Sequence[int]:
 def _header(body: bytes, starts: Sequence[int], said: str, signature: Signature) -> list[str] | None:
     if not starts or said == "absent":
         return None
-    rows = csv_rows.first_rows(body, 2)
-    first = rows[0] if rows else None
-    if not first or said == "present" or csv_header.is_header(first, signature):
-        return first
-    unasked = len(rows) == 2 and len(first) == len(rows[1]) and csv_header.all_texts(first)
-    return first if unasked and signature.form == "unknown" and not any(map(csv_header.is_text, rows[1])) else None
+    first = next(iter(csv_rows.first_rows(body, 1)), None)
+    return first if said == "present" or csv_header.is_header(first, signature) else None
 
 
 def _rows(body: bytes, starts: Sequence[int], width: int | None) -> Sequence[int]:

@@ -156,5 +156,6 @@ def listed(names: Sequence[object] | None, most: int = 12) -> str:
 
 
 def normal(name: str) -> str:
-    """How names are compared if they are not equal: NFC, without outer blanks, an underscore for a blank (LightGBM)."""
-    return unicodedata.normalize("NFC", name).strip().replace(" ", "_")
+    """How names are compared if they are not equal: NFC, without outer blanks and a byte order mark, an underscore for
+    a blank (LightGBM)."""
+    return unicodedata.normalize("NFC", name).strip().strip("\ufeff").strip().replace(" ", "_")

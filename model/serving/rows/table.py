@@ -158,7 +158,7 @@ def by_name(given: Sequence[str], signature: Signature) -> list[int | None]:
             "Send rows without names, in the model's order.",
             column=same[:80], expected=listed(names), got=listed(given),
         )  # fmt: skip
-    if (twice := repeated(given)) is not None:
+    if (twice := repeated([name for name in given if name in signature.position])) is not None:
         raise BadRequest(f"The column {quoted(twice)} appears twice.", column=twice[:80])
     places = {name: i for i, name in enumerate(given)}
     missing = [name for name, column in zip(names, columns, strict=True) if column.used and name not in places]

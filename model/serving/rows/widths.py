@@ -10,13 +10,15 @@ from .signature import Signature, listed
 
 
 def wrong_width(
-    row: int, got: int, signature: Signature, width: int | None = None, cells: Sequence[Any] = (), alone: bool = False
-) -> BadRequest:
+    row: int, got: int, signature: Signature, width: int | None = None, cells: Sequence[Any] = (), alone: bool = False,
+    headed: bool = False,
+) -> BadRequest:  # fmt: skip
     """The row has `got` values instead of `width`, or instead of what the model expects. `cells` are its values where
-    they are at hand, `alone` says that the body is one line of CSV."""
+    they are at hand, `alone` says that the body is one line of CSV, `headed` that the width is that of a header."""
     expected = width if width is not None else signature.count or 0
     names = signature.names if expected == signature.count else None
-    remedy = _remedy(got, expected, signature, cells)
+    remedy = _below_header(got, expected, cells) if headed else ""
+    remedy = remedy or _remedy(got, expected, signature, cells)
     if alone and got > expected > 1 and (got - 1) % (expected - 1) == 0:
         remedy += " Were there several lines? curl -d removes their ends: use --data-binary."
     values = f"{got} value{'s' * (got != 1)}"
@@ -35,3 +37,10 @@ def _remedy(got: int, expected: int, signature: Signature, cells: Sequence[Any])
     if got == 1 < expected and any("," in cell for cell in texts):
         return " The value is a text with commas: a row is a list of values."
     return " Is the label still among them?" if got == expected + 1 else ""
+
+
+def _below_header(got: int, expected: int, cells: Sequence[Any]) -> str:
+    """What one value more or less than the header has names may come from."""
+    if got == expected + 1 and cells and cells[-1] != "":
+        return " The header has a name less: are the rows' own names before the values? In R: row.names = FALSE."
+    return " A comma ends the header, or the row, but not both." if abs(got - expected) == 1 else ""
