@@ -237,3 +237,24 @@ def test_only_the_first_line_may_be_a_header() -> None:
     """A record further down whose texts are the names of columns is a record."""
     texts = Signature("frame", (Column("a", "text"), Column("b", "text")))
     assert Asked(texts)(b"s,t\nu\na,b\nv,w\n").body == b"s\nERROR\na\nv\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "signature"),
+    [
+        (b"0,1\n0.5,1.5\n3\n4.5,5.5\n", ARRAY),
+        (b"sep=,\n0,1\n0.5,1.5\n\xff,5.5\n", ARRAY),
+        (b"q,r\n1,2\n3\n4,5\n", Signature("array", (Column(), Column()))),
+        (b",r\n1,2\n3\n4,5\n", Signature("frame", (Column("a"), Column("b")))),
+        (b"text\ngood film\na,b\n", Signature("texts", (Column(kind="text"),))),
+    ],
+)
+def test_a_line_that_may_be_a_header_is_not_predicted(body: bytes, signature: Signature) -> None:
+    """By itself it would be a good record: nothing is marked, and the whole is refused."""
+    asked = Asked(signature, lambda rows: ["?"] * len(rows))
+    assert asked(body).status == 400
+    assert asked.calls == 1
+    reply = asked(body, "text/csv; header=absent")
+    assert isinstance(reply.body, bytes)
+    lines = body.removeprefix(b"sep=,\n").count(b"\n")
+    assert (reply.status, reply.body.count(b"\n"), reply.body.count(b"ERROR")) == (200, lines, 1)

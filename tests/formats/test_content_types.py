@@ -190,9 +190,7 @@ def test_csv_a_line_of_texts_over_numbers():
     anything = Signature("array", (Column(), Column()))
     named = Signature("frame", (Column("a"), Column("b")))
     for body, signature in (("name,age\nann,3\n", UNKNOWN), ("q,r\n1,2\n", anything), ("q,r\n1,2\n", named)):
-        message = refused(BadRequest, body, signature=signature).message
-        assert "header=present" in message
-        assert "header=absent" in message
+        assert "header=present" in refused(BadRequest, body, signature=signature).message
         assert len(rows(body, "text/csv; header=absent", signature)) == 2
     assert len(rows("ann,x\nbob,y\n", signature=UNKNOWN)) == 2
     assert len(rows("ann,x\n", signature=UNKNOWN)) == 1
@@ -350,6 +348,23 @@ NAMED_ROWS = [dict(zip("cab", (3, 1.5, 2), strict=True)), {"a": 4, "b": 5.25, "c
         {"inputs": {"data": [ROW, OTHER]}},
         {"inputs": [{"name": "x", "shape": [2, 3], "datatype": "FP64", "data": [*ROW, *OTHER]}]},
         {"inputs": [{"name": "x", "shape": [2, 3], "datatype": "FP64", "data": [ROW, OTHER]}], "id": "7"},
+        {"inputs": [{"name": "x", "shape": [2, 3], "datatype": "fp64", "data": [ROW, OTHER]}]},
+        {"inputs": {"input_1": [ROW, OTHER]}},
+        {"instances": [{"input_1": ROW}, {"input_1": OTHER}]},
+        {"instances": [ROW, OTHER], "parameters": {"threshold": 0.5}, "signature_name": "x"},
+        {"features": [ROW, OTHER]},
+        {"records": [ROW, OTHER]},
+        {"dataframe_split": {"data": [ROW, OTHER]}},
+        {"input_data": [ROW, OTHER]},
+        {"input_data": {"columns": ["a", "b", "c"], "index": [0, 1], "data": [ROW, OTHER]}, "params": {}},
+        {"Inputs": {"data": [ROW, OTHER]}, "GlobalParameters": 1.0},
+        {"Inputs": {"WebServiceInput0": [ROW, OTHER]}, "GlobalParameters": {}},
+        {"data": {"ndarray": [ROW, OTHER]}},
+        {"meta": {}, "data": {"names": ["a", "b", "c"], "ndarray": [ROW, OTHER]}},
+        {"data": {"names": ["a", "b", "c"], "tensor": {"shape": [2, 3], "values": [*ROW, *OTHER]}}},
+        json.dumps([ROW, OTHER]),
+        json.dumps({"data": [ROW, OTHER]}),
+        {"inputs": json.dumps([ROW, OTHER])},
     ],
 )
 def test_json_shapes(document, signature):
@@ -371,6 +386,16 @@ def test_json_shapes(document, signature):
         {"schema": {"fields": []}, "data": NAMED_ROWS},
         {"inputs": [{"name": n, "shape": [2, 1], "datatype": "FP64", "data": v} for n, v in COLUMNS.items()]},
         {"columns": ["c", "x", "b", "a"], "data": [[3, "x", 2, 1.5], [6, None, 5.25, 4]]},
+        {"columns": ["c", "x", "b", "a", "x"], "data": [[3, "x", 2, 1.5, 0], [6, None, 5.25, 4, 0]]},
+        {"0": NAMED_ROWS[0], "1": NAMED_ROWS[1]},
+        {"id-7": NAMED_ROWS[0], "id-9": NAMED_ROWS[1]},
+        {"inputs": {name: [[value] for value in values] for name, values in COLUMNS.items()}},
+        {"instances": [{name: [value] for name, value in row.items()} for row in NAMED_ROWS]},
+        {"data": {"names": ["c", "b", "a"], "ndarray": [[3, 2, 1.5], [6, 5.25, 4]]}},
+        {"Inputs": {"data": NAMED_ROWS}, "GlobalParameters": {"method": "predict"}},
+        {"data": COLUMNS},
+        {"data": {"c": {"0": 3, "1": 6}, "a": {"0": 1.5, "1": 4}, "b": {"0": 2, "1": 5.25}}},
+        [{"\ufeffc": 3, "a ": 1.5, "b": 2}, {"\ufeffc": 6, "a ": 4, "b": 5.25}],
     ],
 )
 def test_json_by_name(document):
@@ -380,7 +405,14 @@ def test_json_by_name(document):
     assert np.array_equal(frame, [ROW, OTHER])
 
 
-@pytest.mark.parametrize("document", [ROW, {"instances": ROW}, {"a": 1.5, "b": 2, "c": 3}, {"features": ROW}, [ROW]])
+@pytest.mark.parametrize(
+    "document",
+    [
+        *(ROW, [ROW], {"instances": ROW}, {"features": ROW}, {"data": ROW}, {"inputs": {"data": ROW}}),
+        *({name: {"a": 1.5, "b": 2, "c": 3}} for name in ("data", "features", "instances", "input_data")),
+        {"a": 1.5, "b": 2, "c": 3},
+    ],
+)
 def test_json_one_row(document):
     """One row may come without the outer list."""
     assert np.array_equal(rows(json.dumps(document), "application/json", NAMED), [ROW])
@@ -398,6 +430,29 @@ def test_json_feature_called_data():
         '{"instances": [{"instances": 1}, {"instances": 2}]}',
     ):
         assert rows(body, "application/json", alone).to_numpy().tolist() == [[1], [2]]
+
+
+def test_json_names_that_are_envelopes_elsewhere():
+    """A key that may be an envelope is a column or a value where another stands beside it."""
+    frame = rows('{"data": [1, 2], "x": [3, 4]}', "application/json", UNKNOWN)
+    assert frame.to_dict("list") == {"data": [1, 2], "x": [3, 4]}
+    assert rows('{"data": {"k": 1}, "y": 2}', "application/json", UNKNOWN).to_dict("records") == [
+        {"data": {"k": 1}, "y": 2}
+    ]
+    objects = Signature("objects")
+    assert rows('{"data": ["a"], "o": 1}', "application/json", objects) == [{"data": ["a"], "o": 1}]
+    one = Signature("frame", (Column("y", "number"),))
+    assert "'y'" in refused(BadRequest, '[{"x": [1]}]', "application/json", one).message
+
+
+def test_json_that_was_written_twice():
+    """A text that holds JSON is read for a model of columns, is a text for one of texts, and else asked about."""
+    twice = json.dumps("[1, 2]")
+    assert rows(twice, "application/json", TEXTS) == ["[1, 2]"]
+    assert "twice" in refused(BadRequest, twice, "application/json", UNKNOWN).message
+    message = refused(BadRequest, json.dumps("1,2,3"), "application/json", NUMBERS).message
+    assert "without quotes" in message
+    assert "send Content-Type" not in message
 
 
 def test_json_types():
@@ -459,12 +514,15 @@ def test_json_malformed(body):
 
 
 @pytest.mark.parametrize("signature", [NUMBERS, NAMED])
-@pytest.mark.parametrize("body", ['{"rows": [[1,2,3],[4,5,6]]}', '{"data": [1,2,3]}', '{"x": [{"a": 1}], "id": 7}'])
+@pytest.mark.parametrize("body", ['{"rows": [[1,2,3],[4,5,6]]}', '{"row": [1,2,3]}', '{"x": [{"a": 1}], "id": 7}'])
 def test_json_unknown_envelope(body, signature):
     """Rows under a name that nobody knows are a 400 that names the envelopes."""
     message = refused(BadRequest, body, "application/json", signature).message
     assert f"'{next(iter(json.loads(body)))}' is neither a column" in message
-    assert "instances, inputs, dataframe_split, dataframe_records, columns with data, predictions, features." in message
+    assert (
+        "instances, inputs, dataframe_split, dataframe_records, columns with data, predictions, features, data, input_d"
+        in message
+    )
 
 
 def test_json_envelope_unlike():

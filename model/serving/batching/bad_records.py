@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from ..errors import HeaderUnclear, ServingError
-from ..formats import codings, content_types, csv_rows, json_blocks, json_text, media_types, records
+from ..errors import ServingError
+from ..formats import codings, content_types, json_blocks, json_text, media_types, records
 from ..formats.budget import Bounds
 from ..formats.content_types import BY_LINE
 from ..formats.records import Records
@@ -64,8 +64,7 @@ def marked(
         name, content_type, parameters = content_types.negotiate(request.accept, media_type)
     except ServingError:
         return refused
-    unclear = refused.code == HeaderUnclear.code
-    if not records or unclear or name not in BY_LINE or parameters.get("header") == "present":
+    if not records or records.unclear or name not in BY_LINE or parameters.get("header") == "present":
         return refused
     said = media_types.parse(request.content_type or "")[0] == media_type
     request = replace(request, content_type=request.content_type if said else media_type, content_encoding=None)
@@ -128,8 +127,6 @@ def cut(request: Request, signature: Signature, max_bytes: Bounds | int) -> tupl
         return "", None
     if wide or media_type not in BY_LINE or signature.count is None:  # a line feed is not a byte of its own there
         return media_type, None
-    if media_type == "text/csv" and "header" not in parameters and csv_rows.may_have_unasked_header(body, signature):
-        return media_type, None  # a header by itself would be a good record
     if media_type != "text/csv" and json_blocks.has_rows_by_name(body, signature):
         return media_type, None  # they follow the order of the first one's names; one by itself would follow its own
     return media_type, records.cut(body, media_type, parameters, signature)

@@ -86,8 +86,7 @@ def unasked_header(
         return None
     if signature.form == "unknown" and len(numbers) == sum(map(bool, first)):
         return first
-    names = f" The model's names are: {listed(signature.names)}." if signature.names else ""
-    raise _unclear(f"Row 1, column {numbers[0] + 1}: {quoted(first[numbers[0]])} stands over numbers", first, names)
+    raise _unclear(f"Row 1, column {numbers[0] + 1}: {quoted(first[numbers[0]])} stands over numbers", first, signature)
 
 
 def _guessed(signature: Signature, width: int) -> list[bool]:
@@ -108,14 +107,25 @@ TITLES = frozenset(
 
 
 def refuse_unclear(rows: Sequence[Sequence[str]], signature: Signature) -> None:
-    """Raises HeaderUnclear if the first of these two rows is none of the model's headers, and no row like the second."""
+    """Raises HeaderUnclear if the first of these two rows has none of the model's names, and is unlike the second."""
     if len(rows) < 2:
         return
     first, second = rows
     if len(first) == 1 and first[0].strip().lower() in TITLES and is_text(second[0]):
-        raise _unclear(f"Row 1 is {quoted(first[0])}, as a column of texts is often called", first)
+        raise _unclear(f"Row 1 is {quoted(first[0])}, as a column of texts is often called", first, signature)
     if _counted(first) and len(second) == len(first) and _unlike_a_count(second[first[0] == "" :], signature):
-        raise _unclear("Row 1 counts its columns, as pandas does where they have no names, and row 2 does not", first)
+        raise _unclear(
+            "Row 1 counts its columns, as pandas does where they have no names, and row 2 does not", first, signature
+        )
+
+
+def is_unclear(rows: Sequence[Sequence[str]], signature: Signature) -> bool:
+    """Whether the first of these two rows, which is not the model's header, could be a header all the same."""
+    try:
+        refuse_unclear(rows, signature)
+    except HeaderUnclear:
+        return True
+    return len(rows) > 1 and may_be_unasked(rows[0], signature)
 
 
 def _unlike_a_count(row: Sequence[str], signature: Signature) -> bool:
@@ -135,13 +145,14 @@ def _counted(row: Sequence[str]) -> bool:
     return (start == 0 or len(named) > 2) and list(map(int, named)) == list(range(start, start + len(named)))
 
 
-def refuse_alone(names: Sequence[str]) -> None:
+def refuse_alone(names: Sequence[str], signature: Signature) -> None:
     """Raises HeaderUnclear if the model's names, which are all there is, look like a row of values."""
     if all(map(looks_like_a_value, names)):
-        raise _unclear("The only line holds the model's names, which look like values", names)
+        raise _unclear("The only line holds the model's names, which look like values", names, signature)
 
 
-def _unclear(reason: str, first: Sequence[str], names: str = "") -> HeaderUnclear:
+def _unclear(reason: str, first: Sequence[str], signature: Signature) -> HeaderUnclear:
+    names = f" The model's names are: {listed(signature.names)}." if signature.names else ""
     return HeaderUnclear(
         f"{reason}. If the first line is a header, send text/csv; header=present; if it is a row, send header=absent."
         f"{names}",

@@ -61,7 +61,7 @@ def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bou
     first = top[0] if top else None
     if header == "present" or is_header(first, signature):
         if header != "present" and len(top) == 1:
-            refuse_alone(top[0])
+            refuse_alone(top[0], signature)
         return _with_header(body, first or (), signature)
     refuse_unclear(top, signature)
     return _without_header(body, signature, may_have_header=True)
@@ -167,11 +167,6 @@ def first_rows(body: bytes, count: int) -> list[list[str]]:
     except csv.Error:
         pass
     return rows
-
-
-def may_have_unasked_header(body: bytes, signature: Signature) -> bool:
-    first = first_rows(body, 1)
-    return bool(first) and not is_header(first[0], signature) and may_be_unasked(first[0], signature)
 
 
 def end_of_first_row(body: bytes) -> int:

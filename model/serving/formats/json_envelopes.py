@@ -1,4 +1,4 @@
-"""What a JSON document wraps around rows: the envelopes of SageMaker, TF Serving, MLflow, KServe and pandas.
+"""What a JSON document wraps around rows: envelopes of SageMaker, TF Serving, MLflow, KServe, Seldon, Azure and pandas.
 
 A list is rows, or one row of values; a list of texts is a text a row where the model says nothing. An object is an
 envelope, or one row by name: it is a row if it holds all of the model's names.
@@ -6,6 +6,7 @@ envelope, or one row by name: it is a row if it holds all of the model's names.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +14,8 @@ from ..errors import BadRequest
 from ..rows.signature import Signature
 from ..rows.table import Table
 from ..wording import quoted, verbatim
-from .json_pieces import Long
-from .json_tables import SHAPES, of_values
-from .json_tensors import are_tensors, of_tensors
+from .json_tables import SHAPES, by_index, of_columns, of_values
+from .json_tensors import are_tensors, of_tensors, rows_of_shape
 
 NestedRows = list[Any] | Table
 
@@ -24,10 +24,13 @@ def document(value: Any, signature: Signature) -> NestedRows:
     """Takes the envelope off: a list of rows, or a Table."""
     if isinstance(value, list):
         return value if not value or isinstance(value[0], list | dict) or _a_value_each(value, signature) else [value]
+    if isinstance(value, str) and (inner := _written_twice(value, signature)) is not None:
+        return document(inner, signature)
     if not isinstance(value, dict):
         if signature.count == 1 or (isinstance(value, str) and signature.form == "unknown"):
             return [value]
-        raise BadRequest(f"The body is the JSON value {quoted(value)}, which is not rows.", expected=SHAPES)
+        cells = " Cells with commas between them are text/csv, without quotes." if isinstance(value, str) else ""
+        raise BadRequest(f"The body is the JSON value {quoted(value)}, which is not rows.{cells}", expected=SHAPES)
     if not signature.named_by(value) or _wraps_rows(value):
         for keys, take_off in ENVELOPES:
             if all(key in value for key in keys) and (rows := take_off(value, signature)) is not None:
@@ -36,16 +39,36 @@ def document(value: Any, signature: Signature) -> NestedRows:
         return [value]
     _refuse_unknown_envelope(value, signature)
     if value and all(isinstance(cells, list) for cells in value.values()):
-        return _of_columns(value)
-    if (by_index := _by_index(value, signature)) is not None:
-        return by_index
+        return of_columns(value)
+    if (indexed := by_index(value, signature)) is not None:
+        return indexed
     return [value]
+
+
+def _written_twice(text: str, signature: Signature) -> list[Any] | dict[str, Any] | None:
+    """The rows in a text that is JSON itself: an AWS Lambda writes as JSON what it was given as JSON. A model of texts
+    takes any text as it is; one that says nothing may be one."""
+    if signature.form == "texts" or text.lstrip()[:1] not in ("[", "{"):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if signature.form == "unknown" and isinstance(value, list | dict):
+        raise BadRequest(
+            "The body is a text that holds JSON: it was written as JSON twice. Send the JSON itself.", expected=SHAPES
+        )
+    return value if isinstance(value, list | dict) else None
 
 
 def _wraps_rows(value: dict[str, Any]) -> bool:
     """The only column may be called "instances"; its cells are not lists and not objects."""
     inner = next(iter(value.values())) if len(value) == 1 else None
-    return isinstance(inner, list) and bool(inner) and all(isinstance(row, list | dict) for row in inner)
+    return isinstance(inner, list) and _are_rows(inner)
+
+
+def _are_rows(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(row, list | dict) for row in values)
 
 
 def _a_value_each(values: list[Any], signature: Signature) -> bool:
@@ -59,9 +82,13 @@ def are_texts(rows: Any, signature: Signature) -> bool:
 
 
 def bare(row: Any, signature: Signature) -> Any:
-    """{"features": […]} and {"data": {"features": {"values": […]}}}, as SageMaker's own algorithms take rows."""
+    """{"features": […]} and {"data": {"features": {"values": […]}}}, as SageMaker's own algorithms take rows, and
+    {"data": […]}; TF Serving has the name of a tensor there, {"input_1": […]}."""
     if not isinstance(row, dict) or signature.named_by(row):
         return row
+    name, only = next(iter(row.items()), ("", None))
+    if len(row) == 1 and isinstance(only, list) and 1 < len(only) == signature.count and not signature.knows(name):
+        return only
     inner = row.get("data", row)
     inner = inner.get("features") if isinstance(inner, dict) else None
     if isinstance(inner, list):
@@ -93,41 +120,83 @@ def _dense(sparse: dict[str, Any]) -> list[Any]:
 def _inner(key: str) -> Callable[[dict[str, Any], Signature], NestedRows]:
     def take_off(value: dict[str, Any], signature: Signature) -> NestedRows:
         inner = value[key]
-        if are_tensors(inner):
-            return of_tensors(inner, signature)
         if isinstance(inner, list | dict) or signature.count == 1 or are_texts([inner], signature):
-            return document(inner, signature)
+            return _below(inner, signature)
+        if isinstance(inner, str) and (written := _written_twice(inner, signature)) is not None:
+            return document(written, signature)
         raise BadRequest(f'"{key}" is {quoted(inner)}; expected a list of rows.', expected=SHAPES)
 
     return take_off
 
 
+def _below(inner: Any, signature: Signature) -> NestedRows:
+    """TF Serving and Azure call the rows something once more: {"inputs": {"input_1": [[…]]}}."""
+    if are_tensors(inner):
+        return of_tensors(inner, signature)
+    if isinstance(inner, dict) and _wraps_rows(inner) and not signature.named_by(inner) and signature.form != "objects":
+        return document(next(iter(inner.values())), signature)
+    return document(inner, signature)
+
+
+def _if_nested(key: str) -> Callable[[dict[str, Any], Signature], NestedRows | None]:
+    """For a key that may be the name of a value just as well: then it has others beside it."""
+
+    def take_off(value: dict[str, Any], signature: Signature) -> NestedRows | None:
+        inner, beside = value[key], [other for name, other in value.items() if name != key]
+        if isinstance(inner, list):
+            a_column = not _are_rows(inner) and any(isinstance(other, list) for other in beside)
+        else:
+            a_column = (key, signature.form) == ("data", "unknown") and not all(
+                isinstance(other, dict) for other in beside
+            )
+        if not isinstance(inner, list | dict) or a_column or (beside and signature.form == "objects"):
+            return None
+        return _below(inner, signature)
+
+    return take_off
+
+
 def _split(value: dict[str, Any], signature: Signature) -> Table:
-    names, rows = value["columns"], value["data"]
+    return _named(value["columns"], value["data"], signature, '"columns" and "data"')
+
+
+def _named(names: Any, rows: Any, signature: Signature, keys: str) -> Table:
     if not isinstance(names, list) or not isinstance(rows, list):
-        raise BadRequest('"columns" and "data" must be lists.', expected='{"columns": […], "data": [[…], …]}')
+        raise BadRequest(f"{keys} must be lists.", expected='{"columns": […], "data": [[…], …]}')
     if any(isinstance(name, list | dict) for name in names):
-        raise BadRequest('The names in "columns" have two levels; a model takes columns of one.', expected="texts")
+        raise BadRequest(f"The names in {keys} have two levels; a model takes columns of one.", expected="texts")
     return of_values(rows, len(names), signature, [str(name) for name in names])
 
 
-def _dataframe_split(value: dict[str, Any], signature: Signature) -> Table:
+def _dataframe_split(value: dict[str, Any], signature: Signature) -> NestedRows:
     inner = value["dataframe_split"]
-    if not isinstance(inner, dict) or not {"columns", "data"} <= inner.keys():
+    if not isinstance(inner, dict) or "data" not in inner:
         raise BadRequest('"dataframe_split" must be {"columns": […], "data": [[…], …]}.')
-    return _split(inner, signature)
+    return _split(inner, signature) if "columns" in inner else document(inner["data"], signature)
 
 
-def _one_row(value: dict[str, Any], signature: Signature) -> list[Any]:
-    return [value]
+def _ndarray(value: dict[str, Any], signature: Signature) -> NestedRows:
+    """Seldon: {"data": {"names": […], "ndarray": [[…], …]}}."""
+    if value.get("names"):
+        return _named(value["names"], value["ndarray"], signature, '"names" and "ndarray"')
+    return document(value["ndarray"], signature)
 
 
-def _data(value: dict[str, Any], signature: Signature) -> list[Any] | None:
-    """{"data": [[…], …]} and {"data": [{…}, …]} are rows, {"data": {"features": …}} is one."""
-    inner = value["data"]
-    if isinstance(inner, list) and inner and all(isinstance(row, list | dict) for row in inner):
-        return inner
-    return [value] if isinstance(inner, dict) and "features" in inner else None
+def _tensor(value: dict[str, Any], signature: Signature) -> NestedRows | None:
+    """Seldon: {"data": {"names": […], "tensor": {"shape": [rows, columns], "values": […]}}}."""
+    tensor = value["tensor"]
+    if not isinstance(tensor, dict) or not {"shape", "values"} <= tensor.keys():
+        return None
+    rows = rows_of_shape("tensor", tensor["shape"], tensor["values"])
+    return _ndarray({**value, "ndarray": rows}, signature)
+
+
+def _features(value: dict[str, Any], signature: Signature) -> NestedRows | None:
+    """One row, or several: {"features": [[…], …]}; or one by name."""
+    inner = value["features"]
+    if isinstance(inner, dict) and signature.named_by(inner):
+        return [inner]
+    return inner if isinstance(inner, list) and _are_rows(inner) else [value]
 
 
 ENVELOPES: tuple[tuple[tuple[str, ...], Callable[[dict[str, Any], Signature], NestedRows | None]], ...] = (
@@ -137,37 +206,15 @@ ENVELOPES: tuple[tuple[tuple[str, ...], Callable[[dict[str, Any], Signature], Ne
     (("dataframe_records",), _inner("dataframe_records")),
     (("columns", "data"), _split),
     (("predictions",), _inner("predictions")),  # what the container before this one in a pipeline has answered
-    (("features",), _one_row),
-    (("data",), _data),
+    (("features",), _features),
+    (("data",), _if_nested("data")),
+    (("input_data",), _if_nested("input_data")),  # Azure's for MLflow's models, BentoML's
+    (("Inputs",), _if_nested("Inputs")),
+    (("records",), _if_nested("records")),
+    (("ndarray",), _ndarray),
+    (("tensor",), _tensor),
 )
 """The keys that tell an envelope → the function that takes it off; the first that fits."""
-
-
-# ---- columns by name -------------------------------------------------------------------------------------------------
-
-
-def _of_columns(value: dict[str, list[Any]]) -> Table:
-    value = {name: cells.in_memory() if isinstance(cells, Long) else cells for name, cells in value.items()}
-    lengths = {len(cells) for cells in value.values()}
-    if len(lengths) > 1:
-        got = ", ".join(f"{name}: {len(cells)}" for name, cells in list(value.items())[:12])
-        raise BadRequest(f"The columns have different lengths ({verbatim(got, 400)}).")
-    return Table(list(value.values()), lengths.pop() if lengths else 0, list(value))
-
-
-def _by_index(value: dict[str, Any], signature: Signature) -> Table | None:
-    """What DataFrame.to_json() writes by default: {"column": {"0": value, "1": value}}.
-
-    Where the model does not know the columns, the index must be numbers: {"who": {"age": 3}} is an object in a row.
-    """
-    columns = list(value.values())
-    if not columns or not all(isinstance(cells, dict) for cells in columns):
-        return None
-    index = columns[0].keys()
-    known = signature.named_by(value) or (bool(index) and all(key.isdecimal() for key in index))
-    if not known or any(cells.keys() != index for cells in columns):
-        return None
-    return Table([list(cells.values()) for cells in columns], len(index), list(value))
 
 
 def _refuse_unknown_envelope(value: dict[str, Any], signature: Signature) -> None:
@@ -178,7 +225,7 @@ def _refuse_unknown_envelope(value: dict[str, Any], signature: Signature) -> Non
         if not isinstance(inner, list) or not inner:
             continue
         if isinstance(inner[0], list | dict) or (len(value) == 1 and signature.count > 1):
-            known = ", ".join(" with ".join(keys) for keys, _ in ENVELOPES if keys != ("data",))
+            known = ", ".join(" with ".join(keys) for keys, _ in ENVELOPES)
             raise BadRequest(
                 f"{quoted(name)} is neither a column of the model nor an envelope around rows. Envelopes are: {known}.",
                 expected=SHAPES,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Any
 
@@ -116,3 +116,37 @@ def _names_of(rows: list[Any]) -> tuple[list[str], int, int]:
             given |= dict.fromkeys(row)
         sent += len(row)
     return list(given), number, sent
+
+
+# ---- columns by name -------------------------------------------------------------------------------------------------
+
+
+def of_columns(value: dict[str, list[Any]]) -> Table:
+    value = {name: cells.in_memory() if isinstance(cells, Long) else cells for name, cells in value.items()}
+    lengths = {len(cells) for cells in value.values()}
+    if len(lengths) > 1:
+        got = ", ".join(f"{name}: {len(cells)}" for name, cells in list(value.items())[:12])
+        raise BadRequest(f"The columns have different lengths ({verbatim(got, 400)}).")
+    return Table(list(value.values()), lengths.pop() if lengths else 0, list(value))
+
+
+def by_index(value: dict[str, Any], signature: Signature) -> Table | list[Any] | None:
+    """What DataFrame.to_json() writes by default, {"column": {"0": value, "1": value}}, and with orient="index",
+    {"0": {"column": value}, …}.
+
+    Where the model does not know the columns, the index must be numbers: {"who": {"age": 3}} is an object in a row.
+    """
+    columns = list(value.values())
+    if not columns or not all(isinstance(cells, dict) for cells in columns):
+        return None
+    index = columns[0].keys()
+    if signature.named_by(value) or _are_numbers(index):
+        if any(cells.keys() != index for cells in columns):
+            return None
+        return Table([list(cells.values()) for cells in columns], len(index), list(value))
+    by_row = all(map(signature.named_by, columns)) if signature.position else _are_numbers(value)
+    return columns if by_row else None
+
+
+def _are_numbers(index: Collection[str]) -> bool:
+    return bool(index) and all(key.isdecimal() for key in index)

@@ -27,7 +27,7 @@ DATATYPES = {
 
 
 def are_tensors(value: Any) -> bool:
-    keys = {"name", "shape", "datatype", "data"}
+    keys = {"name", "shape", "datatype"}
     return isinstance(value, list) and bool(value) and all(isinstance(t, dict) and keys <= t.keys() for t in value)
 
 
@@ -55,23 +55,15 @@ def _of_one(columns: list[Any], shape: list[int], signature: Signature) -> Table
 
 def _columns(tensor: dict[str, Any]) -> list[Any]:
     """The tensor's columns: arrays of its datatype, or lists of texts."""
-    name, shape, kind = str(tensor["name"])[:80], tensor["shape"], DATATYPES.get(str(tensor["datatype"]))
+    name, shape, kind = str(tensor["name"])[:80], tensor["shape"], DATATYPES.get(str(tensor["datatype"]).upper())
     if kind is None:
         known = ", ".join(DATATYPES)
         raise BadRequest(
             f"The tensor {quoted(name)} has the datatype {quoted(tensor['datatype'], 40)}; known: {known}."
         )
-    sizes = shape if isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape) else []
-    if len(sizes) not in (1, 2):
-        raise BadRequest(
-            f"The tensor {quoted(name)} has the shape {quoted(shape)}; expected [rows] or [rows, columns]."
-        )
-    values = tensor["data"]
-    while isinstance(values, list) and values and isinstance(values[0], list):
-        values = [value for row in values for value in (row if isinstance(row, list) else [row])]
-    if not isinstance(values, list) or len(values) != prod(sizes):
-        count = len(values) if isinstance(values, list) else "no"
-        raise BadRequest(f"The tensor {quoted(name)} holds {count} values; its shape {sizes} says {prod(sizes)}.")
+    if "data" not in tensor:
+        raise BadRequest(f"The tensor {quoted(name)} has no data: values are read as JSON, not as bytes after it.")
+    sizes, values = _flat(f"The tensor {quoted(name)}", shape, tensor["data"])
     width = sizes[1] if len(sizes) == 2 else 1
     if kind == "text":
         if bad := next((value for value in values if not isinstance(value, str)), None):
@@ -82,3 +74,24 @@ def _columns(tensor: dict[str, Any]) -> list[Any]:
     except (ValueError, TypeError, OverflowError):
         raise BadRequest(f"The tensor {quoted(name)} holds a value that is not {tensor['datatype']}.") from None
     return list(array.reshape(-1, width).T)
+
+
+def _flat(what: str, shape: Any, values: Any) -> tuple[list[int], list[Any]]:
+    """The sizes, and the values row after row."""
+    whole = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
+    if not whole or len(shape) not in (1, 2) or 0 in shape[1:]:
+        raise BadRequest(f"{what} has the shape {quoted(shape)}; expected [rows] or [rows, columns].")
+    while isinstance(values, list) and values and isinstance(values[0], list):
+        values = [value for row in values for value in (row if isinstance(row, list) else [row])]
+    if not isinstance(values, list) or len(values) != prod(shape):
+        count = len(values) if isinstance(values, list) else "no"
+        raise BadRequest(f"{what} holds {count} values; its shape {shape} says {prod(shape)}.")
+    return shape, values
+
+
+def rows_of_shape(name: str, shape: Any, values: Any) -> list[Any]:
+    """Values in a row → a list for each row; of one dimension, as they are."""
+    sizes, flat = _flat(f"The tensor {quoted(name)}", shape, values)
+    if len(sizes) == 1:
+        return flat
+    return [flat[start : start + sizes[1]] for start in range(0, len(flat), sizes[1])]

@@ -110,6 +110,8 @@ def looks_like(body: bytes) -> str:
             return "application/jsonlines"
         return "application/json" if text[-1:] in (b"]", b"}") else ""
     is_csv = b"," in first and text[:1] != b"<" and not UNPRINTED.search(first)
+    if is_csv and text[:1] == b'"' and text[-1:] == b'"' and _is_json(text):  # a JSON text that holds commas
+        return ""
     return "text/csv" if is_csv else ""
 
 

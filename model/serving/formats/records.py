@@ -22,9 +22,11 @@ LONGEST_HEADER = 2**20
 class Records:
     """A body, cut between its records; the header, if there is one, is repeated for each part."""
 
-    def __init__(self, body: bytes, starts: Sequence[int], header: bytes, width: int | None = None) -> None:
-        """`width` is how many cells a row of CSV has."""
-        self.body, self.header, self.width = body, header, width
+    def __init__(
+        self, body: bytes, starts: Sequence[int], header: bytes, width: int | None = None, unclear: bool = False
+    ) -> None:
+        """`width` is how many cells a row of CSV has; `unclear`: the first record may be a header."""
+        self.body, self.header, self.width, self.unclear = body, header, width, unclear
         self.places = [*starts, len(body)]
 
     def __len__(self) -> int:
@@ -45,7 +47,8 @@ def cut(body: bytes, media_type: str, parameters: Mapping[str, str], signature: 
     header = _header(body, starts, parameters.get("header", ""), signature)
     width = len(header) if header else signature.count
     if header is None:
-        return Records(body, _rows(body, starts, width), b"", width)
+        unclear = "header" not in parameters and csv_header.is_unclear(csv_rows.first_rows(body, 2), signature)
+        return Records(body, _rows(body, starts, width), b"", width, unclear)
     below = starts[0] + csv_rows.end_of_first_row(body[starts[0] : starts[0] + LONGEST_HEADER])
     rows = array("Q", (start for start in starts if start >= below))
     return Records(body, _rows(body, rows, width), body[starts[0] : below], width)

@@ -186,6 +186,8 @@ def repeated(names: Sequence[str]) -> str | None:
 
 
 def _column(values: Any, table: Table, column: Column, position: int, signature: Signature) -> Any:
+    if table.names and table.typed and column.kind != "any" and len(values) and type(values[0]) is list:
+        values = [cell[0] if isinstance(cell, list) and len(cell) == 1 else cell for cell in values]  # of TF Serving
     try:
         return read(values, column, table.typed)
     except Unfit as exc:
