@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from serving.batching.answering import answer, for_the_log
+from serving.batching.answering import answer, for_the_log, prepare, replies
 from serving.batching.messages import Reply, Request
-from serving.errors import ServingError
+from serving.errors import ModelNotUsable, ServingError
 from serving.models.inspection import signature_of
 from serving.models.loaded import LoadedModel
 from serving.monitoring import logs
@@ -185,3 +185,45 @@ def test_an_exceptions_text_is_kept_from_the_log(monkeypatch: pytest.MonkeyPatch
     told = for_the_log(raised.value)
     assert "Zebra" not in repr((told, told.__cause__, told.__context__))
     assert told.__traceback__ is not None
+
+
+@pytest.mark.parametrize(
+    "form",
+    [np.asarray, lambda buffer: {"p": buffer}, lambda buffer: [buffer, buffer]],
+    ids=["array", "dict", "outputs"],
+)
+def test_a_buffer_that_the_next_call_overwrites(form: Callable[[Any], Any]) -> None:
+    """An answer is written before the model is called again: a model may use one array for all its answers."""
+    buffer = np.empty((9, 1))
+
+    def reused(rows: Any) -> Any:
+        if (rows < 0).any():
+            raise ValueError("negative")
+        buffer[: len(rows), 0] = first(rows)
+        return form(buffer[: len(rows)])
+
+    bodies = ["1,2\n", "2,2\n3,2\n", "-1,2\n", "5,2\n"]
+    replies = ask(model(reused), *bodies)
+    assert [reply.status for reply in replies] == [200, 200, 500, 200]
+    assert [replies[i].body for i in (0, 1, 3)] == [ask(model(reused), bodies[i])[0].body for i in (0, 1, 3)]
+
+
+def test_a_tuple_that_is_ambiguous_for_a_batch_alone() -> None:
+    """Of two rows, (mean, std) could mean either: two requests are answered alone, and batching stays on."""
+    loaded = model(lambda rows: (first(rows), first(rows) / 2))
+    jobs = [prepare(loaded, Request(body, "text/csv"), 10**6) for body in (b"1,2\n", b"3,4\n")]
+    said: list[str] = []
+    assert [reply.body for reply in replies(loaded, jobs, said.append)] == [b"1.0,0.5\n", b"3.0,1.5\n"]
+    assert said == []
+    [both] = ask(loaded, "1,2\n3,4\n")
+    assert both.status == 500
+    assert b"a tuple of 2 results of length 2 for 2 rows" in both.body
+
+
+@pytest.mark.parametrize("results", [1, 2, 3, 4])
+@pytest.mark.parametrize("form", [list, np.array], ids=["list", "array"])
+def test_results_for_all_rows_are_refused_at_the_start(results: int, form: Callable[[Any], Any]) -> None:
+    """A list of results for all rows looks like a prediction a row where there are as many: it never becomes ready."""
+    loaded = model(lambda rows: form([first(rows) + n for n in range(results)]))
+    with pytest.raises(ModelNotUsable, match=f"returned {results} prediction"):
+        loaded.warm_up()

@@ -7,6 +7,9 @@ import struct
 import subprocess
 import sys
 import zipfile
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import MappingProxyType
 
 import numpy as np
 import orjson
@@ -833,6 +836,12 @@ def answers(predictions, count):
     ]
 
 
+@dataclass
+class Scored:
+    label: str
+    score: float
+
+
 CASES = {
     "floats": (np.array([0.1, 1e-7, 1e300]), b"0.1\n1e-7\n1e+300\n", "[0.1,1e-7,1e+300]"),
     "float32": (np.array([0.1, 2], dtype="f4"), b"0.1\n2.0\n", "[0.1,2.0]"),
@@ -869,6 +878,64 @@ CASES = {
     ),
     "huge": ([10**30, 1], b"1000000000000000000000000000000\n1\n", "[1000000000000000000000000000000,1]"),
     "bytes": ([b"a", b"b"], b"a\nb\n", '["a","b"]'),
+    "bytearrays": ([bytearray(b"a"), np.bytes_(b"b")], b"a\nb\n", '["a","b"]'),
+    "half floats": (np.array([0.1, 2], dtype="f2"), b"0.099975586\n2.0\n", "[0.099975586,2.0]"),
+    "half scalars": ([np.float16(0.1), np.float16(2)], b"0.099975586\n2.0\n", "[0.099975586,2.0]"),
+    "long doubles": (np.array([0.5, 2], dtype=np.longdouble), b"0.5\n2.0\n", "[0.5,2.0]"),
+    "long scalars": ([np.longdouble(0.5), 2], b"0.5\n2\n", "[0.5,2]"),
+    "float32 beside huge": (
+        [{"p": np.float32(0.1), "n": 2**70}] * 2,
+        None,
+        f'[{{"p":0.1,"n":{2**70}}},{{"p":0.1,"n":{2**70}}}]',
+    ),
+    "durations": (np.array([90, "NaT"], "m8[ms]"), b"0.09\nnan\n", "[0.09,null]"),
+    "timedeltas": ([np.timedelta64(90, "ns"), pd.Timedelta("1min")], b"9e-8\n60.0\n", "[9e-8,60.0]"),
+    "nanoseconds": (
+        np.array(["2024-05-31T00:00:00.000000001", "NaT"], "M8[ns]"),
+        None,
+        '["2024-05-31T00:00:00.000000001",null]',
+    ),
+    "NaT in a column": (
+        {"t": np.array(["2024-05-31", "NaT"], "M8[D]")},
+        b'2024-05-31\n""\n',
+        '[{"t":"2024-05-31"},{"t":null}]',
+    ),
+    "NaT in dicts": ([{"t": np.datetime64("NaT", "D")}] * 2, b'""\n""\n', '[{"t":null},{"t":null}]'),
+    "NaT in lists": ([np.array(["NaT"], "M8[ns]")] * 2, b'""\n""\n', "[[null],[null]]"),
+    "NaT alone": ([np.datetime64("NaT", "D"), pd.NaT], b'""\n""\n', "[null,null]"),
+    "far years": (
+        np.array(["12024-01-01", "2024-01-01"], "M8[s]"),
+        None,
+        '["12024-01-01T00:00:00","2024-01-01T00:00:00"]',
+    ),
+    "periods": (
+        pd.Series(pd.period_range("2024-01", periods=2, freq="M")),
+        b"2024-01\n2024-02\n",
+        '["2024-01","2024-02"]',
+    ),
+    "intervals": (pd.cut([1, 3], [0, 2, 4]), b'"(0, 2]"\n"(2, 4]"\n', '["(0, 2]","(2, 4]"]'),
+    "paths": ([PurePosixPath("/a"), PurePosixPath("b")], b"/a\nb\n", '["/a","b"]'),
+    "sets": ([{2, 1}, frozenset()], b'1,2\n""\n', "[[1,2],[]]"),
+    "mixed sets": ([{1, "a"}, {"b"}], b"a,1\nb\n", '[["a",1],["b"]]'),
+    "records": (
+        [Scored("a", np.float32(0.1))] * 2,
+        b"a,0.1\na,0.1\n",
+        '[{"label":"a","score":0.1},{"label":"a","score":0.1}]',
+    ),
+    "read-only mappings": ([MappingProxyType({"a": 1})] * 2, b"1\n1\n", '[{"a":1},{"a":1}]'),
+    "rows of series": ([pd.Series([1.5, None])] * 2, b"1.5,nan\n1.5,nan\n", "[[1.5,null],[1.5,null]]"),
+    "frames": (
+        [pd.DataFrame({"i": [1, 2]})] * 2,
+        b'"{""i"":1}","{""i"":2}"\n' * 2,
+        '[[{"i":1},{"i":2}],[{"i":1},{"i":2}]]',
+    ),
+    "ranges": ([range(2), range(0)], b'0,1\n""\n', "[[0,1],[]]"),
+    "carriage return": (np.array(["a\rb", "c"]), b'"a\rb"\nc\n', '["a\\rb","c"]'),
+    "structured": (
+        np.array([(1, 0.5), (2, 1.5)], [("l", int), ("p", "f4")]),
+        b"1,0.5\n2,1.5\n",
+        '[{"l":1,"p":0.5},{"l":2,"p":1.5}]',
+    ),
     "outputs": ([np.eye(2), np.zeros((2, 3))], None, "[[[1.0,0.0],[0.0,0.0,0.0]],[[0.0,1.0],[0.0,0.0,0.0]]]"),
 }
 
@@ -900,8 +967,26 @@ def test_predictions_npy():
     for predictions in (np.array([0.5, 1]), np.array(["a", "bc"], dtype=object), [[1, 2], [3, 4]]):
         body = encode(predictions, 2, "application/x-npy", "").body
         assert np.array_equal(np.load(io.BytesIO(body), allow_pickle=False), predictions)
-    for predictions in ([{"a": 1}] * 2, [[1], [1, 2]], [None, 1]):
-        with pytest.raises(NotAcceptable):
+    for predictions, array in (
+        ([{"a": 1, "b": 2}, {"b": 4, "a": 3}], np.array([[1, 2], [3, 4]])),
+        ([None, 1], np.array([np.nan, 1])),
+        ([[1, pd.NA], np.ma.masked_array([3, 4], [True, False])], np.array([[1, np.nan], [np.nan, 4]])),
+        (pd.Series([0.5, None], dtype="Float32"), np.array([0.5, np.nan])),
+        (np.array(["a", "bc"], dtype=object), np.array(["a", "bc"])),
+    ):
+        body = encode(predictions, 2, "application/x-npy", "").body
+        assert np.array_equal(np.load(io.BytesIO(body)), array, equal_nan=array.dtype.kind == "f")
+    for predictions in (
+        [{"a": "x"}, {"a": 1}],
+        [["a", 0.5], ["b", 0.25]],
+        ["a", None],
+        [[1], [1, 2]],
+        [2**70, 1],
+        [2**53 + 1, 0.5],
+        [2**63, -1],
+        [None, True],
+    ):
+        with pytest.raises(NotAcceptable, match="not an array of numbers or of texts"):
             encode(predictions, 2, "application/x-npy", "")
 
 
@@ -926,16 +1011,49 @@ def test_wrong_length(predictions):
         encode(predictions, 2, None, "application/json")
 
 
-def test_unwritable():
-    """A prediction that JSON cannot hold is a 500 that names its type."""
-    with pytest.raises(ModelFailed, match="object"):
-        encode([object()], 1, None, "application/json")
+@pytest.mark.parametrize(
+    ("prediction", "words"),
+    [
+        (object(), "it holds a object; return numbers"),
+        (1 + 2j, "it holds a complex; return numbers"),
+        (np.complex128(1), "it holds a complex; return numbers"),
+        (ValueError("no"), "it holds a ValueError; return"),
+        (b"\xff", "it holds bytes that are no text; return base64, or"),
+        ("\ud800", "surrogates not allowed"),
+        (int, "it holds a type; return"),
+    ],
+    ids=["object", "complex", "complex of NumPy", "exception", "bytes", "surrogate", "type"],
+)
+def test_unwritable(prediction, words):
+    """A prediction that JSON and CSV cannot hold is a 500 that names its type, never an answer that is only like it."""
+    for accept in ("application/json", "text/csv", "application/jsonlines"):
+        with pytest.raises(ModelFailed, match=words):
+            encode([prediction], 1, accept, "application/json")
 
 
 def test_csv_header_out():
     """Accept: text/csv; header=present adds the names of a DataFrame or dict."""
     answer = encode({"l": ["x"], "p": [0.5]}, 1, "text/csv; header=present", "")
     assert answer == (b"l,p\nx,0.5\n", "text/csv; charset=utf-8; header=present")
+
+
+@pytest.mark.parametrize("predictions", [np.zeros(2), [[1, 2], [3, 4]], ["a", "b"], [{"a": 1}, {"a": 2}]], ids=str)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_content_type_says_whether_there_is_a_header(predictions, streamed):
+    """Predictions without names have no header, and the Content-Type does not say that they had one."""
+    returned = (item for item in predictions) if streamed else predictions
+    body, content_type = encode(returned, 2, "text/csv; header=present", "")
+    lines = (body if isinstance(body, bytes) else b"".join(body)).splitlines()
+    assert len(lines) == 2 + ("header=present" in content_type)
+    assert ("header=present" in content_type) == isinstance(predictions[0], dict)
+
+
+def test_csv_columns_of_dicts():
+    """Dicts are one column a name, whatever their order; a name that none but one knows is a 406."""
+    rows = [{"b": 2}, {"a": 1, "b": 2}, {"b": 4, "a": 3}]
+    assert encode(rows, 3, "text/csv; header=present", "").body == b"a,b\n,2\n1,2\n3,4\n"
+    with pytest.raises(NotAcceptable, match="different names"):
+        encode([{"a": 1}, {"b": 2}], 2, "text/csv", "")
 
 
 def test_stream():
@@ -955,6 +1073,10 @@ def test_stream():
 
     with pytest.raises(KeyError):
         encode(fails(), 1, "text/csv", "")
+    for unwritable in ("\ud800", object()):
+        for accept in ("text/csv", "application/json"):
+            with pytest.raises(ModelFailed, match="cannot be written"):
+                encode((item for item in [unwritable]), 1, accept, "")
     with pytest.raises(NotAcceptable):
         encode((i for i in (1,)), 1, "application/x-npy", "")
 

@@ -19,7 +19,7 @@ from ..models import diagnosis
 from ..models.context import Context
 from ..models.loaded import LoadedModel
 from ..rows import blame
-from ..rows.predictions import is_whole, per_row
+from ..rows.predictions import Ambiguous, is_whole, per_row
 from ..wording import verbatim
 from . import queue
 from .jobs import Job
@@ -64,8 +64,13 @@ def replies(
     model: LoadedModel, jobs: Sequence[Job], switch_off: Callable[[str], None] = lambda reason: None
 ) -> list[Reply]:
     """One reply per job, from one call if that works (queue.outcomes). Raises nothing but GivenUp."""
-    results = queue.outcomes(jobs, lambda some: compute(model, some), switch_off)
-    return [finish(model, job, result) for job, result in zip(jobs, results, strict=True)]
+
+    def call(some: Sequence[Job]) -> list[Any]:  # what is returned is written at once: the next call may change it
+        results = compute(model, some)
+        return [finish(model, job, result) for job, result in zip(some, results, strict=True)]
+
+    found = queue.outcomes(jobs, call, switch_off)
+    return [r if isinstance(r, Reply) else finish(model, job, r) for job, r in zip(jobs, found, strict=True)]
 
 
 def compute(model: LoadedModel, jobs: Sequence[Job]) -> list[Any]:
@@ -80,6 +85,8 @@ def compute(model: LoadedModel, jobs: Sequence[Job]) -> list[Any]:
         raise queue.Unsplittable(f"transformation returned one {type(predictions).__name__} for several requests")
     try:
         rows = per_row(predictions, sum(counts))
+    except Ambiguous:  # each request alone, or fewer of them, have another number of rows
+        raise
     except ModelFailed as exc:
         raise queue.Unsplittable(exc.message) from exc
     return [rows[start:end] for start, end in pairwise([0, *accumulate(counts)])]

@@ -62,10 +62,11 @@ def _answers(request: Request, blocks: Iterator[Block], ask: Ask) -> Iterator[An
             return
         media_type, _ = media_types.type_of(block.content_type, block.body)
         name, content_type, _ = content_types.negotiate(request.accept, media_type)
-        if reply.content_type != content_type or name not in joining.JOINED:
+        ours = (content_type, content_type.removesuffix(content_types.WITH_HEADER))
+        if reply.content_type not in ours or name not in joining.JOINED:
             raise joining.NotOurs
         if joined is None:  # the following are asked for the same type, in CSV without names once more
-            joined, told, request = joining.JOINED[name](), content_type, replace(request, accept=name)
+            joined, told, request = joining.JOINED[name](), reply.content_type, replace(request, accept=name)
         yield Answered(joined.add(body), rows, told)
         block = following
     if joined:

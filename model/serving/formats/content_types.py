@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, islice
 from types import GeneratorType
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..rows.predictions import Encoded
 from ..rows.signature import Signature
 from ..wording import quoted, verbatim
 from . import csv_rows, csv_text, json_rows, json_text, npy, parquet, plain_text, recordio
+from .answer_cells import has_names
 from .budget import Bounds
 from .codings import inflated, utf8
 from .media_types import OTHER_NAMES, parse, refuse_what_is_not_text, seems_else, type_of
@@ -90,6 +92,7 @@ def _unknown(media_type: str) -> str:
 # ---- the way out -----------------------------------------------------------------------------------------------------
 
 
+WITH_HEADER = "; header=present"
 Accepted = tuple[str, str, Mapping[str, str]]
 """The reply's type in the table, its exact Content-Type, and the parameters that Accept has for it."""
 
@@ -125,7 +128,7 @@ def negotiate(accept: str | None, media_type: str) -> Accepted:
 
 
 def _accepted(name: str, parameters: Mapping[str, str]) -> Accepted:
-    header = "; header=present" if name == "text/csv" and parameters.get("header") == "present" else ""
+    header = WITH_HEADER if name == "text/csv" and parameters.get("header") == "present" else ""
     return name, name + ("; charset=utf-8" if name.startswith("text/") else "") + header, parameters
 
 
@@ -153,15 +156,26 @@ def encode(predictions: Any, count: int, accepted: Accepted) -> Encoded:
     if not isinstance(predictions, np.ndarray | list) and (sent := out.as_sent(predictions)) is not None:
         return sent
     name, content_type, parameters = accepted
-    write = CONTENT_TYPES[name].encode
-    assert write is not None  # negotiate offers nothing else
     if isinstance(predictions, GeneratorType):
         if name not in STREAMABLE:
             raise NotAcceptable(f"A streamed answer cannot be {name}.", expected=", ".join(STREAMABLE))
-        return Encoded(_streamed(predictions, name, parameters), content_type)
+        first = list(islice(predictions, 1))  # fetched now, so that an early error still is an HTTP status
+        pieces = _streamed(chain(first, predictions), name, parameters)
+        return Encoded(chain(list(islice(pieces, 1)), pieces), _told(content_type, first))
     rows = out.per_row(predictions, count)
+    return Encoded(_written(rows, name, parameters), _told(content_type, rows))
+
+
+def _told(content_type: str, rows: np.ndarray | list[Any]) -> str:
+    """The Content-Type: there is a header only where the predictions have names."""
+    return content_type if has_names(rows) else content_type.removesuffix(WITH_HEADER)
+
+
+def _written(rows: np.ndarray | list[Any], name: str, parameters: Mapping[str, str]) -> bytes:
+    write = CONTENT_TYPES[name].encode
+    assert write is not None  # negotiate offers nothing else
     try:
-        return Encoded(write(rows, parameters), content_type)
+        return write(rows, parameters)
     except ServingError:
         raise
     except (ValueError, TypeError, OverflowError, RecursionError) as exc:
@@ -169,9 +183,12 @@ def encode(predictions: Any, count: int, accepted: Accepted) -> Encoded:
 
 
 def _streamed(items: Iterator[Any], name: str, parameters: Mapping[str, str]) -> Iterator[bytes]:
-    write = CONTENT_TYPES[name].encode
-    assert write is not None
-    return json_text.stream(items, lambda item: write([item], {}), name == "application/json")
+    """The items as they come. Those that are bytes go out as they are."""
+    bodies = (
+        item if isinstance(item, bytes) else _written([item], name, {} if number else parameters)
+        for number, item in enumerate(items)
+    )
+    return json_text.stream(bodies) if name == "application/json" else bodies
 
 
 # ---- the table -------------------------------------------------------------------------------------------------------

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import orjson
 
+from .answer_cells import opened, table
 from .json_text import dumps, is_missing, lines_of, ready
 
 
@@ -20,18 +20,25 @@ def to_csv(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes
         if rows.ndim == 1:
             return lines_of(text, b",")
         return text[2:-2].replace(b"],[", b"\n") + b"\n" if len(text) > 4 else b""
-    if isinstance(rows, np.ndarray) and rows.ndim == 1 and (plain := _plain_labels(rows)) is not None:
-        return plain
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    items: Iterable[Any] = rows.tolist() if isinstance(rows, np.ndarray) and rows.dtype.kind != "M" else rows
-    for number, row in enumerate(items):
-        if number == 0 and isinstance(row, dict) and parameters.get("header") == "present":
-            writer.writerow(row)
-        several = isinstance(row, list | tuple) or (isinstance(row, np.ndarray) and row.ndim > 0)
-        cells = row.values() if isinstance(row, dict) else row if several else [row]
-        writer.writerow([_cell(cell) for cell in cells] or [""])  # "" is a line to whoever reads it, a blank one is not
-    return stream.getvalue().encode()
+    if isinstance(rows, np.ndarray) and rows.ndim == 1 and (labels := _plain_labels(rows)) is not None:
+        return labels
+    items = ready(rows) if isinstance(rows, np.ndarray) and rows.dtype.kind not in "fiub" else rows
+    items = items.tolist() if isinstance(items, np.ndarray) else items
+    lines = _Lines()
+    writer = csv.writer(lines)
+    for row in table([opened(row) for row in items], parameters.get("header") == "present"):
+        writer.writerow([_cell(cell) for cell in row] or [""])  # "" is a line to whoever reads it, a blank one is not
+    return "".join(lines.text).encode()
+
+
+class _Lines:
+    """csv.writer quotes the characters that its lines end with: told of CR and LF, it quotes both."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.text.append(f"{line[:-2]}\n")
 
 
 def _with_words(text: bytes, rows: np.ndarray) -> bytes:
@@ -62,15 +69,13 @@ def _cell(value: Any) -> Any:
         return value
     if value is None or is_missing(value):
         return ""
-    if isinstance(value, np.datetime64):
-        return "" if np.isnat(value) else str(value)
-    if isinstance(value, np.generic) and not isinstance(value, np.floating):
-        value = value.item()
-    if isinstance(value, bool | int | float):
-        return value
+    if isinstance(value, np.float16 | np.longdouble):
+        value = np.float32(value) if isinstance(value, np.float16) else float(value)
     if isinstance(value, np.floating):
         return str(value)
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    text = dumps(value)
+    if isinstance(value, np.integer | np.bool_) and not isinstance(value, np.timedelta64):
+        return value.item()
+    if isinstance(value, bool | int | float):
+        return value
+    text = dumps(ready([value]))[1:-1]
     return orjson.loads(text) if text[:1] == b'"' else "" if text == b"null" else text.decode()

@@ -10,6 +10,7 @@ import io
 import numpy as np
 
 from ..errors import ModelFailed
+from .json_text import CLOSING, OPENING
 from .npy import array_of
 
 
@@ -36,22 +37,20 @@ class Lines:
 class Json:
     """{"predictions":[…]}: one document."""
 
-    OPENING, CLOSING = b'{"predictions":[', b"]}"
-
     def __init__(self) -> None:
-        self._before = self.OPENING
+        self._before = OPENING
 
     def add(self, body: bytes) -> bytes:
-        if not body.startswith(self.OPENING) or not body.endswith(self.CLOSING):
+        if not body.startswith(OPENING) or not body.endswith(CLOSING):
             raise NotOurs
-        inside = body[len(self.OPENING) : -len(self.CLOSING)]
+        inside = body[len(OPENING) : -len(CLOSING)]
         if not inside:
             return b""
         before, self._before = self._before, b","
         return before + inside
 
     def end(self) -> bytes:
-        return self.CLOSING if self._before == b"," else self.OPENING + self.CLOSING
+        return CLOSING if self._before == b"," else OPENING + CLOSING
 
 
 class Npy:

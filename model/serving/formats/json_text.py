@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import datetime
-import itertools
+import enum
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
 import orjson
 
 from ..errors import ModelFailed
+from ..rows import foreign
 from ..wording import verbatim
 
+OPENING, CLOSING = b'{"predictions":[', b"]}"
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
 def dumps(value: Any) -> bytes:
     """orjson where it can; what it cannot (integers beyond 64 bits, odd arrays) goes through json, to the same text."""
     try:
-        return orjson.dumps(value, default=_plain, option=OPTIONS)
+        return orjson.dumps(value, default=plain, option=OPTIONS)
     except (TypeError, orjson.JSONEncodeError):
         pass
     try:
@@ -30,31 +32,66 @@ def dumps(value: Any) -> bytes:
         raise ModelFailed(f"A prediction cannot be written as JSON: {verbatim(str(exc))}.") from exc
 
 
-def _plain(value: Any) -> Any:
-    """What orjson does not know."""
-    for method in ("tolist", "to_list", "to_pylist", "as_py"):  # NumPy and tensors, polars, Arrow
-        if hasattr(value, method):
-            return getattr(value, method)()
+def plain(value: Any) -> Any:
+    """What orjson does not know, in terms of what it knows, one level deep. Raises TypeError, ValueError."""
     if value is None or is_missing(value):
         return None
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, set | frozenset):
-        return sorted(value)
-    if hasattr(value, "__float__"):
-        return float(value)
-    if hasattr(value, "toarray"):
-        return value.toarray().tolist()
+    if hasattr(value, "as_py"):  # Arrow
+        return value.as_py()
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
-    raise TypeError(f"it holds a {type(value).__name__}")
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray):
+        return _text(value)
+    if (names := foreign.named(value)) is not None:
+        return names
+    if (items := foreign.held(value)) is not None:
+        return ready(items)
+    if isinstance(value, Set):
+        return _in_order(value)
+    return _single(value)
+
+
+def _single(value: Any) -> Any:
+    if getattr(value, "shape", None) == ():  # an array without dimensions
+        return _of_numpy(foreign.of_tensor(value))
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "__float__") and not isinstance(value, type):
+        return float(value)
+    if type(value).__module__.partition(".")[0] == "pandas":  # a period, an interval
+        return str(value)
+    raise TypeError(f"it holds a {type(value).__name__}; return numbers, texts, lists and dicts")
+
+
+def _of_numpy(single: np.ndarray) -> Any:
+    """float32 stays what it is: Python's float would have more digits."""
+    kind = single.dtype.kind
+    if kind in "mM":
+        return foreign.spelt(single.reshape(1))[0]
+    return single[()] if kind in "fiub" and single.itemsize <= 8 else float(single) if kind == "f" else single.item()
 
 
 def is_missing(value: Any) -> bool:
-    """pandas' NA and NaT."""
-    return type(value).__name__ in ("NAType", "NaTType")
+    """pandas' NA and NaT; what NumPy has masked."""
+    return type(value).__name__ in ("NAType", "NaTType") or value is np.ma.masked
+
+
+def _text(value: bytes | bytearray) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise ValueError("it holds bytes that are no text; return base64, or (bytes, content type)") from None
+
+
+def _in_order(values: Set[Any]) -> list[Any]:
+    try:
+        return sorted(values)
+    except TypeError:
+        return sorted(values, key=repr)
 
 
 def _jsonable(value: Any) -> Any:
@@ -62,25 +99,45 @@ def _jsonable(value: Any) -> Any:
         return {str(key): _jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_jsonable(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, str | int):
         return value
-    return _jsonable(_plain(value))
+    try:
+        return orjson.loads(orjson.dumps(value, default=plain, option=OPTIONS))
+    except (TypeError, orjson.JSONEncodeError):
+        return _jsonable(plain(value))
 
 
 def ready(rows: np.ndarray | list[Any]) -> Any:
-    """An array in the form that orjson writes from memory."""
+    """In the form that orjson writes from memory. It has no NaT, and no nanoseconds."""
     if isinstance(rows, np.ndarray):
-        if rows.dtype.kind not in "fiubM" or rows.dtype.itemsize > 8:
-            return rows.tolist()
+        if rows.dtype.kind == "f" and rows.dtype.itemsize > 8:
+            return rows.astype(np.float64)
+        if rows.dtype.kind not in "fiub":
+            return foreign.spelt(rows) if rows.dtype.kind in "mM" else rows.tolist()
         if not (rows.flags.c_contiguous and rows.dtype.isnative):
             return np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("="))
-    return rows
+        return rows
+    return _without_times(rows) if _holds_times(next((row for row in rows if row is not None), None)) else rows
+
+
+def _holds_times(value: Any) -> bool:
+    if isinstance(value, dict | list | tuple):
+        return any(map(_holds_times, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, np.datetime64) or (isinstance(value, np.ndarray) and value.dtype.kind == "M")
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_times(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_times(item) for item in value]
+    if isinstance(value, np.datetime64):
+        return _of_numpy(np.asarray(value))
+    return foreign.spelt(value) if isinstance(value, np.ndarray) and value.dtype.kind == "M" else value
 
 
 def to_json(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:
-    return b'{"predictions":' + dumps(ready(rows)) + b"}"
+    return OPENING[:-1] + dumps(ready(rows)) + CLOSING[1:]
 
 
 def to_json_lines(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:
@@ -93,16 +150,10 @@ def lines_of(array: bytes, separator: bytes) -> bytes:
     return array[1:-1].replace(separator, b"\n") + b"\n" if len(array) > 2 else b""
 
 
-def stream(items: Iterator[Any], encode_row: Callable[[Any], bytes], json_document: bool) -> Iterator[bytes]:
-    """A generator's items as they come. The first is fetched now, so that an early error still is an HTTP status."""
-    first = list(itertools.islice(items, 1))
-    chained = itertools.chain(first, items)
-    return _json_stream(chained) if json_document else (i if isinstance(i, bytes) else encode_row(i) for i in chained)
-
-
-def _json_stream(items: Iterator[Any]) -> Iterator[bytes]:
-    separator = b'{"predictions":['
-    for item in items:
-        yield separator + (item if isinstance(item, bytes) else dumps(item))
-        separator = b","
-    yield b"]}" if separator == b"," else b'{"predictions":[]}'
+def stream(documents: Iterator[bytes]) -> Iterator[bytes]:
+    """One document of many: each is an answer to one row, or the user's own JSON of one."""
+    before = OPENING
+    for document in documents:
+        yield before + (document[len(OPENING) : -len(CLOSING)] if document.startswith(OPENING) else document)
+        before = b","
+    yield CLOSING if before == b"," else OPENING + CLOSING

@@ -20,6 +20,7 @@ import numpy as np
 from ..errors import BadRequest, NotAcceptable, PayloadTooLarge, UnsupportedMediaType
 from ..rows.signature import Signature
 from ..rows.table import Table, align, expect_width, takes_block
+from . import answer_cells, json_text
 from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
 
 
@@ -188,15 +189,39 @@ def _texts(array: np.ndarray) -> list[str]:
 
 
 def _as_array(rows: np.ndarray | list[Any]) -> np.ndarray:
+    if isinstance(rows, np.ndarray) and rows.dtype.kind not in "OT":
+        return rows
+    opened = [answer_cells.opened(row) for row in rows]
+    if any(isinstance(row, dict) for row in opened):
+        opened = list(answer_cells.table(opened))
     try:
-        array = np.asarray(rows)
-        if array.dtype == object and all(isinstance(v, str) for v in array.ravel()):
-            array = array.astype(str)
-    except ValueError:
-        array = np.empty(0, dtype=object)
-    if array.dtype.hasobject:
-        raise NotAcceptable("These predictions are not an array of numbers or texts. Ask for application/json.")
+        array = np.asarray(opened)
+        if array.dtype.kind in "OTUS" or (array.dtype.kind == "f" and (np.abs(array) >= EXACT).any()):
+            leaves = np.array(opened, object)
+            array = _of_cells(leaves.ravel().tolist()).reshape(leaves.shape)
+    except (ValueError, TypeError):
+        raise NotAcceptable(
+            "These predictions are not an array of numbers or of texts. Ask for application/json."
+        ) from None
     return array
+
+
+EXACT = 2**53
+"""Integers beyond it are not floats."""
+
+
+def _of_cells(cells: list[Any]) -> np.ndarray:
+    """Texts, or numbers of which some may be missing. Raises TypeError for what is neither, or both."""
+    if all(isinstance(cell, str) for cell in cells):
+        return np.array([str.__str__(cell) for cell in cells])
+    if all(isinstance(cell, bytes) for cell in cells):
+        return np.array(cells)
+    numbers = [math.nan if cell is None or json_text.is_missing(cell) else cell for cell in cells]
+    for number in numbers:
+        whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not isinstance(number, float | np.floating) and not (whole and abs(int(number)) <= EXACT):
+            raise TypeError("not a number")
+    return np.array(numbers, float)
 
 
 def to_npy(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes:

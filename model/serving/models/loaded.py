@@ -20,7 +20,8 @@ from .own_modules import OwnModules
 
 log = logging.getLogger(__name__)
 
-WARM_UP_ROWS = 3
+WARM_UP_ROWS = (3, 1)
+"""Of two rows, (mean, std) would be one each; of three, a list of three results for all rows."""
 
 
 @dataclass
@@ -88,13 +89,13 @@ class LoadedModel:
         return facade.answer(self.model, self.method, rows) if fits else NotImplemented
 
     def warm_up(self) -> None:
-        """Predicts three sample rows; of two, (mean, std) would be one each. Raises ModelNotUsable when that fails, or
-        when no plausible row is known and the model is plainly not fitted."""
+        """Predicts sample rows. Raises ModelNotUsable when that fails, or when no plausible row is known and the model
+        is plainly not fitted."""
         try:
-            rows = self.sample_rows(WARM_UP_ROWS)
+            samples = [self.sample_rows(count) for count in WARM_UP_ROWS]
         except BadRequest as exc:
             raise ModelNotUsable(diagnosis.of_warm_up(exc, self.model, self.signature)) from exc
-        if rows is None:
+        if samples[0] is None:
             if self.method and self.signature.lacking:
                 raise ModelNotUsable(self.signature.lacking)
             if not facade.is_facade(self.model) and _is_unfitted(self.model):
@@ -103,9 +104,10 @@ class LoadedModel:
             log.info("no warm-up prediction: the model does not tell which rows it expects (%s)", remedy)
             return
         try:
-            result = self.predict(rows)
-            if not predictions.is_whole(result):
-                predictions.per_row(result, WARM_UP_ROWS)
+            for rows, count in zip(samples, WARM_UP_ROWS, strict=True):
+                result = self.predict(rows)
+                if not predictions.is_whole(result):
+                    predictions.per_row(result, count)
         except BaseException as exc:  # a panic of Rust, too
             raise ModelNotUsable(diagnosis.of_warm_up(exc, self.model, self.signature)) from exc
 
