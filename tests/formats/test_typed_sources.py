@@ -4,6 +4,7 @@ import datetime
 import decimal
 import io
 import json
+import math
 import zipfile
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from recordio_bodies import dense_record, sparse_record
 
 from serving.errors import BadRequest
 from serving.formats.content_types import decode
@@ -19,6 +21,7 @@ from serving.rows.signature import Column, Signature
 UNKNOWN, TEXTS, OBJECTS = Signature(), Signature("texts", (Column(kind="text"),)), Signature("objects")
 NUMBERS = Signature("array", (Column(kind="number"),) * 3)
 DAYS = Signature("frame", (Column("day", "datetime", dtype="datetime64[us]"),))
+RECORDIO = "application/x-recordio-protobuf"
 BERLIN = Signature("frame", (Column("day", "datetime", dtype="datetime64[us, Europe/Berlin]"),))
 
 
@@ -131,7 +134,48 @@ def test_large_integers_beside_floats_keep_their_digits():
     assert cells(rows("9007199254740993,0.5\n", "text/csv")) == [[("int", 2**53 + 1), ("float", 0.5)]]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "uint8", "int8", ">i4", ">f8"])
+NEVER_EXACT = 2**53 + 1
+DECIMALS = pa.array([decimal.Decimal(NEVER_EXACT), None], pa.decimal128(38, 0))
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ([{"id": NEVER_EXACT}, {"id": None}], "application/json"),
+        ([[NEVER_EXACT], [None]], "application/json"),
+        ({"columns": ["id"], "data": [[NEVER_EXACT], [None]]}, "application/json"),
+        ({"id": [NEVER_EXACT, None]}, "application/json"),
+        (f'{{"id": {NEVER_EXACT}}}\n{{"id": null}}\n', "application/jsonlines"),
+        (parquet(id=pa.array([NEVER_EXACT, None])), "application/x-parquet"),
+        (parquet(id=DECIMALS), "application/x-parquet"),
+        (parquet(id=pd.array([NEVER_EXACT, None], "Int64")), "application/x-parquet"),
+    ],
+    ids=["objects", "lists", "split", "columns", "lines", "int64", "decimal", "Int64"],
+)
+def test_large_integers_beside_missing_values_keep_their_digits(body, content_type):
+    """float64 would make another number of them: the column is one of objects, also for a sample of int64."""
+    ids = Signature("frame", (Column("id", "integer", dtype="int64"),))
+    for signature in (UNKNOWN, ids):
+        frame = rows(body, content_type, signature)
+        assert frame.iloc[:, 0].dtype == object
+        assert [row[0] for row in cells(frame)] == [("int", NEVER_EXACT), None]
+    assert cells(rows([{"id": NEVER_EXACT, "x": 1}, {"x": 1}]))[1] == [None, ("int", 1)]
+    assert rows([{"id": 2**53}, {"id": None}])["id"].dtype == np.float64
+
+
+def test_integers_of_a_sample():
+    """A uint64 of all its bits; what does not fit into the column's type is a 400, also beside a missing value."""
+    ids = Signature("frame", (Column("id", "integer", dtype="uint64"),))
+    for body, kind in (([{"id": 2**64 - 1}], "application/json"), (f"id\n{2**64 - 1}\n", "text/csv")):
+        frame = rows(body, kind, ids)
+        assert (frame["id"].dtype, frame["id"][0]) == (np.uint64, 2**64 - 1)
+    small = Signature("frame", (Column("id", "integer", dtype="uint8"),))
+    for values in ([300], [300, None], [300.0, None], [0, 10**20, None]):
+        assert "from 0 to 255" in refused([{"id": v} for v in values], "application/json", small).message
+    assert rows([{"id": 0.5}, {"id": None}], "application/json", small)["id"].dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "uint8", "int8", ">i4", ">f8", "bool"])
 def test_npy_keeps_its_dtype(dtype):
     """A model that says nothing gets the array that was saved; one of numbers gets float64."""
     array = np.arange(6).reshape(2, 3).astype(dtype)
@@ -140,6 +184,31 @@ def test_npy_keeps_its_dtype(dtype):
     assert got.flags.writeable
     assert got.tolist() == array.tolist()
     assert rows(npy(array), "application/x-npy", NUMBERS).dtype == np.float64
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("float32", "float32"), ("int32", "int64")])
+def test_recordio_keeps_its_type(kind, dtype):
+    """A model that says nothing gets the numbers of the tensor's type, dense or sparse; one of numbers gets float64."""
+    body = dense_record([1, 2, 3], kind) * 2
+    assert rows(body, RECORDIO).dtype == dtype
+    assert rows(body, RECORDIO).tolist() == [[1, 2, 3]] * 2
+    assert rows(body, RECORDIO, NUMBERS).dtype == np.float64
+    assert rows(sparse_record(3, {1: 0.5}), RECORDIO).dtype == np.float32
+    mixed = rows(body + dense_record([0.5, 1, 2], "int32" if kind == "float32" else "float32") + body, RECORDIO)
+    assert (mixed.dtype, mixed[:, 1:].tolist()) == (np.float64, [[2, 3], [2, 3], [1, 2], [2, 3], [2, 3]])
+
+
+def test_times_of_npy():
+    """They are times in a frame; what pandas has no place for is a 400."""
+    days = np.array([("2024-02-01", 1), ("NaT", 2)], dtype=[("day", "M8[D]"), ("n", "i8")])
+    frame = rows(npy(days), "application/x-npy")
+    assert frame["day"].dtype.kind == "M"
+    assert frame["day"].tolist()[0] == pd.Timestamp("2024-02-01")
+    assert frame["day"].isna().tolist() == [False, True]
+    text = Signature("frame", (Column("day", "text"), Column("n", "number")))
+    assert rows(npy(days), "application/x-npy", text)["day"].tolist()[0] == "2024-02-01"
+    assert "number" in refused(npy(days), "application/x-npy", Signature("frame", (Column("day", "number"),))).message
+    assert "UTF-8" in refused(npy(np.array([[b"\xff", b"a"]])), "application/x-npy").message
 
 
 def test_flat_lists():
@@ -156,6 +225,9 @@ def test_flat_lists():
     assert rows(tensor) == texts
     assert rows([1, 2, 3]).tolist() == [[1, 2, 3]]
     assert cells(rows(["a", 1])) == [[("str", "a"), ("int", 1)]]
+    assert cells(rows([["a", None]])) == [[("str", "a"), None]]
+    for document in (["a", None], {"instances": ["a", None]}):  # a row of two cells, or two texts?
+        assert "Value 2 of a list of texts is null" in refused(document).message
 
 
 def test_objects_of_different_keys():
@@ -225,6 +297,20 @@ def test_parquet_types_stay():
     assert frame["n"][0] == 2**53 + 1
     assert frame["d"][0] == 353.69
     assert frame["raw"].tolist() == ["café", ""]
+
+
+def test_an_index_that_pandas_wrote_is_no_column():
+    """It is one for pandas.read_parquet, too; but a model may have a column of that name."""
+    frame = pd.DataFrame({"a": [1], "b": ["x"]}, index=pd.Index([7], name="id"))
+    for index in (frame.index, pd.MultiIndex.from_tuples([(7, 8)], names=["id", None]), pd.RangeIndex(1, name="id")):
+        assert list(rows(frame.set_axis(index).to_parquet(), "application/x-parquet").columns) == ["a", "b"]
+    known = Signature("frame", (Column("id", "number"), Column("a", "number")))
+    assert rows(frame.to_parquet(), "application/x-parquet", known).to_numpy().tolist() == [[7, 1]]
+
+
+def test_bytes_that_are_no_text():
+    """A column of them is named."""
+    assert "'img'" in refused(parquet(n=[1], img=pa.array([b"\xff\xd8"])), "application/x-parquet").message
 
 
 # ---- times -----------------------------------------------------------------------------------------------------------
@@ -316,13 +402,46 @@ def test_npy_version_3():
         ({"shape": [1, 2], "datatype": "FP8", "data": [1, 2]}, "FP8"),
         ({"shape": [1, 1, 2], "datatype": "FP32", "data": [1, 2]}, "shape"),
         ({"shape": [1, 2], "datatype": "INT8", "data": [1, 300]}, "INT8"),
-        ({"shape": [1, 2], "datatype": "BYTES", "data": ["a", 1]}, "BYTES"),
+        ({"shape": [1, 2], "datatype": "INT64", "data": [1, 1.5]}, "1.5, which is not INT64"),
+        ({"shape": [1, 2], "datatype": "INT64", "data": [1, "2"]}, "'2', which is not INT64"),
+        ({"shape": [1, 2], "datatype": "INT64", "data": [1, None]}, "None, which is not INT64"),
+        ({"shape": [1, 2], "datatype": "INT64", "data": [1, True]}, "True, which is not INT64"),
+        ({"shape": [1, 2], "datatype": "UINT8", "data": [1, -1]}, "-1, which is not UINT8"),
+        ({"shape": [1, 2], "datatype": "BOOL", "data": [True, "False"]}, "'False', which is not BOOL"),
+        ({"shape": [1, 2], "datatype": "BOOL", "data": [True, None]}, "None, which is not BOOL"),
+        ({"shape": [1, 2], "datatype": "BOOL", "data": [True, 2]}, "2, which is not BOOL"),
+        ({"shape": [1, 2], "datatype": "FP32", "data": [1, "2"]}, "'2', which is not FP32"),
+        ({"shape": [1, 2], "datatype": "FP32", "data": [1, 1e39]}, "1e+39, which is not FP32"),
+        ({"shape": [1, 2], "datatype": "FP16", "data": [1, 70000]}, "70000, which is not FP16"),
+        ({"shape": [1, 2], "datatype": "BYTES", "data": ["a", 1]}, "1, which is not BYTES"),
         ({"shape": [-1, 2], "datatype": "FP32", "data": []}, "shape"),
     ],
 )
 def test_tensors_that_lie(tensor, says):
     """A tensor whose shape, datatype and data do not fit is a 400."""
     assert says in refused({"inputs": [{"name": "x", **tensor}]}, "application/json", NUMBERS).message
+
+
+def test_values_of_tensors():
+    """The largest float32 as JSON writes it, integers that JavaScript wrote as floats, truth as 0 and 1, null."""
+    for datatype, data, dtype in (
+        ("FP32", [3.4028235e38, None, math.inf], "float32"),
+        ("INT8", [1.0, -128, 127], "int8"),
+        ("UINT64", [2**64 - 1, 0, 1], "uint64"),
+        ("BOOL", [1, 0, True], "bool"),
+    ):
+        array = rows({"inputs": [{"name": "x", "shape": [1, 3], "datatype": datatype, "data": data}]})
+        assert array.dtype == dtype
+        assert array.tolist()[0] == pytest.approx([math.nan if v is None else v for v in data], nan_ok=True)
+    frame = rows(
+        {
+            "inputs": [
+                {"name": "zip", "shape": [2], "datatype": "BYTES", "data": ["02139", None]},
+                {"name": "n", "shape": [2, 1], "datatype": "INT32", "data": [1, 2]},
+            ]
+        }
+    )
+    assert cells(frame) == [[("str", "02139"), ("int", 1)], [None, ("int", 2)]]
 
 
 def test_names_of_two_levels():

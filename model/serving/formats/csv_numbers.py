@@ -11,9 +11,9 @@ import numpy as np
 
 from ..compiler import bodies, native
 from ..rows.cells import MINUS_ZERO, NA_WORDS, plain_numbers
-from ..rows.guessing import EXACT
 from ..rows.signature import Signature
 from ..rows.table import by_name
+from ..rows.whole_numbers import EXACT
 from .pieces import PIECE, windows
 
 BULK_BYTES = 200_000

@@ -23,6 +23,7 @@ NestedRows = list[Any] | Table
 def document(value: Any, signature: Signature) -> NestedRows:
     """Takes the envelope off: a list of rows, or a Table."""
     if isinstance(value, list):
+        _refuse_a_null_text(value, signature)
         return value if not value or isinstance(value[0], list | dict) or _a_value_each(value, signature) else [value]
     if isinstance(value, str) and (inner := _written_twice(value, signature)) is not None:
         return document(inner, signature)
@@ -79,6 +80,16 @@ def _a_value_each(values: list[Any], signature: Signature) -> bool:
 def are_texts(rows: Any, signature: Signature) -> bool:
     """Texts alone, for a model that says nothing: it gets them as they are."""
     return signature.form == "unknown" and bool(rows) and all(isinstance(row, str) for row in rows)
+
+
+def _refuse_a_null_text(values: list[Any], signature: Signature) -> None:
+    """["a", "b"] is two texts and [["a", null]] is a row of two; ["a", null] could be either."""
+    if signature.form == "unknown" and values and {type(value) for value in values} == {str, type(None)}:
+        row = next(number for number, value in enumerate(values, 1) if value is None)
+        raise BadRequest(
+            f"Value {row} of a list of texts is null, which is not a text. Are they one row? Then send [[…]].",
+            expected=SHAPES,
+        )
 
 
 def bare(row: Any, signature: Signature) -> Any:

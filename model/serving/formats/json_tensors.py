@@ -1,7 +1,7 @@
 """Tensors of the Open Inference Protocol (KServe, Triton, MLServer: "V2") → rows.
 
 {"inputs": [{"name": …, "shape": [rows, columns], "datatype": "FP32", "data": […]}]}: one tensor of rows, or one of a
-value per row for each column, by name. The datatype is kept.
+value per row for each column, by name. The datatype is kept, and a value of another is refused: NumPy would bend it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadRequest
+from ..rows.cells import numbers
 from ..rows.signature import Signature
 from ..rows.table import Table, takes_block
+from ..rows.whole_numbers import EXACT
 from ..wording import quoted
 from .json_tables import SHAPES
 
@@ -65,15 +67,41 @@ def _columns(tensor: dict[str, Any]) -> list[Any]:
         raise BadRequest(f"The tensor {quoted(name)} has no data: values are read as JSON, not as bytes after it.")
     sizes, values = _flat(f"The tensor {quoted(name)}", shape, tensor["data"])
     width = sizes[1] if len(sizes) == 2 else 1
+    if (strange := _first_unfit(values, kind)) is not None:
+        raise BadRequest(
+            f"The tensor {quoted(name)} holds {quoted(values[strange], 40)}, which is not {tensor['datatype']}."
+        )
     if kind == "text":
-        if bad := next((value for value in values if not isinstance(value, str)), None):
-            raise BadRequest(f"The tensor {quoted(name)} holds {quoted(bad)}; BYTES are texts.")
         return [values[i::width] for i in range(width)]
-    try:
-        array = np.array(values, dtype=kind)
-    except (ValueError, TypeError, OverflowError):
-        raise BadRequest(f"The tensor {quoted(name)} holds a value that is not {tensor['datatype']}.") from None
-    return list(array.reshape(-1, width).T)
+    return list(_array(values, kind).reshape(-1, width).T)
+
+
+def _first_unfit(values: list[Any], kind: str) -> int | None:
+    """The place of the first value that is not of the datatype. null is a missing float, or a missing text."""
+    if kind == "bool":
+        fit = [type(value) in (bool, int) and value in (0, 1) for value in values]
+    elif kind == "text":
+        fit = [value is None or isinstance(value, str) for value in values]
+    elif kind.startswith("float"):
+        fit = [value is None or type(value) in (int, float) for value in values]
+        if all(fit):
+            floats = numbers(values)
+            fit = (np.isfinite(_array(values, kind)) | ~np.isfinite(floats)).tolist()
+    else:
+        limits = np.iinfo(kind)
+        fit = [_is_whole(value) and limits.min <= value <= limits.max for value in values]
+    return None if all(fit) else fit.index(False)
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int or (type(value) is float and value.is_integer() and abs(value) < EXACT)
+
+
+def _array(values: list[Any], kind: str) -> np.ndarray:
+    if kind.startswith("float"):
+        with np.errstate(over="ignore"):
+            return numbers(values).astype(kind)
+    return np.array([int(value) for value in values], dtype=kind)
 
 
 def _flat(what: str, shape: Any, values: Any) -> tuple[list[int], list[Any]]:

@@ -166,18 +166,36 @@ def _table_of(array: np.ndarray, signature: Signature) -> Table:
 
 
 def _cells(array: np.ndarray) -> np.ndarray | list[Any]:
-    """Numbers stay an array, of their own; texts and dates become what JSON would have brought."""
+    """Numbers and times stay an array, of their own; texts become what JSON would have brought."""
     if array.ndim != 1:
         raise BadRequest(f"A column of the array has the shape {array.shape}; expected one value a row.")
     if array.dtype.kind in "fiub":
         return array.astype(array.dtype.newbyteorder("="))
     if array.dtype.kind == "S":
-        return [cell.decode("utf-8", "replace") for cell in array.tolist()]
+        return _of_bytes(array)
     if array.dtype.kind == "M":
-        return [None if np.isnat(cell) else str(cell) for cell in array]
+        return _times(array.astype(array.dtype.newbyteorder("=")))
     if array.dtype.kind == "U":
         return _texts(array)
-    raise BadRequest(f"The array has the type {array.dtype}; expected numbers or texts.", got=str(array.dtype))
+    raise BadRequest(f"The array has the type {array.dtype}; expected numbers, texts or times.", got=str(array.dtype))
+
+
+def _times(array: np.ndarray) -> np.ndarray:
+    """What pandas has no place for is refused before a frame is made of it."""
+    import pandas as pd
+
+    try:
+        pd.Series(array)
+    except (ValueError, TypeError, OverflowError) as exc:
+        raise BadRequest(f"The times of the array, {array.dtype}, do not fit into pandas' own: {exc}.") from exc
+    return array
+
+
+def _of_bytes(array: np.ndarray) -> list[str]:
+    try:
+        return [cell.decode("utf-8") for cell in array.tolist()]
+    except UnicodeDecodeError:
+        raise BadRequest("A text of the array is not UTF-8.", expected="texts") from None
 
 
 def _texts(array: np.ndarray) -> list[str]:

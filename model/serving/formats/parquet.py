@@ -34,13 +34,20 @@ def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signat
         columns = _read(file, schema, bounds)
     except (pa.ArrowException, OSError, ValueError, OverflowError, IndexError) as exc:
         raise BadRequest("The body is not a Parquet file that can be read.", got=str(exc)[:200]) from exc
-    kept = [i for i, name in enumerate(schema.names) if not name.startswith("__index_level_")]
+    index = _index_of_pandas(schema) - signature.position.keys()
+    kept = [i for i, name in enumerate(schema.names) if name not in index and not name.startswith("__index_level_")]
     cells = [columns[i].cells() for i in kept]
     names = [schema.names[i] for i in kept]
     del columns
     if any(len(column) != file.metadata.num_rows for column in cells):
         raise BadRequest(f"The Parquet file does not have the {file.metadata.num_rows} rows that it says.")
     return align(Table(cells, file.metadata.num_rows, names), signature)
+
+
+def _index_of_pandas(schema: Any) -> set[str]:
+    """The columns that pandas has written as the frame's index, and would read as one."""
+    said = (schema.pandas_metadata or {}).get("index_columns", ())
+    return {name for name in said if isinstance(name, str)}
 
 
 def parts(stream: Stream, size: int) -> Iterator[bytes]:
@@ -103,8 +110,14 @@ def _read(file: Any, schema: Any, bounds: Bounds) -> list[_Column]:
     for batch in file.iter_batches(batch_size=BATCH_ROWS):
         size += sum(map(_inflated_size, batch.columns))
         bounds.afford(size + batch.nbytes)
-        for column, values in zip(columns, batch.columns, strict=True):
-            column.add(values)
+        for name, column, values in zip(schema.names, columns, batch.columns, strict=True):
+            try:
+                column.add(values)
+            except UnicodeDecodeError:
+                raise BadRequest(
+                    f"The column {quoted(name)} holds bytes that are not a text in UTF-8.",
+                    column=name[:80], expected="a column of plain values",
+                ) from None  # fmt: skip
     return columns
 
 
@@ -149,7 +162,8 @@ class _Column:
             self._cells += array.tolist()
         self._arrays = []
         if not hasattr(part, "dictionary"):
-            self._cells += self._words.shared(map(_text, part.to_pylist()))
+            read = _whole if str(part.type).startswith("decimal") and part.type.scale <= 0 else _text
+            self._cells += self._words.shared(map(read, part.to_pylist()))
             return
         used, places = _used(part)
         known = self._words.shared(map(_text, used.to_pylist()))
@@ -170,6 +184,11 @@ class _Column:
 def _text(value: Any) -> Any:
     """Some writers leave texts as bytes."""
     return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def _whole(value: Any) -> int | None:
+    """A decimal without places, as Snowflake and Oracle write whole numbers."""
+    return None if value is None else int(value)
 
 
 def _is_plain(part: Any) -> bool:

@@ -23,8 +23,8 @@ from .budget import NUMBER_BYTES, Bounds
 
 MAGIC = 0xCED7230A
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-TENSORS = {2: "<f4", 3: "<f8", 7: "varint"}
-"""Field number of a Value → how its numbers are written."""
+TENSORS = {2: np.dtype("<f4"), 3: np.dtype("<f8"), 7: np.dtype(np.int64)}
+"""Field number of a Value → its numbers. An int32 travels as a 64-bit two's complement, digit by digit."""
 
 WIDEST = 1_000_000
 LONGEST_VARINT = 10
@@ -33,22 +33,26 @@ FEW = 32
 
 
 def decode(body: bytes, parameters: Mapping[str, str], signature: Signature, bounds: Bounds) -> Any:
-    """Rows of one width, as one block of float64."""
-    cells, count, width = bytearray(), 0, signature.count
+    """Rows of one width, as one block: of the type of all records, or of float64 where these differ."""
+    cells, count, width, dtype = bytearray(), 0, signature.count, TENSORS[3]
     try:
         for record in _records(body):
             row = _row(record, bounds, len(cells))
             count, width = count + 1, len(row) if width is None else width
             if len(row) != width:
                 raise wrong_width(count, len(row), signature, width)
-            cells += row.data
+            if count == 1 and signature.columns is None:
+                dtype = row.dtype
+            elif row.dtype != dtype != TENSORS[3]:
+                cells, dtype = bytearray(np.frombuffer(cells, dtype).astype(TENSORS[3]).data), TENSORS[3]
+            cells += row.astype(dtype).data
     except (struct.error, IndexError, ValueError, OverflowError, UnicodeDecodeError) as exc:
         raise BadRequest(
             f"Record {count + 1} is not RecordIO-protobuf with a tensor of numbers called `values`: "
             f"{verbatim(str(exc))}.",
             row=count + 1,
         ) from exc
-    block = np.frombuffer(cells, np.float64).reshape(count, width or 0)
+    block = np.frombuffer(cells, dtype).reshape(count, width or 0)
     if takes_block(signature, None):
         return align(Table((), count, block=block), signature)
     return align(Table(list(block.T), count), signature)
@@ -67,7 +71,7 @@ def _records(body: bytes) -> Iterator[bytes]:
 
 
 def _row(record: bytes, bounds: Bounds, held: int) -> np.ndarray:
-    """float64; `held` bytes of rows are there already."""
+    """`held` bytes of rows are there already."""
     for number, entry in _fields(record):
         if number != 1:
             continue
@@ -82,22 +86,19 @@ def _row(record: bytes, bounds: Bounds, held: int) -> np.ndarray:
     raise ValueError("there is none")
 
 
-def _tensor(tensor: bytes, form: str, bounds: Bounds, held: int) -> np.ndarray:
+def _tensor(tensor: bytes, dtype: np.dtype, bounds: Bounds, held: int) -> np.ndarray:
     parts = {1: bytearray(), 2: bytearray(), 3: bytearray()}
     for number, content in _fields(tensor):
         if number in parts:
             parts[number] += content
     raw, keys, shape = parts[1], _varints(parts[2]), _varints(parts[3])
-    if form == "varint":
-        values = _varints(raw).view(np.int64).astype(np.float64)  # int32 travels as a 64-bit two's complement
-    else:
-        values = np.frombuffer(raw, form).astype(np.float64)
+    values = _varints(raw).view(dtype) if dtype.kind == "i" else np.frombuffer(raw, dtype)
     if not len(keys):
         return values
     if len(shape) != 1 or not 0 < shape[0] <= WIDEST or keys.max() >= shape[0] or len(keys) != len(values):
         raise ValueError("its keys, values and shape do not fit together")
     bounds.afford(held + int(shape[0]) * NUMBER_BYTES)  # a million zeros take a few bytes
-    dense = np.zeros(int(shape[0]))
+    dense = np.zeros(int(shape[0]), dtype)
     dense[keys.astype(np.int64)] = values
     return dense
 

@@ -2,7 +2,6 @@
 
 Numbers are rounded correctly (as float() does), so a float that was written with repr() comes back bit for bit.
 A cell that does not fit raises Unfit with its position; the caller adds the row and the column's name.
-pandas is imported only for its own integers, which hold missing values.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ NA_WORDS = frozenset(
 
 TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 NUMBER = re.compile(r"[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
-WHOLE = re.compile(r"[ \t]*[+-]?\d{1,19}[ \t]*", re.ASCII)
 INFINITY = re.compile(r"[ \t]*[+-]?inf(inity)?[ \t]*", re.ASCII | re.IGNORECASE)
 LONGEST_NUMBER = 1000
 """Characters; float() on megabytes of digits would hold the worker."""
@@ -141,39 +139,6 @@ def _checked(convert: Any, index: int, cell: object, expected: str) -> Any:
         return convert(cell)
     except (ValueError, TypeError):
         raise Unfit(index, cell, expected) from None
-
-
-def integers(cells: Sequence[Any], dtype: str | None = None) -> Any:
-    """int64 if every cell is a whole number that fits (2**53 + 1 keeps its 1), else float64, as pandas does.
-
-    pandas' own Int64 and the like hold missing values beside whole numbers.
-    """
-    if dtype is not None and dtype[:1].isupper():
-        import pandas as pd
-
-        try:
-            values = [None if is_missing(cell) else _whole(cell) for cell in cells]
-            return pd.Series(values, dtype=dtype).array
-        except (ValueError, OverflowError, TypeError):
-            pass
-    if isinstance(cells, np.ndarray):
-        if cells.dtype.kind in "iu":
-            return cells
-    else:
-        try:
-            return np.array([_whole(cell) for cell in cells], dtype=np.int64)
-        except (ValueError, OverflowError):
-            pass
-    floats = numbers(cells)
-    with np.errstate(invalid="ignore"):
-        whole = floats.astype(np.int64)
-    return whole if np.array_equal(whole, floats) and np.abs(floats).max(initial=0) < 2**53 else floats
-
-
-def _whole(cell: object) -> int:
-    if type(cell) is int or (isinstance(cell, str) and WHOLE.fullmatch(cell)):
-        return int(cell)
-    raise ValueError("a whole number")
 
 
 def booleans(cells: Sequence[Any]) -> np.ndarray:

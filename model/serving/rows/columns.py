@@ -11,6 +11,7 @@ import numpy as np
 from . import cells, times
 from .guessing import guessed, kept
 from .signature import Column
+from .whole_numbers import integers
 
 
 def read(values: Sequence[Any], column: Column, typed: bool) -> Any:
@@ -23,12 +24,15 @@ def read(values: Sequence[Any], column: Column, typed: bool) -> Any:
 
 def _cast(array: Any, dtype: str) -> Any:
     """To the dtype of the sample; where a value has no place in it (a missing integer), what pandas gives stays."""
-    if dtype.startswith(("int", "uint")) and array.dtype.kind in "iuf":
+    if dtype.startswith(("int", "uint")) and array.dtype.kind in "iufO":
+        limits = np.iinfo(dtype)
+        with np.errstate(invalid="ignore"):
+            outside = np.flatnonzero((array < limits.min) | (array > limits.max))
+        for index in outside:
+            got = array[index : index + 1].tolist()[0]
+            raise cells.Unfit(int(index), got, f"a whole number from {limits.min} to {limits.max}")
         if array.dtype.kind == "f":
             return array
-        limits = np.iinfo(dtype)
-        for index in np.flatnonzero((array < limits.min) | (array > limits.max)):
-            raise cells.Unfit(int(index), int(array[index]), f"a whole number from {limits.min} to {limits.max}")
     try:
         if is_nullable(dtype):
             import pandas as pd
@@ -65,7 +69,7 @@ def _categories(values: Sequence[Any], column: Column, typed: bool) -> Any:
 
 READERS: dict[str, Any] = {
     "number": lambda values, column, typed: cells.numbers(values),
-    "integer": lambda values, column, typed: cells.integers(values, column.dtype),
+    "integer": lambda values, column, typed: integers(values, column.dtype),
     "boolean": lambda values, column, typed: cells.booleans(values),
     "text": lambda values, column, typed: cells.texts(values, column.categories, typed),
     "category": _categories,

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from .cells import LONGEST_NUMBER, NA_WORDS, TRUTH, Unfit, booleans, is_number, numbers, texts
+from .whole_numbers import fitting, need_objects, objects
 
 WHOLE = re.compile(r"[ \t]*[+-]?\d+[ \t]*", re.ASCII)
-EXACT = 2**53
-"""From here on float64 does not hold every integer."""
 
 
 class Present:
@@ -56,28 +55,19 @@ def _whole(values: list[int | None], cells: Sequence[str]) -> np.ndarray:
     """As read_csv has whole numbers: beyond 64 bits they are Python's integers. Where one is negative and another needs
     all 64 bits, they are texts."""
     present = [value for value in values if value is not None]
-    fitting = _fitting(present)
-    if fitting is not None and len(present) == len(values):
-        return fitting
-    if fitting is not None and fitting.dtype == np.int64:
+    found = fitting(present)
+    if found is not None and len(present) == len(values):
+        return found
+    if found is not None and found.dtype == np.int64:
         return numbers(cells)
     if min(present) < 0 and max(present) < 2**64:
         return texts(cells)
-    return _objects([np.nan if value is None else value for value in values])
-
-
-def _fitting(values: Sequence[int]) -> np.ndarray | None:
-    """As int64, else as uint64; None if there is a value that fits neither."""
-    for dtype in (np.int64, np.uint64):
-        try:
-            return np.array(values, dtype=dtype)
-        except OverflowError:
-            continue
-    return None
+    return objects([np.nan if value is None else value for value in values])
 
 
 def kept(cells: Sequence[Any]) -> Any:
-    """Values of a source that has types, in the dtype that pandas.DataFrame gives them."""
+    """Values of a source that has types, in the dtype that pandas.DataFrame gives them; where float64 would change an
+    integer, as they are."""
     if hasattr(cells, "dtype") and cells.dtype != object:
         return cells
     types = {type(cell) for cell in cells}
@@ -85,17 +75,13 @@ def kept(cells: Sequence[Any]) -> Any:
     if present == {bool}:
         return booleans(cells)
     if types == {int}:
-        whole = _fitting(cells)
-        return whole if whole is not None else _objects(cells)
+        whole = fitting(cells)
+        return whole if whole is not None else objects(cells)
     if present and present <= {int, float, Decimal}:
+        if int in present and need_objects(cell for cell in cells if type(cell) is int):
+            return objects([np.nan if cell is None else cell for cell in cells])
         return numbers(cells)
-    return texts(cells, typed=True) if present == {str} else _objects(cells)
-
-
-def _objects(cells: Sequence[Any]) -> np.ndarray:
-    values = np.empty(len(cells), dtype=object)
-    values[:] = list(cells)
-    return values
+    return texts(cells, typed=True) if present == {str} else objects(cells)
 
 
 def as_numbers(arrays: list[Any]) -> np.ndarray | None:
@@ -114,5 +100,4 @@ def _all_missing(array: Any) -> bool:
 
 
 def _beyond(array: np.ndarray) -> bool:
-    """Integers that float64 does not hold."""
-    return array.dtype.kind in "iu" and bool(len(array)) and max(-int(array.min()), int(array.max())) > EXACT
+    return array.dtype.kind in "iu" and bool(len(array)) and need_objects((int(array.min()), int(array.max())))
