@@ -273,9 +273,10 @@ class OrdinalLike:
 
     use_default_cols = False
 
-    def __init__(self) -> None:
+    def __init__(self, *others: str) -> None:
         self.cols, self.feature_names_in_ = ["zip"], ["zip", "n"]
-        self.mapping = [{"col": "zip", "mapping": pd.Series([1, 2, -2], index=["02139", "10115", np.nan])}]
+        seen = ["02139", "10115", *others, np.nan]
+        self.mapping = [{"col": "zip", "mapping": pd.Series(range(len(seen)), index=seen)}]
 
     def transform(self, frame: Any) -> Any:
         return frame.assign(zip=frame["zip"].map(self.mapping[0]["mapping"]))
@@ -286,6 +287,14 @@ def test_category_encoders() -> None:
     found = signature_of(OrdinalLike())
     assert [c.kind for c in found.columns or ()] == ["text", "any"]
     assert rows("02139,1\n", "text/csv", found)["zip"].tolist() == ["02139"]
+
+
+@pytest.mark.parametrize("others", [0, 5000])
+def test_what_category_encoders_have_seen_is_not_missing(others: int) -> None:
+    """Of very many values those are told that CSV has for a missing one."""
+    found = signature_of(OrdinalLike("NA", "None", *map(str, range(others))))
+    assert rows("NA,1\nNone,1\nnull,1\n", "text/csv", found)["zip"].fillna("-").tolist() == ["NA", "None", "-"]
+    assert len((found.columns or ())[0].categories or ()) <= 1000
 
 
 def test_statsmodels_formulas_and_series() -> None:

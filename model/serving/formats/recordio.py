@@ -23,7 +23,7 @@ from .budget import NUMBER_BYTES, Bounds
 
 MAGIC = 0xCED7230A
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-TENSORS = {2: np.dtype("<f4"), 3: np.dtype("<f8"), 7: np.dtype(np.int64)}
+TENSORS: dict[int, np.dtype[Any]] = {2: np.dtype("<f4"), 3: np.dtype("<f8"), 7: np.dtype(np.int64)}
 """Field number of a Value → its numbers. An int32 travels as a 64-bit two's complement, digit by digit."""
 
 WIDEST = 1_000_000
@@ -86,7 +86,7 @@ def _row(record: bytes, bounds: Bounds, held: int) -> np.ndarray:
     raise ValueError("there is none")
 
 
-def _tensor(tensor: bytes, dtype: np.dtype, bounds: Bounds, held: int) -> np.ndarray:
+def _tensor(tensor: bytes, dtype: np.dtype[Any], bounds: Bounds, held: int) -> np.ndarray:
     parts = {1: bytearray(), 2: bytearray(), 3: bytearray()}
     for number, content in _fields(tensor):
         if number in parts:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..rows.cells import NA_WORDS
+
 REFUSES, PASSES, ABSORBS, UNKNOWN = "refuses", "passes", "absorbs", "unknown"
 """What a step does with a missing value: fails, hands it to the next step, deals with it, or nobody knows."""
 
@@ -118,7 +120,9 @@ def _category_encoders(encoder: Any, count: int) -> list[Trait]:
     values = {str(entry["col"]): np.asarray(entry["mapping"].index, dtype=object) for entry in seen}
     traits = [Trait(missing=PASSES)] * count
     for name in map(str, encoder.cols or ()):
-        traits[names.index(name)] = Trait(_of_categories(values[name]) if name in values else "any", missing=ABSORBS)
+        known = values.get(name, np.empty(0, object))
+        some = sorted(_without_nan(known), key=lambda value: value not in NA_WORDS)[:1000]  # CSV must know of those
+        traits[names.index(name)] = Trait(_of_categories(known), tuple(some) or None, ABSORBS)
     return traits
 
 
@@ -165,10 +169,8 @@ def _leaf(estimator: Any, count: int) -> list[Trait]:
     allows_nan = tags.allow_nan if tags else estimator._get_tags()["allow_nan"]  # scikit-learn before 1.6
     if type(estimator).__module__ == "sklearn.dummy":
         return [Trait(missing=ABSORBS)] * count
-    name = type(estimator).__name__
-    if not allows_nan:
-        missing = REFUSES
-    else:
+    name, missing = type(estimator).__name__, REFUSES
+    if allows_nan:
         missing = ABSORBS if hasattr(estimator, "predict") or "Imputer" in name or "Indicator" in name else PASSES
     fitted_on_objects = "Imputer" in name and getattr(estimator, "_fit_dtype", np.dtype(float)).kind not in "fiu"
     none = "Imputer" in name and getattr(estimator, "missing_values", np.nan) is None
@@ -185,9 +187,8 @@ def _is_identity(estimator: Any) -> bool:
 
 def _is_plain_imputer(estimator: Any) -> bool:
     """One output column per input column, in order."""
-    if type(estimator).__name__ != "SimpleImputer" or estimator.add_indicator:
-        return False
-    return all(s is not None and s == s for s in estimator.statistics_.tolist())
+    plain = type(estimator).__name__ == "SimpleImputer" and not estimator.add_indicator
+    return plain and all(s is not None and s == s for s in estimator.statistics_.tolist())
 
 
 def is_text_vectorizer(estimator: Any) -> bool:
