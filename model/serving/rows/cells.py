@@ -27,6 +27,7 @@ NA_WORDS = frozenset(
 
 TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 NUMBER = re.compile(r"[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
+WHOLE = re.compile(r"[ \t]*[+-]?\d+[ \t]*", re.ASCII)
 INFINITY = re.compile(r"[ \t]*[+-]?inf(inity)?[ \t]*", re.ASCII | re.IGNORECASE)
 LONGEST_NUMBER = 1000
 """Characters; float() on megabytes of digits would hold the worker."""

@@ -6,17 +6,14 @@ text stays a text, an integer an integer, and a column of nulls is not one of nu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-from .cells import LONGEST_NUMBER, NA_WORDS, TRUTH, Unfit, booleans, is_number, numbers, texts
+from .cells import LONGEST_NUMBER, NA_WORDS, TRUTH, WHOLE, Unfit, booleans, is_number, numbers, texts
 from .whole_numbers import fitting, need_objects, objects
-
-WHOLE = re.compile(r"[ \t]*[+-]?\d+[ \t]*", re.ASCII)
 
 
 class Present:

@@ -6,15 +6,13 @@ objects (Python's own integers) where float64 would make another number of one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .cells import is_missing, numbers
+from .cells import LONGEST_NUMBER, WHOLE, is_missing, numbers
 
-WHOLE = re.compile(r"[ \t]*[+-]?\d{1,20}[ \t]*", re.ASCII)
 EXACT = 2**53
 """From here on float64 does not hold every integer."""
 
@@ -77,7 +75,9 @@ def _all_whole(cells: Sequence[Any]) -> np.ndarray | None:
 
 
 def _is_whole(cell: object) -> bool:
-    return type(cell) is int or (isinstance(cell, str) and bool(WHOLE.fullmatch(cell)))
+    if isinstance(cell, str):
+        return len(cell) <= LONGEST_NUMBER and bool(WHOLE.fullmatch(cell))
+    return type(cell) is int
 
 
 def _whole(cell: Any) -> int:
