@@ -296,6 +296,7 @@ def test_parquet(signature: Signature) -> None:
         frame.fillna({"a": 0, "b": "y"}),
         frame[["a"]],
         frame.assign(b=range(60)).set_index("a"),
+        frame.assign(deep=[[1]] * 60),
     ):
         out = io.BytesIO()
         given_frame.to_parquet(out, row_group_size=7)

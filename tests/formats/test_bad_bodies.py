@@ -197,7 +197,7 @@ def test_an_endless_directory_is_refused() -> None:
     assert refusal(stream.getvalue(), "application/x-npz").status == 413
 
 
-@pytest.mark.parametrize(
+NESTED = pytest.mark.parametrize(
     "column",
     [
         pa.array([[1, 2]] * 3),
@@ -207,10 +207,28 @@ def test_an_endless_directory_is_refused() -> None:
     ],
     ids=["list", "struct", "map", "fixed-size list"],
 )
+
+
+@NESTED
 def test_nested_parquet_is_refused(column: pa.Array) -> None:
     """A column of lists, structs or maps is a 400 that names it, before it is read."""
     refused = refusal(parquet(pa.table({"n": [1, 2, 3], "deep": column})), "application/x-parquet")
     assert refused.details["column"] == "deep"
+
+
+@NESTED
+@pytest.mark.parametrize("names", [["deep", "n", "x"], ["x", "deep", "n"], ["x", "n.a", "n", "deep"]], ids=" ".join)
+def test_what_the_model_does_not_know_is_not_read_from_parquet(column: pa.Array, names: list[str]) -> None:
+    """Whatever it is. A nested column that the model knows is refused, however its name is written."""
+    other = pa.array([b"\xff"] * 3)
+    table = pa.table({"n": [1, 2, 3], "x": ["a", None, "a"], "deep": column, "n.a": other}).select(names)
+    knows = Signature("frame", (Column("n", "number"), Column("x", "text")))
+    rows = decode(parquet(table), "application/x-parquet", None, knows, BOUNDS).rows
+    assert rows.columns.tolist() == ["n", "x"]
+    assert rows["n"].tolist() == [1, 2, 3]
+    assert rows["x"].dropna().tolist() == ["a", "a"]
+    wants = Signature("frame", (Column("n", "number"), Column(" deep ", "any")))
+    assert refusal(parquet(table), "application/x-parquet", wants).details["column"] == "deep"
 
 
 @pytest.mark.parametrize("values", [pa.array(["x", None, "x"]), pa.array([1.5, None, 1.5]), pa.array([7, 8, 7])])

@@ -540,7 +540,7 @@ def test_json_envelope_unlike():
 @pytest.mark.parametrize("body", [b"1;2;3\n", b"1,2,3\n1\t2\t3\n", b"1,5;2;3\n"])
 def test_csv_of_another_separator(body):
     """Semicolons and tabs where commas should be are told."""
-    assert "separated by commas, not by semicolons or tabs" in refused(BadRequest, body).message
+    assert "separated by commas, not by semicolons, tabs or bars" in refused(BadRequest, body).message
     assert "semicolons" not in refused(BadRequest, b"1,2\n").message
 
 

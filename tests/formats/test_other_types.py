@@ -124,8 +124,14 @@ NAMED = Signature("frame", tuple(Column(name, "number") for name in ("a", "b", "
 @pytest.mark.parametrize(
     ("body", "said", "says"),
     [
-        (b"5,1;3,5;1,4;0,2\n", "text/csv", "not by semicolons or tabs, and decimals have a point."),
-        (b"5.1\t3.5\t1.4\t0.2\n", "text/csv", "not by semicolons or tabs"),
+        (b"5,1;3,5;1,4;0,2\n", "text/csv", "not by semicolons, tabs or bars, and decimals have a point."),
+        (b"5.1\t3.5\t1.4\t0.2\n", "text/csv", "not by semicolons, tabs or bars"),
+        (b"a|b|c|d\n5.1|3.5|1.4|0.2\n", "text/csv", "not by semicolons, tabs or bars"),
+        (b'"a";"b";"c";"d"\n5,1;3,5;1,4;0,2\n', "text/csv", "not by semicolons, tabs or bars"),
+        (b'a,b,c,d\n"a \\"b\\"",3.5,1.4,0.2\n', "text/csv", "a quote inside a cell is written twice"),
+        (b"[[1, None, 3, 4]]", "application/json", "JSON has null, true and false where Python has None"),
+        (b"[[1, nan, 3, 4], [1, 2, 3, 4]]", "application/json", "json.dumps writes them"),
+        (b'{"a": True, "b": 1, "c": 1, "d": 1}', "application/json", "json.dumps writes them"),
         (b"5.1,3.5,1.4,0.2,1\n", "text/csv", "Is the label still among them?"),
         (b"[[[5.1, 3.5, 1.4, 0.2]]]", "application/json", "more brackets than in [[…], […]]."),
         (b'["5.1,3.5,1.4,0.2"]', "application/json", "a row is a list of values."),
@@ -139,7 +145,8 @@ NAMED = Signature("frame", tuple(Column(name, "number") for name in ("a", "b", "
         (DOCUMENT, "application/jsonlines", "send Content-Type: application/json."),
     ],
     ids=[
-        *("decimal commas", "tabs", "label", "brackets", "text", "quotes", "capitals", "little", "big", "charset"),
+        *("decimal commas", "tabs", "bars", "quoted names", "backslashes", "None", "nan", "True"),
+        *("label", "brackets", "text", "quotes", "capitals", "little", "big", "charset"),
         *("picture", "pickle", "document on a line"),
     ],
 )  # fmt: skip

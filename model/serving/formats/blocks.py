@@ -161,7 +161,7 @@ def _npy(stream: Stream, media_type: str, parameters: Mapping[str, str], signatu
 
 def _parquet(stream: Stream, media_type: str, parameters: Mapping[str, str], signature: Signature) -> Parts:
     _refuse_guesses(signature, may_be_objects=False)
-    return ((b"", part, "") for part in parquet.parts(stream, BLOCK))
+    return ((b"", part, "") for part in parquet.parts(stream, BLOCK, signature))
 
 
 PARQUET = ("application/vnd.apache.parquet", "application/x-parquet")

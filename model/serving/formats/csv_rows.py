@@ -230,4 +230,9 @@ def _afford(body: bytes, signature: Signature, bounds: Bounds) -> None:
 
 
 def _reason(error: csv.Error) -> str:
+    if "expected after" in str(error):
+        return (
+            "a cell goes on after its closing quote. Values are separated by commas, not by semicolons, tabs or bars, "
+            "and a quote inside a cell is written twice"
+        )
     return "a quote is opened and not closed" if re.search("unexpected end", str(error)) else str(error)

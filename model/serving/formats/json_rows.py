@@ -95,9 +95,13 @@ def _parsed(text: bytes, what: str, row: int | None = None) -> Any:
         remedy = " Were there several lines? curl -d removes their ends: use --data-binary." if several else ""
         if b"'" in text and b'"' not in text:
             remedy = " Names and texts have double quotes in JSON, not single ones."
+        elif PYTHONS.search(text):
+            remedy = " JSON has null, true and false where Python has None, True and False: json.dumps writes them."
         raise BadRequest(f"{what} is not valid JSON: {str(exc)[:200]}.{remedy}", row=row, expected=SHAPES) from None
 
 
+PYTHONS = re.compile(rb"[\[,:]\s*(None|True|False|nan|inf)\s*[,\]}]")
+"""What `str` of Python's lists and dicts leaves, and NumPy's."""
 HUGE = re.compile(rb"(?<![\d.])\d{20}")
 """An integer beyond 64 bits: orjson makes a float of it, which would be another key or another text."""
 

@@ -25,8 +25,7 @@ def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signat
     except ImportError:
         raise UnsupportedMediaType("Parquet needs pyarrow: add it to requirements.txt and build again.") from None
     try:
-        schema = pq.read_schema(pa.BufferReader(body))
-        _refuse_nested(schema)
+        schema = _to_read(pq.read_schema(pa.BufferReader(body)), signature)
         words = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
         # texts stay dictionaries, or one long word, repeated, would be as large as its repetitions
         file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=words)
@@ -50,7 +49,7 @@ def _index_of_pandas(schema: Any) -> set[str]:
     return {name for name in said if isinstance(name, str)}
 
 
-def parts(stream: Stream, size: int) -> Iterator[bytes]:
+def parts(stream: Stream, size: int, signature: Signature) -> Iterator[bytes]:
     """Parquet files of some rows each, about `size` bytes as they are read. A file is looked into from its end, so one
     that comes through a pipe is first written to a temporary file. Raises Whole before anything is read."""
     try:
@@ -60,39 +59,57 @@ def parts(stream: Stream, size: int) -> Iterator[bytes]:
         raise Whole("pyarrow is not installed") from None
     try:
         file = pq.ParquetFile(pa.PythonFile(stream.seekable(), mode="r"))
-        _refuse_nested(file.schema_arrow)
+        schema = _to_read(file.schema_arrow, signature)
     except (pa.ArrowException, OSError, ValueError) as exc:
         raise BadRequest("The body is not a Parquet file that can be read.", got=str(exc)[:200]) from exc
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     inflated = max(sum(group.total_byte_size for group in groups), file.metadata.num_columns * NUMBER_BYTES)
-    return _parts(file, together(max(1, size * max(1, file.metadata.num_rows) // inflated)))
+    return _parts(file, schema, together(max(1, size * max(1, file.metadata.num_rows) // inflated)))
 
 
-def _parts(file: Any, rows: int) -> Iterator[bytes]:
+def _parts(file: Any, schema: Any, rows: int) -> Iterator[bytes]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        for batch in file.iter_batches(batch_size=rows):
+        for batch in _batches(file, schema, rows):
             body = pa.BufferOutputStream()
-            pq.write_table(pa.Table.from_batches([batch], file.schema_arrow), body, compression="none")
+            pq.write_table(pa.Table.from_batches([batch], schema), body, compression="none")
             yield body.getvalue().to_pybytes()
     except (pa.ArrowException, OSError, ValueError, OverflowError, IndexError) as exc:
         raise BadRequest("The body is not a Parquet file that can be read.", got=str(exc)[:200]) from exc
 
 
-def _refuse_nested(schema: Any) -> None:
-    """Lists, structs and maps: no model takes them, and a few bytes can stand for millions of their elements."""
+def _to_read(schema: Any, signature: Signature) -> Any:
+    """Of a file that has all of the model's columns only these. Lists, structs and maps are refused: no model takes
+    them, and a few bytes can stand for millions of their elements."""
     import pyarrow as pa
 
-    for field in schema:
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
-            raise BadRequest(
-                f"The column {quoted(field.name)} has the type {str(field.type)[:80]}; expected a number, a text, a "
-                "truth value or a time in each row.",
-                column=field.name[:80], expected="a column of plain values", got=str(field.type)[:80],
-            )  # fmt: skip
+    if signature.named_by(schema.names) and len(set(schema.names)) == len(schema.names):
+        schema = pa.schema([field for field in schema if signature.knows(field.name)], schema.metadata)
+    for field in filter(_is_nested, schema):
+        raise BadRequest(
+            f"The column {quoted(field.name)} has the type {str(field.type)[:80]}; expected a number, a text, a "
+            "truth value or a time in each row.",
+            column=field.name[:80], expected="a column of plain values", got=str(field.type)[:80],
+        )  # fmt: skip
+    return schema
+
+
+def _batches(file: Any, schema: Any, rows: int) -> Iterator[Any]:
+    """The file's rows in the columns of the schema."""
+    if len(schema) == len(file.schema_arrow):
+        yield from file.iter_batches(batch_size=rows)
+        return
+    for batch in file.iter_batches(batch_size=rows, columns=schema.names):
+        yield batch.select(schema.names)  # "a" brings "a.b" along
+
+
+def _is_nested(field: Any) -> bool:
+    import pyarrow as pa
+
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    return pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType)
 
 
 BATCH_ROWS = 65_536
@@ -107,7 +124,7 @@ def _read(file: Any, schema: Any, bounds: Bounds) -> list[_Column]:
     bounds.afford(max(inflated, metadata.num_rows * max(1, metadata.num_columns) * NUMBER_BYTES))
     columns = [_Column() for _ in schema]
     size = 0
-    for batch in file.iter_batches(batch_size=BATCH_ROWS):
+    for batch in _batches(file, schema, BATCH_ROWS):
         size += sum(map(_inflated_size, batch.columns))
         bounds.afford(size + batch.nbytes)
         for name, column, values in zip(schema.names, columns, batch.columns, strict=True):

@@ -30,8 +30,8 @@ def _remedy(got: int, expected: int, signature: Signature, cells: Sequence[Any])
     if signature.form == "texts":
         return " Quote a text that contains commas, or send one text per line as text/plain."
     texts = [cell for cell in cells if isinstance(cell, str)]
-    if (got < expected or signature.numeric) and any(mark in cell for mark in ";\t" for cell in texts):
-        return " Values are separated by commas, not by semicolons or tabs, and decimals have a point."
+    if (got < expected or signature.numeric) and any(mark in cell for mark in ";\t|" for cell in texts):
+        return " Values are separated by commas, not by semicolons, tabs or bars, and decimals have a point."
     if got == 1 < expected and isinstance(cells[0] if cells else None, list):
         return " The value is a list: there are more brackets than in [[…], […]]."
     if got == 1 < expected and any("," in cell for cell in texts):
