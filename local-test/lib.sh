@@ -135,8 +135,11 @@ next_free_port() { # <port>
 
 # A copy that train-local.sh made of an older model would be served without a word.
 warn_of_another_model() {
-  local copy="$TEST_DIR/model/model.pkl"
-  [ -f "$copy" ] && ! cmp -s "$copy" "$KIT/model/model.pkl" &&
-    say "note: test-dir/model/model.pkl is served, and differs from model/model.pkl. Renew it: $(command_line train-local.sh). Or delete it."
-  return 0
+  local copy name
+  for copy in "$TEST_DIR/model"/*.pkl "$TEST_DIR/model"/*.pickle "$TEST_DIR/model"/*.joblib "$TEST_DIR/model"/*.skops; do
+    name="$(basename "$copy")"
+    if [ -f "$copy" ] && ! cmp -s "$copy" "$KIT/model/$name"; then
+      say "note: test-dir/model/$name is served, and differs from model/$name. Renew it: $(command_line train-local.sh). Or delete it."
+    fi
+  done
 }

@@ -13,6 +13,7 @@ import ast
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import io
 import itertools
 import json
@@ -25,6 +26,7 @@ import shlex
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -462,19 +464,46 @@ def _notes(
 
 
 def of_parts(parts: Any) -> str:
-    """What transformation may return for a dict or a list of fitted parts; nothing if no part of it predicts."""
-    if not isinstance(parts, (dict, list, tuple)):
-        return ""
-    places = list(parts.items()) if isinstance(parts, dict) else list(enumerate(parts))
-    models = [key for key, part in places if hasattr(part, "predict")]
-    steps = [key for key, part in places if hasattr(part, "transform") and not hasattr(part, "predict")]
+    """What transformation may return for fitted parts in a dict, a list or an object; nothing if no part predicts."""
+    places = list(_places(parts, "model", ""))
+    models = [(place, key) for place, key, part in places if hasattr(part, "predict")]
+    others = [(place, part) for place, _, part in places if hasattr(part, "transform") and not hasattr(part, "predict")]
     if len(models) != 1:
-        called = ", ".join(f"{str(key)!r}: model[{key!r}].predict(rows)" for key in models[:6])
+        called = ", ".join(f"{key!r}: {place}.predict(rows)" for place, key in models[:6])
         return f"return {{{called}}}" if models else ""
     rows = "rows"
-    for key in steps:
-        rows = f"model[{key!r}].transform({rows})"
-    return f"return model[{models[0]!r}].predict({rows})"
+    for place in (place for place, part in others if not _is_of_labels(part)):
+        rows = f"{place}.transform({rows})"
+    answer = f"{models[0][0]}.predict({rows})"
+    for place in (place for place, part in others if _is_of_labels(part)):
+        answer = f"{place}.inverse_transform({answer})"
+    return f"return {answer}"
+
+
+def _places(whole: Any, place: str, key: str, depth: int = 3) -> Iterator[tuple[str, str, Any]]:
+    """The parts, as Python reaches them, with their keys."""
+    if isinstance(whole, dict):
+        parts = [(f"{place}[{name!r}]", str(name), part) for name, part in whole.items()]
+    elif isinstance(whole, (list, tuple)):
+        parts = [(f"{place}[{i}]", str(i), part) for i, part in enumerate(whole)]
+    else:
+        own = {} if hasattr(whole, "fit") else getattr(whole, "__dict__", {})
+        parts = [(f"{place}.{name}", name, part) for name, part in own.items()]
+    for there, name, part in parts if depth else ():
+        label = f"{key}.{name}" if key else name
+        if hasattr(part, "predict") or hasattr(part, "transform"):
+            yield there, label, part
+        elif isinstance(part, (dict, list, tuple)):
+            yield from _places(part, there, label, depth - 1)
+
+
+def _is_of_labels(part: Any) -> bool:
+    """Whether it turns what is predicted into numbers, and back: its transform takes y."""
+    try:
+        takes = next(iter(inspect.signature(part.transform).parameters), "")
+    except (TypeError, ValueError):
+        return False
+    return takes == "y" and hasattr(part, "inverse_transform")
 
 
 # ---- the files

@@ -51,7 +51,8 @@ found_model() {
   said="$(PYTHONPATH="$ROOT/model" PYTHONDONTWRITEBYTECODE=1 python3 -m serving.models.artifact "$ROOT/model" 2>/dev/null)" || status=$?
   case "$status $said" in
     "0 "*) model="$said" ;;
-    "3 "*"more than one model"*) fail 3 "${said%%. *}" "${said#*. }" ;;
+    "3 "*"has no model.pkl. Found: nothing else"*) ;; # said below
+    "3 "*". "*) fail 3 "${said%%. *}" "${said#*. }" ;;
   esac
 }
 

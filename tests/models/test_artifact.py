@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import pickle
 import subprocess
 import sys
@@ -37,7 +38,9 @@ def asked(directory: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=KIT / "model", capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("names", [("model.pkl",), ("churn.pkl",), ("model.joblib",), ("x.pickle", "notes.txt")])
+@pytest.mark.parametrize(
+    "names", [("model.pkl",), ("churn.pkl",), ("model.joblib",), ("x.pickle", "notes.txt"), ("Model.PKL",)]
+)
 def test_one_model_is_found_whatever_its_name(tmp_path: Path, names: tuple[str, ...]) -> None:
     """It is what serves, what a script is told, and what `train` copies, with what belongs to it."""
     directory, out = program(tmp_path, *names), tmp_path / "out"
@@ -59,7 +62,7 @@ def test_what_is_left_of_a_deleted_model_is_not_a_model(tmp_path: Path) -> None:
     assert artifact.find(settings) == settings.model_dir
 
 
-@pytest.mark.parametrize("names", [("model.pkl", "model.joblib"), ("churn.pkl", "model.pkl"), ("a.pickle", "b.pkl")])
+@pytest.mark.parametrize("names", [("model.pkl", "model.joblib"), ("churn.pkl", "model.pkl"), ("a.pickle", "b.PKL")])
 def test_two_models_are_refused_with_both_names(tmp_path: Path, names: tuple[str, str]) -> None:
     """Never is one of them served silently, nor copied."""
     directory = program(tmp_path, *names)
@@ -100,6 +103,69 @@ def test_train_mirrors(tmp_path: Path) -> None:
     (directory / "model.pkl").rename(directory / "model.joblib")
     copy_artifact(directory, out)
     assert sorted(path.name for path in out.iterdir()) == ["model.joblib", "notes.txt"]
+
+
+def test_what_a_computer_leaves_is_not_a_model(tmp_path: Path) -> None:
+    """macOS, a disk and Jupyter add files of their own to an archive."""
+    settings = Settings(base_dir=tmp_path)
+    for name in ("._model.pkl", ".DS_Store", ".ipynb_checkpoints/model-checkpoint.pkl", "__MACOSX/._model.pkl"):
+        (settings.model_dir / name).parent.mkdir(parents=True, exist_ok=True)
+        (settings.model_dir / name).write_bytes(b"x")
+    (settings.model_dir / "lost+found").mkdir()
+    assert artifact.find(settings) == PROGRAM_DIR
+    (settings.model_dir / "model.pkl").write_bytes(MODEL)
+    assert artifact.pickle_in(settings.model_dir, tmp_path) == settings.model_dir / "model.pkl"
+    assert artifact.pickles_in(settings.model_dir) == [settings.model_dir / "model.pkl"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (
+            "export/1/model.pkl",
+            MODEL,
+            'there is export/1/model.pkl. Move it to the top.*tar -czf model.tar.gz -C ".*1" ',
+        ),
+        ("model/MLmodel", b"", "model is not a pickle but an MLflow model, a directory.*import_mlflow"),
+        ("model.joblib/part", b"", "model.joblib is not a pickle but a directory"),
+        ("churn.sav", MODEL, "churn.sav is a pickle: call it model.pkl"),
+        ("model.pkl.gz", gzip.compress(MODEL), "model.pkl.gz is a pickle: call it model.pkl"),
+        ("model.cbm", b"CBM1", r"model.cbm is a CatBoost model. Write load_model.*CatBoostClassifier\(\).load_model"),
+        ("model.onnx", b"\x08\x07\x12\x07pytorch", "model.onnx is an ONNX model.*onnxruntime"),
+        ("notes.txt", b"tree\nversion=v4", "Found: notes.txt. Save the model as model.pkl"),
+        ("weights.bin", bytes(9), "Found: weights.bin. Save the model as model.pkl"),
+    ],
+)
+def test_what_is_there_instead_is_told(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    """A model in a sub-directory, of another format or under another name: where it is, what it is, what to do."""
+    directory = program(tmp_path)
+    (directory / name).parent.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_bytes(content)
+    with pytest.raises(ModelNotUsable, match=said):
+        artifact.pickle_in(directory, directory)
+    assert asked(directory).returncode == 3
+
+
+def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    """It is told, not met as an error of a file; a link to a model is the model."""
+    directory = program(tmp_path)
+    (directory / "model.pkl").symlink_to("elsewhere.pkl")
+    assert artifact.pickles_in(directory) == []
+    assert "is a link to elsewhere.pkl, which is not there" in asked(directory).stdout
+    (directory / "elsewhere.pkl").write_bytes(MODEL)
+    (directory / "elsewhere.pkl").rename(tmp_path / "elsewhere.bin")
+    (directory / "model.pkl").unlink()
+    (directory / "model.pkl").symlink_to("elsewhere.bin")
+    assert copy_artifact(directory, tmp_path / "out") == ["model.pkl"]
+    assert not (tmp_path / "out/model.pkl").is_symlink()
+
+
+def test_scripts_are_told_what_is_no_pickle(tmp_path: Path) -> None:
+    """Before a build that would end with it minutes later."""
+    directory = program(tmp_path)
+    (directory / "model.pkl").write_bytes(b"<html>")
+    assert asked(directory).returncode == 3
+    assert "model.pkl is not a pickle but a page of HTML" in asked(directory).stdout
 
 
 def test_no_model(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def copy_artifact(program_dir: Path, model_dir: Path) -> list[str]:
         half.chmod(0o644)  # the container that serves it may run as another user
         os.replace(half, model_dir / path.name)
     for path in model_dir.iterdir():
-        of_ours = path.name.startswith("model.") or path.suffix in artifact.FILES
+        of_ours = path.name.startswith("model.") or path.suffix.lower() in artifact.FILES
         if path.is_file() and of_ours and path.name not in names:
             path.unlink()
     return names

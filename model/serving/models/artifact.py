@@ -56,7 +56,7 @@ def shy_of_fork(model_dir: Path, program_dir: Path = PROGRAM_DIR, compiled: bool
     name one. Looked up before anything is loaded: afterwards it is too late. `compiled`: the pickle is not read."""
     files = () if compiled else (program_dir / "requirements.txt", *_artifacts(model_dir))
     for path in (program_dir / "predictor.py", model_dir / "predictor.py", *files):
-        pattern = WHERE_NAMED.get(path.suffix)
+        pattern = WHERE_NAMED.get(path.suffix.lower())
         if pattern and (match := _mentions(path, pattern % SHY_OF_FORK)):
             return match.decode().lower()
     return None
@@ -72,8 +72,8 @@ def _mentions(path: Path, pattern: bytes) -> bytes | None:
 
 
 def pickles_in(directory: Path) -> list[Path]:
-    """All files whose names end as a pickle's do."""
-    return [path for path in _artifacts(directory) if path.suffix in PICKLES]
+    """All files whose names end as a pickle's do, in capitals or not."""
+    return [path for path in _artifacts(directory) if path.suffix.lower() in PICKLES and path.is_file()]
 
 
 def told_sha256(directory: Path, expected: str) -> str:
@@ -94,8 +94,12 @@ def told_sha256(directory: Path, expected: str) -> str:
 
 
 def _artifacts(directory: Path) -> list[Path]:
-    """The files of a model directory without hidden ones and the archive, which SageMaker's local mode leaves there."""
-    return sorted(p for p in directory.iterdir() if not p.name.startswith(".") and p.name != "model.tar.gz")
+    """What is in a model directory, but for hidden files, what macOS and a disk leave, and the archive, which
+    SageMaker's local mode puts there."""
+    return sorted(p for p in directory.iterdir() if not p.name.startswith(".") and p.name not in LEFT_BEHIND)
+
+
+LEFT_BEHIND = ("model.tar.gz", "__MACOSX", "lost+found")
 
 
 def pickle_in(directory: Path, program_dir: Path = PROGRAM_DIR) -> Path:
@@ -104,7 +108,7 @@ def pickle_in(directory: Path, program_dir: Path = PROGRAM_DIR) -> Path:
     Raises ModelNotUsable with the names of two that might be meant, or with what is there instead.
     """
     said = _predictor(directory, program_dir)
-    pickles = [p for p in _artifacts(directory) if p.suffix in FILES and p.is_file()]
+    pickles = [p for p in _artifacts(directory) if p.suffix.lower() in FILES and p.is_file()]
     meant = [p for p in pickles if p.name == "model.pkl" or p.name not in said] or pickles
     if len(meant) == 1:
         return meant[0]
@@ -124,7 +128,7 @@ def belonging(program_dir: Path) -> list[Path]:
     """
     said = _predictor(program_dir, program_dir)
     files = {path for path in program_dir.glob("model.*") if path.is_file()}
-    files |= {p for p in _artifacts(program_dir) if p.suffix in FILES and p.is_file() and p.name in said}
+    files |= {p for p in _artifacts(program_dir) if p.suffix.lower() in FILES and p.is_file() and p.name in said}
     if not LOADER.search(said):
         files.add(pickle_in(program_dir, program_dir))
     if not files:
@@ -142,20 +146,36 @@ def _predictor(*directories: Path) -> str:
 
 
 def _missing(directory: Path) -> str:
-    names = [path.name for path in _artifacts(directory) if path.name not in MACHINERY]
-    if (directory / "model.pkl").is_dir():
-        return file_kinds.of_directory(directory / "model.pkl")
-    return (
-        f"{directory} has no model.pkl. Found: {', '.join(names[:12]) or 'nothing else'}. Save the model as model.pkl "
-        "(README: save_model), or write load_model(model_dir) in predictor.py."
+    """Why there is no model: what is there instead, and what to do about it."""
+    there = [path for path in _artifacts(directory) if path.name not in MACHINERY]
+    for path in there:
+        if path.is_symlink() and not path.exists():
+            return f"{path} is a link to {path.readlink()}, which is not there. Put the model itself in its place."
+    for path in there:
+        if path.is_dir() and (path.suffix.lower() in FILES or file_kinds.is_known_directory(path)):
+            return file_kinds.of_directory(path)
+        below = [p for p in path.rglob("*") if p.suffix.lower() in FILES and not p.name.startswith(".")]
+        if below:
+            return (
+                f"{directory} has no model.pkl at its top; there is {below[0].relative_to(directory)}. Move it to the "
+                f'top. In model.tar.gz it is there when it is packed so: tar -czf model.tar.gz -C "{below[0].parent}" .'
+            )
+    names = ", ".join(path.name for path in there[:12]) or "nothing else"
+    told = next((said for path in there if path.is_file() and (said := file_kinds.of_other_name(path))), None)
+    remedy = told or (
+        "Save the model as model.pkl (README: save_model), or write load_model(model_dir) in predictor.py."
     )
+    return f"{directory} has no model.pkl. Found: {names}. {remedy}"
 
 
 def main(arguments: list[str]) -> int:
     """`python3 -m serving.models.artifact DIRECTORY`: the model's path, or why there is none (exit 3). For scripts."""
     directory = Path(arguments[0]).absolute()
     try:
-        print(directory if LOADER.search(_predictor(directory)) else pickle_in(directory, directory))
+        path = directory if LOADER.search(_predictor(directory)) else pickle_in(directory, directory)
+        if path.suffix.lower() in PICKLES:
+            file_kinds.refuse_what_is_no_pickle(path)
+        print(path)
     except (ModelNotUsable, OSError) as exc:
         print(exc)
         return 3

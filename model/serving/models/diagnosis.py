@@ -12,13 +12,16 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from ..errors import ModelNotUsable, ServingError
+from ..errors import ModelNotUsable
 from ..rows.signature import Signature
+from ..settings import PROGRAM_DIR
+from . import pickle_reader, python_code
 from .packages import PACKAGES, add_to_requirements, installed
-from .user_code import is_at_fault, meant, place
+from .user_code import meant, place
 
 CUT_OFF = "^EOF: |pickle data was truncated|exhausted before end of frame|mmap length is greater than file size"
 """How pickle and joblib say, when it is not an EOFError, that a file ends too early."""
@@ -72,12 +75,17 @@ def of_loading(exc: Exception, path: Path) -> str:
             f"Define `{name}` in predictor.py, or import it there from a module beside it."
         )
     if match := re.search(r"Can't get attribute '(\w+)' on <module '([\w.]+)'", text):
+        if file := own_file(match[2], path):
+            return f"{path.name} needs `{match[1]}`, which {file} does not define any more. Define it there."
         return (
             f"{path.name} needs {match[2]}.{match[1]}, which {installed(match[2])} does not have. "
             f"{_pin(match[2], path)}"
         )
     if isinstance(exc, MemoryError):
         return f"{path.name} does not fit into memory. Use a larger instance or a smaller model."
+    if re.search(FOREIGN_CODE, text):
+        made = python_code.OLD if "must be str" in text else ""
+        return f"{python_code.of_foreign(path.name, made)} ({named(exc)[:200]})"
     for pattern, cause in CAUSES:
         if match := re.search(pattern, text):
             return f"{path.name} {match.expand(cause)} ({named(exc)[:200]})."
@@ -99,16 +107,21 @@ def is_cut_off(exc: Exception) -> bool:
     return isinstance(exc, EOFError) or bool(re.search(CUT_OFF, str(exc)))
 
 
-BUILD_ARG = "build with --build-arg PYTHON_VERSION=%s, or pickle it again with Python {}.{}".format(
-    *sys.version_info[:2]
-)
+FOREIGN_CODE = r"\bcode\(\) |code expected|bad marshal data|unknown opcode"
 CAUSES = (
-    ("unsupported pickle protocol", "was made by a newer Python: " + BUILD_ARG % "3.…"),
-    (r"code\(\) argument 1\d must be", "holds functions of Python 3.8 to 3.10: " + BUILD_ARG % "3.10"),
-    (r"code(\(\))? (takes|expected) at most 16", "holds functions of Python 3.11 or newer: " + BUILD_ARG % "3.12"),
-    (r"\bcode\(\) |code expected|bad marshal data", "holds functions of another Python: " + BUILD_ARG % "3.…"),
     (
-        "not a known BitGenerator|numpy.dtype size changed|_ARRAY_API not found|compiled using NumPy 1",
+        "unsupported pickle protocol",
+        "was made by a newer Python: build with --build-arg PYTHON_VERSION=3.…, or pickle it again with Python "
+        + python_code.HERE,
+    ),
+    (
+        "<class '.*'> is not a known BitGenerator",
+        "was made with a newer NumPy than the installed one: put the NumPy that the model was trained with into "
+        "model/requirements.txt, such as numpy>=2",
+    ),
+    (
+        "not a known BitGenerator|not a legacy MT19937|numpy.dtype size changed|_ARRAY_API not found|"
+        "compiled using NumPy 1",
         "and the installed NumPy do not fit: put the NumPy that the model was trained with into "
         "model/requirements.txt, such as numpy<2 or numpy>=2",
     ),
@@ -122,35 +135,6 @@ CAUSES = (
     ),
 )
 """What a library says when it cannot load → the cause and the remedy."""
-
-
-def of_unfitted(model: object) -> str:
-    return (
-        f"the model, a {type(model).__name__}, is not fitted. Fit it and save that very object: "
-        "cross_val_score, GridSearchCV and clone fit copies."
-    )
-
-
-def of_warm_up(exc: BaseException, model: object, expected: Signature) -> str:
-    """The model loaded, and a prediction on a sample row failed. Without the user's own sample the row was made up."""
-    stale = " The row is one of model.sample.json: if that is of another model, write it again with save_sample."
-    if isinstance(exc, ServingError):
-        of_columns = expected.form == "frame" and f"returned {expected.count} predictions" in exc.message
-        loop = " A loop over a DataFrame goes over its columns: for row in rows.itertuples(index=False)."
-        return exc.message + (loop if of_columns else stale if expected.sample else "")
-    if type(exc).__name__ == "NotFittedError" and type(model).__module__.startswith("sklearn."):
-        return of_unfitted(model)
-    remedy = (
-        f" {add_to_requirements(exc.name)}"
-        if isinstance(exc, ModuleNotFoundError) and exc.name
-        else " Correct it there."
-        if is_at_fault(exc, model)
-        else stale
-        if expected.sample
-        else f" The row was made up of {expected.describe()}: if transformation takes others, save a sample of them"
-        " beside the model (README: save_sample)."
-    )
-    return f"the warm-up prediction failed: {named(exc)} ({place(exc)}).{meant(exc, expected)}{remedy}"
 
 
 def of_warning(warning: Warning | str) -> str:
@@ -205,12 +189,33 @@ def _failing_package(exc: BaseException) -> str:
 
 def _skew(path: Path) -> str:
     """Which scikit-learn the pickle says it was made with: each estimator's state carries `_sklearn_version`."""
-    data = path.read_bytes() if path.is_file() else b""
-    match = re.search(rb"_sklearn_version.{1,8}?(\d+\.\d+(?:\.\w+)*)", data, re.DOTALL)
-    if not match:
+    versions = _versions(path)
+    if not versions:
         return "Pin the versions that the model was trained with in model/requirements.txt."
-    made = match[1].decode()
-    return f"The model was pickled with scikit-learn {made}: put scikit-learn=={made} into model/requirements.txt."
+    return (
+        f"The model was pickled with scikit-learn {versions[0]}: put scikit-learn=={versions[0]} into "
+        "model/requirements.txt."
+    )
+
+
+def _versions(path: Path) -> list[str]:
+    return pickle_reader.read(path).scikit_learn if path.is_file() else []
+
+
+def of_other_version(exc: BaseException, path: Path) -> str:
+    """A sentence, where scikit-learn fails with a pickle that another version of it has made."""
+    about = getattr(exc, "obj", None)
+    of_sklearn = _failing_package(exc) == "sklearn" or type(about).__module__.startswith("sklearn.")
+    made = _versions(path) if of_sklearn else []
+    if not made or made[0] == metadata.version("scikit-learn"):
+        return ""
+    return f"The installed {installed('sklearn')} has not made this model. {_skew(path)}"
+
+
+def own_file(module: str, path: Path) -> str:
+    """The name of the user's own file that is this module, if it is one beside the model or predictor.py."""
+    file = Path(getattr(sys.modules.get(module), "__file__", None) or "/")
+    return file.name if {path.parent, PROGRAM_DIR} & set(file.parents) and "site-packages" not in file.parts else ""
 
 
 def named(exc: BaseException) -> str:

@@ -6,7 +6,7 @@ is not installed cannot be here. What is not known for certain is "any" and "unk
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,7 @@ def inspect_parts(model: Any) -> Found | None:
     Only parts that were fitted on named columns tell, if they agree, and text vectorizers if there are no others: what
     is between the parts is not known.
     """
-    model = unwrapped(model)
-    if isinstance(model, dict | list | tuple):
-        parts = list(model.values() if isinstance(model, dict) else model)
-    elif type(model).__module__.partition(".")[0] not in LIBRARIES and hasattr(model, "__dict__"):
-        parts = list(vars(model).values())
-    else:
-        return None
-    found = [said for part in parts if not isinstance(part, type) and (said := inspect(part)) is not None]
+    found = [said for part in _parts(unwrapped(model)) if (said := inspect(part)) is not None]
     named = [said for said in found if said.names]
     if named:
         same = all(said.names == named[0].names for said in named)
@@ -74,6 +67,21 @@ def inspect_parts(model: Any) -> Found | None:
     return next((said for said in found if said.form == "texts"), None)
 
 
+def _parts(whole: Any, depth: int = 3) -> Iterator[Any]:
+    """What is in a dict, a list or somebody's own object, and in dicts and lists inside it."""
+    if isinstance(whole, dict | list | tuple):
+        parts = list(whole.values() if isinstance(whole, dict) else whole)
+    elif depth == 3 and type(whole).__module__.partition(".")[0] not in LIBRARIES and hasattr(whole, "__dict__"):
+        parts = list(vars(whole).values())
+    else:
+        yield whole
+        return
+    for part in parts[:MOST_PARTS] if depth else ():
+        if not isinstance(part, type):
+            yield from _parts(part, depth - 1)
+
+
+MOST_PARTS = 1000
 LIBRARIES = frozenset(("builtins", "sklearn", "numpy", "pandas", "scipy", "xgboost", "lightgbm", "catboost"))
 """Their classes say all they know by themselves."""
 

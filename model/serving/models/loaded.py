@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..compiler import facade
 from ..compiler.artifact import Compiled
@@ -14,7 +17,7 @@ from ..errors import BadRequest, ModelNotUsable
 from ..rows import made_up, predictions
 from ..rows.decoded import dressed
 from ..rows.signature import Signature
-from . import diagnosis, methods
+from . import warm_up
 from .context import Context
 from .own_modules import OwnModules
 
@@ -94,12 +97,12 @@ class LoadedModel:
         try:
             samples = [self.sample_rows(count) for count in WARM_UP_ROWS]
         except BadRequest as exc:
-            raise ModelNotUsable(diagnosis.of_warm_up(exc, self.model, self.signature)) from exc
+            raise ModelNotUsable(warm_up.of_warm_up(exc, self.model, self.signature, self.source)) from exc
         if samples[0] is None:
             if self.method and self.signature.lacking:
                 raise ModelNotUsable(self.signature.lacking)
-            if not facade.is_facade(self.model) and _is_unfitted(self.model):
-                raise ModelNotUsable(diagnosis.of_unfitted(self.model))
+            if not facade.is_facade(self.model):
+                self._try_any_rows()
             remedy = self.signature.lacking or "save_sample would tell: see README"
             log.info("no warm-up prediction: the model does not tell which rows it expects (%s)", remedy)
             return
@@ -109,34 +112,16 @@ class LoadedModel:
                 if not predictions.is_whole(result):
                     predictions.per_row(result, count)
         except BaseException as exc:  # a panic of Rust, too
-            raise ModelNotUsable(diagnosis.of_warm_up(exc, self.model, self.signature)) from exc
+            raise ModelNotUsable(warm_up.of_warm_up(exc, self.model, self.signature, self.source)) from exc
 
-
-def _is_unfitted(model: Any) -> bool:
-    """Whether all of it is scikit-learn's own, and nothing in it was ever fitted although its methods ask for that.
-
-    Anybody else's estimator may keep what it has learned where scikit-learn does not look. One without a method to
-    predict by (DBSCAN) is fitted by the transformation itself.
-    """
-    if not type(model).__module__.startswith("sklearn."):
-        return False
-    from sklearn.base import BaseEstimator
-    from sklearn.exceptions import NotFittedError
-    from sklearn.utils.validation import check_is_fitted
-
-    try:
-        parts = [part for part in (model, *model.get_params().values()) if isinstance(part, BaseEstimator)]
-        if not parts or not any(hasattr(model, method) for method in methods.METHODS):
-            return False
-        if any(not type(part).__module__.startswith("sklearn.") or _has_learned(part) for part in parts):
-            return False
-        check_is_fitted(model)
-    except NotFittedError:
-        return True
-    except Exception:  # noqa: BLE001 - a model that misbehaves when asked says nothing
-        return False
-    return False
-
-
-def _has_learned(estimator: Any) -> bool:
-    return any(name.endswith("_") and not name.startswith("_") for name in vars(estimator))
+    def _try_any_rows(self) -> None:
+        """Predicts rows that are as good as any. Where they do not fit, that says nothing; but a model that is not
+        fitted, and a part that is not there, fail with whatever rows come."""
+        if warm_up.says_unfitted(self.model):
+            raise ModelNotUsable(warm_up.of_unfitted(self.model))
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                self.predict(np.zeros((WARM_UP_ROWS[0], len(self.signature.columns or ()) or 1)))
+        except BaseException as exc:
+            if reason := warm_up.of_any_rows(exc, self.model, self.source):
+                raise ModelNotUsable(reason) from exc

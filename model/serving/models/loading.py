@@ -19,7 +19,7 @@ from ..compiler.artifact import Compiled
 from ..compiler.facade import Estimator, Facade
 from ..errors import ModelNotUsable
 from ..settings import PROGRAM_DIR
-from . import diagnosis, file_kinds, inspection, methods, sample, skops_file
+from . import diagnosis, file_kinds, inspection, methods, python_code, sample, skops_file
 from .artifact import pickle_in
 from .loaded import LoadedModel
 from .own_modules import OwnModules
@@ -65,6 +65,10 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
         except Exception as exc:
             raise ModelNotUsable(diagnosis.of_loading(exc, source)) from exc
 
+    if model_dir != program_dir and (model_dir / "code").is_dir():
+        log.warning(
+            "%s is not used: this server asks transformation in predictor.py, beside the model", model_dir / "code"
+        )
     artifact.forget()
     if found is not None:
         program, expected = found
@@ -74,7 +78,7 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
         expected = sample.load_sample(told) if told.is_file() else expected
     else:
         model = read()
-        if use.method and not method and not callable(getattr(model, use.method, None)):
+        if use.method and not method and not methods.has(model, use.method):
             raise ModelNotUsable(methods.of_no_method(model, use.method, use.line))
         expected = inspection.signature_of(model, told if told.is_file() else None)
     seconds = time.monotonic() - began
@@ -100,12 +104,18 @@ def _suffices(found: Compiled, use: Use) -> bool:
 
 
 def _unpickle(path: Path, predictor: ModuleType, share: bool) -> Any:
-    if path.suffix == ".skops":
+    if path.suffix.lower() == ".skops":
         return skops_file.read(path, getattr(predictor, "TRUSTED_TYPES", ()))
     file_kinds.refuse_what_is_no_pickle(path)
+    python_code.refuse_foreign(path)
     with lent_to_main(predictor), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = _read(path, share)
+        try:
+            model = _read(path, share)
+        except ModuleNotFoundError as exc:
+            if exc.name != "__builtin__":
+                raise
+            model = _read_by_dill(path)
     for line in dict.fromkeys(diagnosis.of_warning(w.message) for w in caught):
         log.warning(line)
     return model
@@ -126,3 +136,11 @@ def _read(path: Path, share: bool) -> Any:
         except Exception as exc:  # noqa: BLE001 - some estimators cannot be rebuilt from arrays that are read-only
             log.info("%s is read whole: mapped it could not be loaded (%s)", path, diagnosis.named(exc))
     return joblib.load(path)
+
+
+def _read_by_dill(path: Path) -> Any:
+    """dill calls the notebook's own names by a word of Python 2 that dill alone understands."""
+    import dill
+
+    with path.open("rb") as file:
+        return dill.load(file_kinds.unpacked(file))  # noqa: S301 - the model is the user's own code

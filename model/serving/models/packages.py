@@ -12,6 +12,11 @@ PACKAGES = {
     "imblearn": "imbalanced-learn", "skimage": "scikit-image", "skopt": "scikit-optimize", "sksurv": "scikit-survival",
     "umap": "umap-learn", "bs4": "beautifulsoup4", "dateutil": "python-dateutil", "pkg_resources": "setuptools",
     "attr": "attrs", "faiss": "faiss-cpu", "pytorch_lightning": "pytorch-lightning", "tlz": "toolz",
+    "dotenv": "python-dotenv", "surprise": "scikit-surprise", "skmultilearn": "scikit-multilearn", "git": "gitpython",
+    "skfuzzy": "scikit-fuzzy", "skbio": "scikit-bio", "sklego": "scikit-lego", "autosklearn": "auto-sklearn",
+    "fbprophet": "prophet", "talib": "ta-lib", "jwt": "pyjwt", "Crypto": "pycryptodome", "fitz": "pymupdf",
+    "docx": "python-docx", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient", "ruamel": "ruamel.yaml",
+    "Levenshtein": "levenshtein", "serial": "pyserial", "distutils": "setuptools",
 }  # fmt: skip
 """Packages whose name on PyPI is not the name that one imports."""
 
@@ -25,7 +30,8 @@ def add_to_requirements(module: str) -> str:
             f"requirements.txt lists {package}, so what is installed is older than that list. Install it anew: delete "
             "the directory .venv and start again, or build the image."
         )
-    return f"Add {package} to model/requirements.txt (or put {top}.py beside predictor.py if it is yours)."
+    yours = f"(if it is yours: put {top}.py or the folder {top} beside predictor.py)"
+    return f"Add {package} to model/requirements.txt {yours}."
 
 
 def _listed() -> str:

@@ -1,28 +1,19 @@
 """What a pickle would import, found without importing or calling anything.
 
-The opcodes are read by Python's own reader of pickles, with inert stand-ins for whatever the pickle names. What is
-found is told at the build and in `train`. A known way to run commands is refused, and so is what cannot be read to its
-end. It cannot prove that a pickle is harmless: a module that it may import can do anything.
+What pickle_reader.py finds is told at the build and in `train`. A known way to run commands is refused, and so is what
+cannot be read to its end. It cannot prove that a pickle is harmless: a module that it may import can do anything.
 """
 
-# mypy: disable-error-code="attr-defined,misc,assignment,unused-ignore"
 from __future__ import annotations
 
-import bz2
-import gzip
-import importlib
 import importlib.metadata
-import io
-import lzma
-import pickle
 import re
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
 
 from ..errors import ModelNotUsable
-from . import artifact, diagnosis, file_kinds
+from . import artifact, diagnosis, file_kinds, pickle_reader, python_code
+from .pickle_reader import Contents, Name
 
 COMMANDS = {
     "os", "posix", "nt", "subprocess", "pty", "shutil", "socket", "runpy", "code", "codeop", "importlib", "imp",
@@ -54,114 +45,23 @@ USUAL = {
 }  # fmt: skip
 """Top modules of scikit-learn's world and harmless ones of Python's own."""
 
-OPENERS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
-    (b"\x1f\x8b", gzip.open),
-    (b"BZ", bz2.BZ2File),
-    (b"\xfd7z", lzma.LZMAFile),
-    (b"\x5d\x00", lzma.LZMAFile),
-    (b"\x04\x22\x4d\x18", lambda file: importlib.import_module("lz4.frame").open(file)),
-    (b"\x78", lambda file: io.BytesIO(zlib.decompress(file.read()))),
-)
-"""How a compressed file begins → what reads it."""
-
-Name = tuple[str, str]
+OF_DILL = ("builtins", "setattr")
+"""dill sets the attributes of a class by it, which it has made of functions that could do the same."""
 CUT_OFF = "it is cut off"
 """What keeps a pickle from being read to its end, if nothing else does."""
 ANY = "any"
 """Of the modules that a pickle may import: all, whether they can be told or not."""
 
 
-class Thing:
-    """Stands for every class, function and object of a pickle: takes everything, does nothing."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        self.arguments, self.state = arguments, None
-
-    def __call__(self, *arguments: Any, **named: Any) -> Thing:
-        return Thing(*arguments)
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def nothing(self, *arguments: Any) -> None:
-        """Appends, adds or sets an item."""
-
-    append = extend = add = update = __setitem__ = nothing
-
-
-class Reader(pickle._Unpickler):
-    """Python's reader in Python; `names` collects what it was asked to import."""
-
-    def __init__(self, file: IO[bytes], names: set[Name]) -> None:
-        super().__init__(file)
-        self.file, self.names = file, names
-
-    def find_class(self, module: str, name: str) -> type[Thing]:
-        self.names.add((module, name))
-        return type(name[:40], (Thing,), {"named": f"{module}.{name}"})
-
-    def get_extension(self, code: int) -> None:
-        self.names.add(("copyreg", f"extension {code}"))
-        self.append(Thing())
-
-    def persistent_load(self, pid: Any) -> Thing:
-        return Thing()
-
-    def load_reduce(self) -> None:
-        arguments = self.stack.pop()
-        self.stack[-1] = Thing(*arguments) if isinstance(arguments, tuple) else Thing()
-
-    def load_newobj(self) -> None:
-        """Of a class that the pickle itself has made (cloudpickle), an object stands here, not a class."""
-        arguments = self.stack.pop()
-        self.stack[-1] = self.stack[-1](*arguments)
-
-    def load_newobj_ex(self) -> None:
-        self.stack.pop()
-        self.load_newobj()
-
-    def load_build(self) -> None:
-        state = self.stack.pop()
-        thing = self.stack[-1]
-        if getattr(thing, "named", "") == "joblib.numpy_pickle.NumpyArrayWrapper" and isinstance(state, dict):
-            self._skip_array(state)
-
-    def _skip_array(self, state: dict[str, Any]) -> None:
-        """joblib writes an array's bytes between the opcodes; of an array of objects, a pickle of its own."""
-        arguments = getattr(state.get("dtype"), "arguments", ())
-        known = re.fullmatch(r"[<>|=]?([a-zA-Z])(\d*)", str(arguments[0])) if arguments else None
-        kind, size = known.groups() if known else ("O", "")
-        if kind == "O":
-            Reader(self.file, self.names).load()
-            return
-        if state.get("numpy_array_alignment_bytes") is not None:
-            self.file.read(self.file.read(1)[0])
-        count = int(size or 1) * (4 if kind == "U" else 1)
-        for length in state["shape"]:
-            count *= length
-        self.file.seek(count, io.SEEK_CUR)
-
-    dispatch = pickle._Unpickler.dispatch | {
-        pickle.REDUCE[0]: load_reduce,
-        pickle.BUILD[0]: load_build,
-        pickle.NEWOBJ[0]: load_newobj,
-        pickle.NEWOBJ_EX[0]: load_newobj_ex,
-    }
-
-
 def imports(path: Path) -> tuple[set[Name], str | None]:
-    """The names that loading the file would import, as (module, name); and what kept it from being read to its end."""
-    names: set[Name] = set()
-    try:
-        with path.open("rb") as file:
-            start = file.peek(6)[:6]
-            opened = next((opener(file) for magic, opener in OPENERS if start.startswith(magic)), file)
-            Reader(opened, names).load()
-    except Exception as exc:  # noqa: BLE001 - any bytes may be in it
-        if diagnosis.is_cut_off(exc):
-            return names, CUT_OFF
-        return names, " ".join(f"{type(exc).__name__}: {exc}".split())[:200]
-    return names, None
+    """The names that loading the file would import, and what kept it from being read to its end."""
+    return _told(pickle_reader.read(path))
+
+
+def _told(found: Contents) -> tuple[set[Name], str | None]:
+    if found.problem is None:
+        return found.names, None
+    return found.names, CUT_OFF if diagnosis.is_cut_off(found.problem) else diagnosis.named(found.problem)[:200]
 
 
 def is_command(name: Name) -> bool:
@@ -190,10 +90,12 @@ def _normal(name: str) -> str:
 
 def look(path: Path, program_dir: Path, allowed: Iterable[str] = ()) -> list[str]:
     """Lines that say what a pickle imports besides the usual. Raises ModelNotUsable for a way to run commands that is
-    not in `allowed` (modules, or ANY), and for what cannot be looked through."""
-    names, problem = imports(path)
+    not in `allowed` (modules, or ANY), for functions of another Python, and for what cannot be looked through."""
+    read = pickle_reader.read(path)
+    names, problem = _told(read)
     allowed = {module for module, _ in names} | {ANY} if ANY in allowed else set(allowed)
-    commands = {name for name in names if is_command(name) and name[0] not in allowed}
+    of_dill = {OF_DILL} if any(module == "dill._dill" for module, _ in names) else set()
+    commands = {name for name in names - of_dill if is_command(name) and name[0] not in allowed}
     refused = sorted(f"{module}.{name}" for module, name in commands)
     if refused:
         modules = sorted({module for module, _ in commands})
@@ -201,6 +103,8 @@ def look(path: Path, program_dir: Path, allowed: Iterable[str] = ()) -> list[str
             f"{path.name} would call {', '.join(refused[:5])} when it is loaded: a way to run commands, which a fitted "
             f"model does not need. If you know why it is there, set MODEL_SERVER_PICKLE_MAY_IMPORT={','.join(modules)}."
         )
+    if made := python_code.maker(read.codes):
+        raise ModelNotUsable(python_code.of_foreign(path.name, made))
     if problem == CUT_OFF and ANY not in allowed:
         raise ModelNotUsable(
             f"{diagnosis.of_cut_off(path)} (Where it loads all the same, it cannot be looked through: if you trust it, "

@@ -19,7 +19,7 @@ from .own_modules import OwnModules
 
 
 def calling(model: Any, method: str) -> Callable[[Any, Any], Any]:
-    if not callable(getattr(model, method, None)):
+    if not methods.has(model, method):
         raise ModelNotUsable(methods.of_missing_method(model, method))
     return lambda model, rows: getattr(model, method)(rows)
 

@@ -41,6 +41,13 @@ def is_at_fault(exc: BaseException, model: object) -> bool:
     return isinstance(exc, NameError | ImportError | RecursionError) or isinstance(exc.__cause__, SystemExit)
 
 
+def is_missing_part(exc: BaseException, model: object) -> bool:
+    """Whether the user's own code has asked a dict of parts for one that it does not have."""
+    if not (isinstance(exc, KeyError) and isinstance(model, dict) and exc.args and exc.args[0] not in model):
+        return False
+    return Path(traceback.extract_tb(exc.__traceback__)[-1].filename).name == "predictor.py"
+
+
 def meant(exc: BaseException, expected: Signature) -> str:
     """A sentence with the name that was probably meant; nothing if none is like it."""
     return did_you_mean(*_named(exc, expected), alike=0.6 if isinstance(exc, KeyError) else 0.75)
