@@ -48,6 +48,7 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "tuple": lambda rows: tuple(first(rows)),
     "series": lambda rows: pd.Series(first(rows), index=range(7, 7 + len(rows))),
     "frame": lambda rows: pd.DataFrame({"label": "x", "score": first(rows)}),
+    "sorted": lambda rows: pd.DataFrame({"score": first(rows)}).sort_values("score", ascending=False),
     "sparse": lambda rows: scipy.sparse.csr_matrix(np.asarray(rows)),
     "columns": lambda rows: {"label": ["x"] * len(rows), "score": first(rows)},
     "outputs": lambda rows: [np.asarray(rows), np.asarray(rows) * 3],

@@ -148,8 +148,21 @@ ONES = np.ones(3)
         (pa.array([0.1, None, 2], pa.float32()), [0.1, None, 2.0]),
         (pa.table({"a": pa.array([0.1, None, 2], pa.float32())}), [{"a": 0.1}, {"a": None}, {"a": 2.0}]),
         (pd.Series([0.1, None, 2], dtype="float[pyarrow]"), [0.1, None, 2.0]),
-        (pd.Series([1, 2, 3], index=[2, 0, 1]), [1, 2, 3]),
-        (pd.DataFrame({"a": [1, 2, 3]}).iloc[::-1], [{"a": 3}, {"a": 2}, {"a": 1}]),
+        (pd.Series([1, 2, 3], index=[2, 0, 1]), [2, 3, 1]),
+        (pd.Series([1, 2, 3], index=pd.Index([2, 0, 1], name="id")), [1, 2, 3]),
+        (pd.Series([1, 2, 3], index=[2, 0, 0]), [1, 2, 3]),
+        (pd.Series([1, 2, 3], index=[1, 3, 2]), [1, 2, 3]),
+        (pd.Series([1, 2, 3], index=[2.0, 0.0, 1.0]), [1, 2, 3]),
+        (
+            pd.DataFrame({"g": ["b", "a", "b"], "p": [1, 2, 3]}).groupby("g")[["p"]].apply(lambda g: g),
+            [{"p": n} for n in (1, 2, 3)],
+        ),
+        (
+            {"a": pd.Series([1, 2, 3], index=[2, 0, 1]), "b": [4, 5, 6]},
+            [{"a": 2, "b": 4}, {"a": 3, "b": 5}, {"a": 1, "b": 6}],
+        ),
+        ([pd.Series([1, 2], index=[1, 0])] * 3, [[1, 2]] * 3),
+        (pd.DataFrame({"a": [1, 2, 3]}).iloc[::-1], [{"a": 1}, {"a": 2}, {"a": 3}]),
         (
             pd.DataFrame([[1], [2], [3]], columns=pd.MultiIndex.from_tuples([("q", 0.5)])),
             [{"('q', 0.5)": n} for n in (1, 2, 3)],

@@ -68,9 +68,27 @@ def length(value: Any) -> int | None:
         return int(shape[0]) if isinstance(shape, Sequence) and shape else None
 
 
+def in_order(value: Any) -> Any:
+    """A frame or a Series in the order of the rows that transformation was given, whose index is 0, 1, 2, …
+
+    One that it has sorted, or put together from groups, has these numbers in another order. An index with a name is
+    one of its own.
+    """
+    index = getattr(value, "index", None)
+    if not hasattr(value, "iloc") or index is None or not hasattr(index, "get_level_values"):
+        return value
+    last = index.get_level_values(-1)
+    if last.name is not None or not isinstance(last.dtype, np.dtype) or last.dtype.kind not in "iu":
+        return value
+    order = np.argsort(last.to_numpy(), kind="stable")
+    count = np.arange(len(order))
+    is_shuffled = (last.to_numpy()[order] == count).all() and (order != count).any()
+    return value.iloc[order] if is_shuffled else value
+
+
 def items(column: Any) -> np.ndarray | list[Any]:
     """The values of a column, one by one."""
-    found = column if isinstance(column, list) else held(column)
+    found = column if isinstance(column, list) else held(in_order(column))
     if isinstance(found, np.ndarray) and found.dtype.kind == "M":
         return spelt(found)
     return list(column) if found is None else found

@@ -86,7 +86,7 @@ def _rows(predictions: Any, count: int) -> np.ndarray | list[Any] | None:
         return _by_row(predictions, count)
     if isinstance(predictions, Iterator):  # it may have no end
         return list(islice(predictions, count + 1))
-    if (found := foreign.held(predictions)) is not None:
+    if (found := foreign.held(foreign.in_order(predictions))) is not None:
         return found
     columns = foreign.named(predictions)
     return foreign.records(columns) if columns else None
