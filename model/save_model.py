@@ -663,7 +663,9 @@ def _seen(rows: Any, n: int) -> tuple[str, list[dict[str, Any]], list[Any]]:
         return "objects", [{"kind": "any"}], [[item] for item in items[:n]]
     if not all(isinstance(item, str) for item in items):
         raise wrong
-    return "texts", [{"kind": "text"}], [[text] for text in items[:n]]
+    name = getattr(rows, "name", None)  # of a Series: the header over its texts
+    column = {"kind": "text", **({} if name is None else {"name": _json_value(name)})}
+    return "texts", [column], [[text] for text in items[:n]]
 
 
 def _refuse_names(names: Any) -> None:

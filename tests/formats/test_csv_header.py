@@ -94,3 +94,22 @@ def test_names_that_nobody_asks_for():
     """Names that the model does not know may stand there twice: Excel ends its lines with commas."""
     assert rows("a,b,c,,\n1,2,3,,\n", signature=NAMED).to_numpy().tolist() == [[1, 2, 3]]
     assert rows("x,a,b,c,x\n0,1,2,3,0\n", signature=NAMED).to_numpy().tolist() == [[1, 2, 3]]
+
+
+def test_csv_a_name_that_looks_like_a_missing_value():
+    """Among other names it is a name; a row in which each text is a category of its column stays a row."""
+    words = ("Color", ("red", "blue", "Size")), ("Size", ("S", "M")), ("NA", ("NA", "none"))
+    signature = Signature("frame", tuple(Column(name, "text", known) for name, known in words))
+    for header in ("COLOR,SIZE,NA", "Color,Sise,NA", ",Color,NA"):
+        row = "0,S,NA\n" if header[0] == "," else "red,S,NA\n"
+        assert "Missing" in refused(BadRequest, f"{header}\n{row}", signature=signature).message
+    assert len(rows("Size,S,NA\nred,M,none\n", signature=signature)) == 2
+
+
+def test_csv_a_sample_of_a_series_knows_its_name():
+    """save_sample keeps what a Series of texts is called: that line is a header."""
+    named = Signature("texts", (Column("Complaint", "text"),))
+    for header in ("Complaint", '"Complaint"', " Complaint "):
+        assert rows(f"{header}\ngood\nbad\n", signature=named) == ["good", "bad"]
+    assert rows("Complaint\ngood\n", "text/csv; header=absent", named) == ["Complaint", "good"]
+    assert rows("a Complaint\ngood\n", signature=named) == ["a Complaint", "good"]

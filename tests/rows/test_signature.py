@@ -297,6 +297,44 @@ def test_missing_values_taken(model):
     assert len(model.predict(rows(b"1,,3\n", signature_of(model)))) == 1
 
 
+class OfNumbers:
+    """A class of one's own that says nothing of its columns."""
+
+    def predict(self, rows):
+        return np.asarray(rows, dtype=float)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "says"),
+    [
+        (b"1,2\n3,x\n", (2, 2), "'x'"),
+        (b"a,b\n", (1, 1), "header=present"),
+        (b"a;b\n1;2\n", (1, 1), "commas"),
+        (b"1\t2\n", (1, 1), "commas"),
+        (b'[["1", "it\'s"]]', (1, 2), "it's"),
+        (b'{"rows": [[1, 2], [3, 4]]}', (1, "rows"), "[1, 2]"),
+        (b'[{"a": 1, "b": {"c": 2}}]', (1, "b"), "number"),
+        (b'"1,2,3"', (1, 1), "commas"),
+    ],
+)
+def test_a_text_that_a_model_wants_as_a_number(body, place, says):
+    """What a model that says nothing cannot make a number of is a 400 that names the cell."""
+    kind = "text/csv" if body[:1] not in b'[{"' else "application/json"
+    got = decode(body, kind, None, Signature(), 10**8)
+    with pytest.raises((ValueError, TypeError)) as caught:
+        OfNumbers().predict(got.rows)
+    error = blame.explain(got.raw, Signature(), caught.value)
+    assert (error.details["row"], error.details["column"]) == place
+    assert says in error.message
+
+
+def test_an_error_of_the_models_own_is_not_the_callers():
+    """A text that is not in the request, or an error of another kind, stays the model's."""
+    got = decode(b"1,2\n", "text/csv", None, Signature(), 10**8)
+    for error in (ValueError("could not convert string to float: 'x'"), KeyError("x"), ValueError("x")):
+        assert blame.explain(got.raw, Signature(), error) is None
+
+
 def test_an_infinite_cell_is_the_callers_even_where_missing_values_are_taken():
     """An imputer takes missing values; what is infinite is still named with row and column."""
     model = make_pipeline(SimpleImputer(), LogisticRegression()).fit(FRAME, Y)
@@ -449,7 +487,8 @@ def test_sample_file_of_arrays_and_texts(tmp_path):
     assert rows(b"1,2,3", found).dtype == np.float32
     assert sample_rows(found, 2).tolist() == X[:2].astype("float32").tolist()
     assert sample_rows(load_sample(save_sample(TEXTS, tmp_path)), 2) == TEXTS[:2]
-    assert load_sample(save_sample(pd.Series(TEXTS), tmp_path, n=0)).form == "texts"
+    assert load_sample(save_sample(pd.Series(TEXTS), tmp_path, n=0)).columns[0].name is None
+    assert load_sample(save_sample(pd.Series(TEXTS, name="review"), tmp_path, n=0)).columns[0].name == "review"
     path = save_sample(PEOPLE, tmp_path, n=0)
     assert json.loads(path.read_text())["rows"] == []
     assert sample_rows(load_sample(path), 2) is not None

@@ -23,6 +23,8 @@ def is_header(row: Sequence[str] | None, signature: Signature) -> bool:
     Names in another case are a header as well, so that the caller is told which are missing. A cell that is one of its
     own column's categories is a value even if some column has that name.
     """
+    if signature.form == "texts":
+        return row is not None and _is_title(row, signature)
     if not row or not signature.position:
         return False
     value = next(filter(looks_like_a_value, row[row[0] == "" :]), None)
@@ -34,16 +36,28 @@ def is_header(row: Sequence[str] | None, signature: Signature) -> bool:
     if signature.position.keys() == set(map(str.strip, row)) or _in_another_case(row, signature):
         return True
     below = cells[1:] if row[0] == "" else cells  # pandas writes no name over its index
-    if not any(cell in signature.position for cell in cells) or any(map(looks_like_a_value, below)):
+    if not any(cell in signature.position and is_text(cell) for cell in below):
+        return False
+    if any(looks_like_a_value(cell) and cell not in signature.position for cell in below):
         return False
     columns = signature.columns or ()
-    return not any(c.categories and cell in c.categories for c, cell in zip(columns, cells, strict=False))
+    pairs = zip(columns, cells, strict=False)
+    return not any(c.categories and cell in c.categories and is_text(cell) for c, cell in pairs)
+
+
+def _is_title(row: Sequence[str], signature: Signature) -> bool:
+    """Whether it is the name of the texts that a sample was made of."""
+    name = signature.columns[0].name if signature.columns else None
+    return name is not None and len(row) == 1 and normal(row[0]) == normal(str(name))
 
 
 def _in_another_case(row: Sequence[str], signature: Signature) -> bool:
-    if len(row) < len(signature.position) or any(map(looks_like_a_value, row)):
+    if len(row) < len(signature.position) or all(map(looks_like_a_value, row)):
         return False
-    return {normal(name).casefold() for name in signature.position} <= {normal(cell).casefold() for cell in row}
+    known = {normal(name).casefold() for name in signature.position}
+    given = {cell: normal(cell).casefold() for cell in row}
+    strange = any(looks_like_a_value(cell) and given[cell] not in known for cell in row[row[0] == "" :])
+    return not strange and known <= set(given.values())
 
 
 def looks_like_a_value(cell: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,10 @@ def explain(rows: Any, signature: Signature, error: BaseException) -> BadRequest
 
     Ask it after transformation has raised: then a user's own fillna() comes first, and good rows cost nothing.
     """
-    if not isinstance(error, Exception) or isinstance(error, ArithmeticError) or signature.columns is None:
+    if not isinstance(error, Exception) or isinstance(error, ArithmeticError):
         return None
-    return _blame(rows, signature, str(error))
+    found = _blame(rows, signature, str(error)) if signature.columns is not None else None
+    return found or _no_number(rows, signature, str(error))
 
 
 def _blame(rows: Any, signature: Signature, message: str) -> BadRequest | None:
@@ -57,6 +60,49 @@ def _blame(rows: Any, signature: Signature, message: str) -> BadRequest | None:
                     expected=listed(column.categories), got=str(values[strange[0]])[:80],
                 )  # fmt: skip
     return None
+
+
+NO_NUMBER = re.compile(r"could not convert string to float: (?:np\.str_\()?('.*'|\".*\")", re.DOTALL)
+NO_VALUE = re.compile("setting an array element with a sequence|must be a string or a real number, not '(?:dict|list)'")
+
+
+def _no_number(rows: Any, signature: Signature, message: str) -> BadRequest | None:
+    """A cell that the model would have as a number, in a column of which it says nothing."""
+    cell, told = None, NO_NUMBER.search(message)
+    if told:
+        try:
+            cell = ast.literal_eval(told[1])
+        except (ValueError, SyntaxError):
+            return None
+    elif not NO_VALUE.search(message):
+        return None
+    columns = signature.columns or ()
+    cells = [rows] if isinstance(rows, list) else _by_column(rows)
+    for position, values in enumerate(cells if cells is not None else ()):
+        if columns and columns[position].kind != "any":
+            continue
+        for row, value in enumerate(values, 1):
+            if value == cell if isinstance(cell, str) and isinstance(value, str) else not told and _holds_more(value):
+                return _strange(row, position, value, rows, signature)
+    return None
+
+
+def _holds_more(value: Any) -> bool:
+    return isinstance(value, list | dict)
+
+
+def _strange(row: int, position: int, value: Any, rows: Any, signature: Signature) -> BadRequest:
+    names = signature.names or (rows.names if isinstance(rows, Columns) else None)
+    name = str(names[position]) if names else position + 1
+    remedy = ""
+    if isinstance(value, str) and any(mark in value for mark in ";\t,"):
+        remedy = " Values are separated by commas, outside of quotes."
+    elif isinstance(value, str) and row == 1 and not names:
+        remedy = " If the first line is a header, send text/csv; header=present."
+    return BadRequest(
+        f"Row {row}, column {quoted(name)}: the model takes a number there, and not {quoted(value)}.{remedy}",
+        row=row, column=name, expected="a number", got=str(value)[:80],
+    )  # fmt: skip
 
 
 def _by_column(rows: Any) -> Any:

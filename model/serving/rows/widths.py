@@ -34,7 +34,7 @@ def _remedy(got: int, expected: int, signature: Signature, cells: Sequence[Any])
         return " Values are separated by commas, not by semicolons, tabs or bars, and decimals have a point."
     if got == 1 < expected and isinstance(cells[0] if cells else None, list):
         return " The value is a list: there are more brackets than in [[…], […]]."
-    if got == 1 < expected and any("," in cell for cell in texts):
+    if got < expected and texts and all("," in cell for cell in texts):
         return " The value is a text with commas: a row is a list of values."
     return " Is the label still among them?" if got == expected + 1 else ""
 
