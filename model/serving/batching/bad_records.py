@@ -2,8 +2,8 @@
 
 A request that was refused (400) is asked again in chunks; only the records of a chunk that is refused are asked one by
 one, so the cost is linear whatever is bad, and the loop is free in between. The mark is `ERROR` in CSV and {"error": …}
-in JSON Lines, so that order and count are kept. What is not a 400 stays what it is. A model that does not say how many
-columns it takes is left alone: for it, a short record by itself would be a good one.
+in JSON Lines, so that order and count are kept. What is not a 400 stays what it is. A record must be the same alone:
+no CSV whose types are guessed from all records, no model that does not say how many columns it takes.
 """
 
 from __future__ import annotations
@@ -129,4 +129,6 @@ def cut(request: Request, signature: Signature, max_bytes: Bounds | int) -> tupl
         return media_type, None
     if media_type != "text/csv" and json_blocks.has_rows_by_name(body, signature):
         return media_type, None  # they follow the order of the first one's names; one by itself would follow its own
+    if media_type == "text/csv" and signature.guesses_csv:
+        return media_type, None
     return media_type, records.cut(body, media_type, parameters, signature)

@@ -105,6 +105,11 @@ class Signature:
         )
 
     @cached_property
+    def guesses_csv(self) -> bool:
+        """Whether the model uses a column whose type in CSV follows from all of its cells."""
+        return any(column.kind == "any" and column.used for column in self.columns or ())
+
+    @cached_property
     def given_names(self) -> tuple[Any, ...]:
         """The names as the model has them."""
         return tuple(column.name for column in self.columns or ())
