@@ -52,7 +52,8 @@ def test_csv_a_line_that_counts_instead_of_the_names():
 def test_csv_an_index_without_a_name():
     """What to_csv() writes by default: an index, which nobody has a name for."""
     assert rows(",a,b,c\n0,1,2,3\n", signature=NAMED).to_numpy().tolist() == [[1, 2, 3]]
-    frame = rows(",a,b\n0,1,2.5\n", signature=UNKNOWN)
+    assert "index=False" in refused(HeaderUnclear, ",a,b\n0,1,2.5\n", signature=UNKNOWN).message
+    frame = rows(",a,b\n0,1,2.5\n", "text/csv; header=present", UNKNOWN)
     assert frame.to_dict("records") == [{"Unnamed: 0": 0, "a": 1, "b": 2.5}]
     assert_asked(",0,1\n0,0.5,1.5\n", UNKNOWN, 2)
     words = Signature("frame", tuple(Column(name, "text") for name in "abc"))

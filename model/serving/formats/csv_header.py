@@ -98,7 +98,11 @@ def unasked_header(
     numbers = [i for i, cell in enumerate(first) if cell and guessed[i] and _are_numbers(columns[i])]
     if not numbers:
         return None
-    if signature.form == "unknown" and len(numbers) == sum(map(bool, first)):
+    if signature.form == "unknown" and first[0] == "":
+        raise _unclear(
+            "The first name is empty, as over pandas' index: write it without, to_csv(index=False)", first, signature
+        )
+    if signature.form == "unknown" and len(numbers) == len(first):
         return first
     raise _unclear(f"Row 1, column {numbers[0] + 1}: {quoted(first[numbers[0]])} stands over numbers", first, signature)
 
@@ -125,9 +129,15 @@ def refuse_unclear(rows: Sequence[Sequence[str]], signature: Signature) -> None:
     if len(rows) < 2:
         return
     first, second = rows
-    if len(first) == 1 and first[0].strip().lower() in TITLES and is_text(second[0]):
+    if signature.count in (None, 1) and len(first) == 1 and first[0].strip().lower() in TITLES and is_text(second[0]):
         raise _unclear(f"Row 1 is {quoted(first[0])}, as a column of texts is often called", first, signature)
-    if _counted(first) and len(second) == len(first) and _unlike_a_count(second[first[0] == "" :], signature):
+    named = len(first) - (first[0] == "")
+    if (
+        signature.count in (None, named)
+        and _counted(first)
+        and len(second) == len(first)
+        and _unlike_a_count(second[first[0] == "" :], signature)
+    ):
         raise _unclear(
             "Row 1 counts its columns, as pandas does where they have no names, and row 2 does not", first, signature
         )

@@ -13,8 +13,9 @@ import orjson
 
 from ..errors import BadRequest
 from ..rows.signature import Signature
-from .json_envelopes import ENVELOPES, bare
+from .json_envelopes import ENVELOPES
 from .json_pieces import windows_with_depth
+from .json_tables import bare
 from .json_tensors import are_tensors
 from .streams import BLOCK, Stream, Whole, grown, together
 

@@ -13,7 +13,8 @@ from typing import Any
 from ..errors import BadRequest
 from ..rows.signature import Signature
 from ..rows.table import Table
-from ..wording import quoted, verbatim
+from ..wording import quoted
+from .json_pieces import mapped
 from .json_tables import SHAPES, by_index, of_columns, of_values
 from .json_tensors import are_tensors, of_tensors, rows_of_shape
 
@@ -90,39 +91,6 @@ def _refuse_a_null_text(values: list[Any], signature: Signature) -> None:
             f"Value {row} of a list of texts is null, which is not a text. Are they one row? Then send [[…]].",
             expected=SHAPES,
         )
-
-
-def bare(row: Any, signature: Signature) -> Any:
-    """{"features": […]} and {"data": {"features": {"values": […]}}}, as SageMaker's own algorithms take rows, and
-    {"data": […]}; TF Serving has the name of a tensor there, {"input_1": […]}."""
-    if not isinstance(row, dict) or signature.named_by(row):
-        return row
-    name, only = next(iter(row.items()), ("", None))
-    if len(row) == 1 and isinstance(only, list) and 1 < len(only) == signature.count and not signature.knows(name):
-        return only
-    inner = row.get("data", row)
-    inner = inner.get("features") if isinstance(inner, dict) else None
-    if isinstance(inner, list):
-        return inner
-    if isinstance(inner, dict) and isinstance(inner.get("values"), list):
-        return _dense(inner) if "keys" in inner else inner["values"]
-    return row
-
-
-def _dense(sparse: dict[str, Any]) -> list[Any]:
-    """{"keys": […], "shape": [n], "values": […]}: zeros but for the keys."""
-    keys, shape, values = sparse["keys"], sparse.get("shape"), sparse["values"]
-    fits = isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], int) and 0 < shape[0] <= 100_000
-    if not fits or not isinstance(keys, list) or len(keys) != len(values):
-        raise BadRequest("A sparse row needs keys, values of the same length, and shape [n] with n up to 100000.")
-    dense: list[Any] = [0.0] * shape[0]  # type: ignore[index]
-    for key, value in zip(keys, values, strict=True):
-        if not isinstance(key, int) or not 0 <= key < len(dense):
-            raise BadRequest(
-                f"A sparse row has the key {quoted(key, 40)}, which is not in its shape {verbatim(str(shape))}."
-            )
-        dense[key] = value
-    return dense
 
 
 # ---- one function per envelope: the rows, or None if the object is not that envelope ---------------------------------
@@ -202,6 +170,20 @@ def _tensor(value: dict[str, Any], signature: Signature) -> NestedRows | None:
     return _ndarray({**value, "ndarray": rows}, signature)
 
 
+def _table(value: dict[str, Any], signature: Signature) -> NestedRows | None:
+    """DataFrame.to_json(orient="table"): its schema tells which of the names are the index."""
+    schema, rows = value["schema"], value["data"]
+    index = schema.get("primaryKey") if isinstance(schema, dict) else None
+    if not isinstance(index, list) or not isinstance(rows, list):
+        return None
+    index = [name for name in index if not signature.knows(str(name))]
+    return mapped(rows, lambda row: _without(row, index) if isinstance(row, dict) else row)
+
+
+def _without(row: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
+
+
 def _features(value: dict[str, Any], signature: Signature) -> NestedRows | None:
     """One row, or several: {"features": [[…], …]}; or one by name."""
     inner = value["features"]
@@ -216,6 +198,7 @@ ENVELOPES: tuple[tuple[tuple[str, ...], Callable[[dict[str, Any], Signature], Ne
     (("dataframe_split",), _dataframe_split),
     (("dataframe_records",), _inner("dataframe_records")),
     (("columns", "data"), _split),
+    (("schema", "data"), _table),
     (("predictions",), _inner("predictions")),  # what the container before this one in a pipeline has answered
     (("features",), _features),
     (("data",), _if_nested("data")),

@@ -58,6 +58,10 @@ class Long(list[Any]):
         return [item for piece in self._pieces() for item in words.shared(piece)]
 
 
+def mapped(rows: list[Any], change: Callable[[Any], Any]) -> list[Any]:
+    return rows.mapped(change) if isinstance(rows, Long) else [change(row) for row in rows]
+
+
 def in_memory(value: Any) -> Any:
     """The value with plain lists in place of `Long`: transformation gets no class of ours."""
     if isinstance(value, Long):

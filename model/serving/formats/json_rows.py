@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -21,10 +21,10 @@ from ..rows.table import Table, align
 from ..wording import quoted
 from . import json_pieces
 from .budget import NUMBER_BYTES, TEXT_BYTES, Bounds
-from .json_envelopes import are_texts, bare, document
+from .json_envelopes import are_texts, document
 from .json_numbers import numeric_lines, numeric_table
-from .json_pieces import Broken, Long
-from .json_tables import SHAPES, of_objects, of_values
+from .json_pieces import Broken, Long, mapped
+from .json_tables import SHAPES, bare, of_objects, of_values
 from .pieces import PIECE, windows
 
 OBJECT_BYTES = 240
@@ -48,7 +48,7 @@ def decode_lines(body: bytes, parameters: Mapping[str, str], signature: Signatur
     if (numbers := numeric_lines(body, signature)) is not None:
         return align(numbers, signature)
     rows = Long(lambda: _pieces_of_lines(body)) if len(body) > PIECE else list(chain(*_pieces_of_lines(body)))
-    return _aligned(_mapped(rows, lambda row: _line(row, signature)), signature)
+    return _aligned(mapped(rows, lambda row: _line(row, signature)), signature)
 
 
 def _pieces_of_lines(body: bytes) -> Iterator[list[Any]]:
@@ -63,10 +63,6 @@ def _pieces_of_lines(body: bytes) -> Iterator[list[Any]]:
             rows = [_parsed(line, f"Row {number}", number) for number, line in enumerate(lines, count + 1)]
         count += len(rows)
         yield rows
-
-
-def _mapped(rows: list[Any], change: Callable[[Any], Any]) -> list[Any]:
-    return rows.mapped(change) if isinstance(rows, Long) else [change(row) for row in rows]
 
 
 def _afford(body: bytes, signature: Signature, bounds: Bounds) -> None:
@@ -135,7 +131,7 @@ def _aligned(rows: list[Any] | Table, signature: Signature) -> Any:
     if signature.form == "objects":
         return _objects(rows)
     if rows and isinstance(rows[0], dict):
-        rows = _mapped(rows, lambda row: bare(row, signature))
+        rows = mapped(rows, lambda row: bare(row, signature))
     if rows and isinstance(rows[0], dict):
         return align(of_objects(rows, signature), signature)
     return align(of_values(rows, signature.count, signature), signature)

@@ -118,6 +118,39 @@ def _names_of(rows: list[Any]) -> tuple[list[str], int, int]:
     return list(given), number, sent
 
 
+def bare(row: Any, signature: Signature) -> Any:
+    """{"features": […]} and {"data": {"features": {"values": […]}}}, as SageMaker's own algorithms take rows, and
+    {"data": […]}; TF Serving has the name of a tensor there, {"input_1": […]}."""
+    if not isinstance(row, dict) or signature.named_by(row):
+        return row
+    name, only = next(iter(row.items()), ("", None))
+    if len(row) == 1 and isinstance(only, list) and 1 < len(only) == signature.count and not signature.knows(name):
+        return only
+    inner = row.get("data", row)
+    inner = inner.get("features") if isinstance(inner, dict) else None
+    if isinstance(inner, list):
+        return inner
+    if isinstance(inner, dict) and isinstance(inner.get("values"), list):
+        return _dense(inner) if "keys" in inner else inner["values"]
+    return row
+
+
+def _dense(sparse: dict[str, Any]) -> list[Any]:
+    """{"keys": […], "shape": [n], "values": […]}: zeros but for the keys."""
+    keys, shape, values = sparse["keys"], sparse.get("shape"), sparse["values"]
+    fits = isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], int) and 0 < shape[0] <= 100_000
+    if not fits or not isinstance(keys, list) or len(keys) != len(values):
+        raise BadRequest("A sparse row needs keys, values of the same length, and shape [n] with n up to 100000.")
+    dense: list[Any] = [0.0] * shape[0]  # type: ignore[index]
+    for key, value in zip(keys, values, strict=True):
+        if not isinstance(key, int) or not 0 <= key < len(dense):
+            raise BadRequest(
+                f"A sparse row has the key {quoted(key, 40)}, which is not in its shape {verbatim(str(shape))}."
+            )
+        dense[key] = value
+    return dense
+
+
 # ---- columns by name -------------------------------------------------------------------------------------------------
 
 
