@@ -170,6 +170,16 @@ def test_names_are_compared_by_one_normal_form(known, given):
         assert (list(frame.columns), frame.to_numpy().tolist()) == ([known, "Gr\u00f6\u00dfe"], [[1, 2]])
 
 
+@pytest.mark.parametrize("name", [" Flow Duration", "rate ", " a b "])
+def test_lightgbm_writes_outer_blanks_as_underscores_too(name):
+    """The header that it was fitted on is the one that it is asked with."""
+    signature = Signature("frame", (Column(name.replace(" ", "_"), "number"),))
+    assert rows(f"{name}\n2\n", signature=signature).to_numpy().tolist() == [[2]]
+    assert rows(json.dumps([{name: 2}]), "application/json", signature).to_numpy().tolist() == [[2]]
+    other = Signature("frame", (Column("id", "number"),))
+    assert "id" in refused(BadRequest, json.dumps([{"_id": 2}]), "application/json", other).message
+
+
 def test_an_exact_name_goes_before_a_similar_one():
     """Where the exact name is there, one that is only similar is another column; of two similar ones none is meant."""
     signature = Signature("frame", (Column("a b", "number"), Column("a_b", "number")))

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier
 from sklearn.feature_extraction import DictVectorizer
@@ -30,6 +31,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.tree import DecisionTreeClassifier
 
 from running import KIT
+from serving.batching.answering import answer
+from serving.batching.messages import Request
 from serving.errors import ModelNotUsable
 from serving.formats.content_types import decode
 from serving.models import loading
@@ -163,6 +166,39 @@ def test_a_bag_whose_estimators_see_other_columns_says_nothing_of_them() -> None
     numbers = pd.DataFrame(RNG.normal(size=(N, 4)))
     bag = BaggingClassifier(ENCODED, n_estimators=2, max_features=2, random_state=0).fit(numbers.to_numpy().round(), Y)
     assert {c.kind for c in signature_of(bag).columns or ()} == {"any"}
+
+
+@pytest.mark.parametrize("wrapper", ["a bag", "calibrated"])
+def test_categories_that_one_estimator_inside_has_not_seen_are_the_models(wrapper: str) -> None:
+    """Each of these is fitted on some of the rows; a word such as NA is a value where any of them knows it."""
+    frame = pd.DataFrame({"country": ["NA", *["FR", "DE"] * 12]})
+    wrapped = CalibratedClassifierCV(ENCODED, cv=2) if wrapper == "calibrated" else BaggingClassifier(ENCODED, 9)
+    model = wrapped.set_params(**({} if wrapper == "calibrated" else {"random_state": 0})).fit(frame, Y[:25])
+    read = rows("country\nNA\nFR\n", "text/csv", signature_of(model))
+    assert read["country"].tolist() == ["NA", "FR"]
+    assert sorted((signature_of(model).columns or ())[0].categories or ()) == ["DE", "FR", "NA"]
+
+
+@pytest.mark.parametrize("names", [["zip", "brand"], [2019, 2020]])
+def test_a_sample_does_not_hide_what_the_model_refuses(names: list[Any], tmp_path: Path) -> None:
+    """An unknown category and a missing value are the caller's fault with model.sample.json, too; NA is a category."""
+    frame = FRAME.set_axis(names, axis=1)
+    save_sample(frame, tmp_path)
+    served = loaded(make_pipeline(OneHotEncoder(), LogisticRegression()).fit(frame, Y), tmp_path)
+    wrong = ["99999,NA", "02139,"]
+    replies = answer(served, [Request(f"{line}\n".encode(), "text/csv") for line in ["02139,NA", *wrong]], 10**8)
+    assert [reply.status for reply in replies] == [200, 400, 400]
+    assert b"99999" in replies[1].body
+    assert b"no value" in replies[2].body
+
+
+def test_an_imputer_that_looks_for_none_gets_none_with_a_sample(tmp_path: Path) -> None:
+    """A sample tells types; what stands for a missing value, the model tells."""
+    frame = pd.DataFrame({"city": pd.Series(["Rome", "Oslo", None] * 8, dtype=object)})
+    imputer = SimpleImputer(missing_values=None, strategy="constant", fill_value="Oslo")
+    model = make_pipeline(imputer, OneHotEncoder(), LogisticRegression()).fit(frame, ["a", "b", "b"] * 8)
+    found = signature_of(model, save_sample(frame, tmp_path))
+    assert model.predict(rows([{"city": None}, {"city": "Rome"}], "application/json", found)).tolist() == ["b", "a"]
 
 
 def test_wrappers_around_models_of_numbers_take_numbers() -> None:

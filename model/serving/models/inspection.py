@@ -15,14 +15,17 @@ import numpy as np
 from ..rows.signature import Column, Signature
 from . import libraries
 from .libraries import Found
-from .sample import load_sample
+from .sample import with_sample
 from .sklearn_columns import REFUSES, Trait, asked, is_text_vectorizer, traits_of, unwrapped
 
 
 def signature_of(model: Any, sample: Path | None = None) -> Signature:
     """The signature of a model. The file `sample` (what save_sample wrote) decides over what the model says."""
-    if sample is not None:
-        return load_sample(sample)
+    said = _said_by(model)
+    return said if sample is None else with_sample(said, sample)
+
+
+def _said_by(model: Any) -> Signature:
     found = inspect(model) or inspect_parts(model)
     if found is None:
         return Signature()

@@ -75,7 +75,7 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
         suffices = _suffices(program, use)
         # what the program cannot do is loaded now, before the fork, so that the workers share it
         model: Any = Facade(program, Estimator(read, program.name, None if suffices else read()))
-        expected = sample.load_sample(told) if told.is_file() else expected
+        expected = sample.with_sample(expected, told) if told.is_file() else expected
     else:
         model = read()
         if use.method and not method and not methods.has(model, use.method):

@@ -6,6 +6,7 @@ It is read here. It is written by save_model.py beside predictor.py, which works
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,26 @@ def _column(raw: dict[str, Any]) -> Column:
 
         known = tuple(pd.Index(known).astype(raw["categories_dtype"]))
     return Column(raw.get("name"), kind, known, None if dtype in NO_DTYPE else dtype, bool(raw.get("ordered")))
+
+
+def with_sample(said: Signature, path: Path) -> Signature:
+    """What the sample file says, which decides over what the model has `said`. Which values the model refuses no sample
+    tells: that is kept where both have the same columns."""
+    sample = load_sample(path)
+    ours = {str(column.name): column for column in said.columns or ()}
+    if said.count != sample.count or said.form not in ("frame", "array"):
+        return sample
+    if said.names and sample.names:  # else in their order
+        if ours.keys() != set(sample.names):
+            return sample
+        return replace(sample, columns=tuple(_refused(c, ours[str(c.name)]) for c in sample.columns or ()))
+    return replace(sample, columns=tuple(map(_refused, sample.columns or (), said.columns or ())))
+
+
+def _refused(sample: Column, said: Column) -> Column:
+    """The column of the sample, with the values that the model refuses."""
+    known = sample.categories if sample.categories is not None or sample.kind == "category" else said.categories
+    return replace(sample, missing=said.missing, closed=said.closed, none=said.none, categories=known)
 
 
 NO_DTYPE = ("object", "str", "category")

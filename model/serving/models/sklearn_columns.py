@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,10 @@ class Trait:
 
 def traits_of(estimator: Any, count: int) -> list[Trait]:
     """One per input column of the estimator."""
-    estimator = unwrapped(estimator)
+    if _wraps(estimator) and _inner(estimator) is not None:
+        alike = [one for one in _fitted(estimator) if asked(one, "n_features_in_") in (None, count)]
+        told = [traits_of(one, count) for one in alike]  # in a chain the others see more
+        return [reduce(_both, traits) for traits in zip(*told, strict=True)]
     if estimator is None or _is_identity(estimator):
         return [Trait(missing=PASSES)] * count
     for attribute, read in COMPOSITES.items():
@@ -76,10 +80,13 @@ def _column_transformer(transformer: Any, count: int) -> list[Trait]:
 
 
 def _both(one: Trait, other: Trait) -> Trait:
-    """A column that two transformers read: the more telling of the two, the stricter of the two."""
+    """A column that two estimators read: the more telling of the two, the stricter of the two."""
     known = one if one.categories is not None or other.kind == "any" else other
     missing = REFUSES if REFUSES in (one.missing, other.missing) else one.missing
-    return replace(known, missing=missing, none=one.none or other.none)
+    categories = known.categories
+    if one.categories is not None and other.categories is not None:  # of a bag, each has seen some of the rows
+        categories = tuple(dict.fromkeys(c if c == c else np.nan for c in (*one.categories, *other.categories)))
+    return replace(known, categories=categories, missing=missing, none=one.none or other.none)
 
 
 def _union(union: Any, count: int) -> list[Trait]:
@@ -162,7 +169,7 @@ def _leaf(estimator: Any, count: int) -> list[Trait]:
         boosts = type(estimator).__module__.split(".")[0] in ("xgboost", "lightgbm", "catboost")
         return [Trait(missing=ABSORBS if boosts else UNKNOWN)] * count
     if _wraps(estimator):
-        inner = _fitted(estimator)
+        inner = next(iter(_fitted(estimator)), None)
         alike = inner is not None and not _wraps(inner) and not any(hasattr(inner, a) for a in COMPOSITES)
         return _leaf(inner, count) if alike else [Trait()] * count
     tags = estimator.__sklearn_tags__().input_tags if hasattr(estimator, "__sklearn_tags__") else None
@@ -214,25 +221,25 @@ def _wraps(estimator: Any) -> bool:
 
 
 def _inner(estimator: Any) -> Any:
-    """What it has fitted; None if that sees other columns than came in."""
-    found, count = _fitted(estimator), asked(estimator, "n_features_in_")
+    """The first that it has fitted; None if that sees other columns than came in."""
+    found, count = next(iter(_fitted(estimator)), None), asked(estimator, "n_features_in_")
     features = asked(estimator, "estimators_features_")  # of a bag: each may have its own
     if features is not None and not np.array_equal(features[0], np.arange(len(features[0]))):
         return None
     return found if count in (None, asked(found, "n_features_in_") or count) else None
 
 
-def _fitted(estimator: Any) -> Any:
-    """The first estimator inside that was fitted; one for a class that is never or always there was not."""
+def _fitted(estimator: Any) -> list[Any]:
+    """The estimators inside that were fitted, without one for a class that is never or always there."""
     for attribute in FITTED:
         found = asked(estimator, attribute)
         items = list(found) if isinstance(found, list | tuple | np.ndarray) else [found]
-        for item in items:
-            one = asked(item, "estimator") if attribute == "calibrated_classifiers_" else item
-            fits = hasattr(one, "predict") or hasattr(one, "transform")
-            if fits and type(one).__name__ != "_ConstantPredictor":
-                return one
-    return None
+        if attribute == "calibrated_classifiers_":
+            items = [asked(item, "estimator") for item in items]
+        fitted = [one for one in items if hasattr(one, "predict") or hasattr(one, "transform")]
+        if fitted := [one for one in fitted if type(one).__name__ != "_ConstantPredictor"]:
+            return fitted
+    return []
 
 
 GIVEN = ("estimator", "base_estimator", "estimators", "regressor", "classifier")

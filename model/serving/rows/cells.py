@@ -40,6 +40,7 @@ class Unfit(Exception):
     """The cell at `index` is not what its column holds."""
 
     def __init__(self, index: int, got: object, expected: str) -> None:
+        got = got.item() if isinstance(got, np.generic) else got
         super().__init__(f"expected {expected}, got {quoted(got)}")
         self.index, self.got, self.expected = index, got, expected
 

@@ -79,13 +79,17 @@ class Signature:
         exact = self.position.keys() & set(given)
         names = []
         for name in given:
-            known = name if name in exact else self._loosely.get(normal(name))
+            known = name if name in exact else self._known(name)
             names.append(known if known is not None and (known == name or known not in exact) else name)
         return names
 
     def knows(self, name: str) -> bool:
         """Whether `spelled` could make one of the model's names of it."""
-        return name in self.position or normal(name) in self._loosely
+        return name in self.position or any(form in self._loosely for form in forms(name))
+
+    def _known(self, name: str) -> str | None:
+        """The one of the model's names that this one is another spelling of."""
+        return next((self._loosely[form] for form in forms(name) if form in self._loosely), None)
 
     def named_by(self, given: Collection[str]) -> bool:
         """Whether all of the model's names are among these."""
@@ -163,4 +167,10 @@ def listed(names: Sequence[object] | None, most: int = 12) -> str:
 def normal(name: str) -> str:
     """How names are compared if they are not equal: NFC, without outer blanks and a byte order mark, an underscore for
     a blank (LightGBM)."""
-    return unicodedata.normalize("NFC", name).strip().strip("\ufeff").strip().replace(" ", "_")
+    return forms(name)[1]
+
+
+def forms(name: str) -> tuple[str, str]:
+    """The normal forms of a name in a request: the model's name may have underscores for outer blanks as well."""
+    composed = unicodedata.normalize("NFC", name)
+    return composed.replace(" ", "_"), composed.strip().strip("\ufeff").strip().replace(" ", "_")
