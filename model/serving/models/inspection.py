@@ -16,7 +16,8 @@ from ..rows.signature import Column, Signature
 from . import libraries
 from .libraries import Found
 from .sample import with_sample
-from .sklearn_columns import REFUSES, Trait, asked, is_text_vectorizer, traits_of, unwrapped
+from .sklearn_columns import REFUSES, Trait, is_text_vectorizer, traits_of
+from .wrapping import asked, unwrapped
 
 
 def signature_of(model: Any, sample: Path | None = None) -> Signature:

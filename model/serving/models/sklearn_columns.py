@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..rows.cells import NA_WORDS
+from .wrapping import COMPOSITE, asked, fitted, inner, unwrapped, wraps
 
 REFUSES, PASSES, ABSORBS, UNKNOWN = "refuses", "passes", "absorbs", "unknown"
 """What a step does with a missing value: fails, hands it to the next step, deals with it, or nobody knows."""
@@ -31,8 +32,8 @@ class Trait:
 
 def traits_of(estimator: Any, count: int) -> list[Trait]:
     """One per input column of the estimator."""
-    if _wraps(estimator) and _inner(estimator) is not None:
-        alike = [one for one in _fitted(estimator) if asked(one, "n_features_in_") in (None, count)]
+    if wraps(estimator) and inner(estimator) is not None:
+        alike = [one for one in fitted(estimator) if asked(one, "n_features_in_") in (None, count)]
         told = [traits_of(one, count) for one in alike]  # in a chain the others see more
         return [reduce(_both, traits) for traits in zip(*told, strict=True)]
     if estimator is None or _is_identity(estimator):
@@ -150,14 +151,13 @@ def _without_nan(categories: np.ndarray) -> tuple[Any, ...]:
     return tuple(c for c in categories.tolist() if c is not None and c == c)
 
 
-COMPOSITES: dict[str, Callable[[Any, int], list[Trait]]] = {
-    "steps": _pipeline,
-    "_transformer_to_input_indices": _column_transformer,
-    "transformer_list": _union,
-    "is_categorical_": _histogram_boosting,
-    "categories_": _encoder,
-    "use_default_cols": _category_encoders,
-}
+COMPOSITES: dict[str, Callable[[Any, int], list[Trait]]] = dict(
+    zip(
+        COMPOSITE,
+        (_pipeline, _column_transformer, _union, _histogram_boosting, _encoder, _category_encoders),
+        strict=True,
+    )
+)
 """The attribute that tells what an estimator is → the function that reads it."""
 
 
@@ -168,10 +168,10 @@ def _leaf(estimator: Any, count: int) -> list[Trait]:
     if not type(estimator).__module__.startswith("sklearn.") or type(estimator).__name__ == "FunctionTransformer":
         boosts = type(estimator).__module__.split(".")[0] in ("xgboost", "lightgbm", "catboost")
         return [Trait(missing=ABSORBS if boosts else UNKNOWN)] * count
-    if _wraps(estimator):
-        inner = next(iter(_fitted(estimator)), None)
-        alike = inner is not None and not _wraps(inner) and not any(hasattr(inner, a) for a in COMPOSITES)
-        return _leaf(inner, count) if alike else [Trait()] * count
+    if wraps(estimator):
+        first = next(iter(fitted(estimator)), None)
+        alike = first is not None and not wraps(first) and not any(hasattr(first, a) for a in COMPOSITES)
+        return _leaf(first, count) if alike else [Trait()] * count
     tags = estimator.__sklearn_tags__().input_tags if hasattr(estimator, "__sklearn_tags__") else None
     allows_nan = tags.allow_nan if tags else estimator._get_tags()["allow_nan"]  # scikit-learn before 1.6
     if type(estimator).__module__ == "sklearn.dummy":
@@ -201,56 +201,3 @@ def _is_plain_imputer(estimator: Any) -> bool:
 def is_text_vectorizer(estimator: Any) -> bool:
     """CountVectorizer, TfidfVectorizer, HashingVectorizer, or one like them."""
     return hasattr(estimator, "build_analyzer") and hasattr(estimator, "transform")
-
-
-def unwrapped(estimator: Any) -> Any:
-    """The estimator inside a search, a vote, a calibration: the first to see the rows, as they come."""
-    while _wraps(estimator) and (inner := _inner(estimator)) is not None:
-        estimator = inner
-    return estimator
-
-
-def _wraps(estimator: Any) -> bool:
-    """Whether it is scikit-learn's, and was given an estimator to fit: it takes what that takes."""
-    if not type(estimator).__module__.startswith("sklearn.") or not hasattr(estimator, "get_params"):
-        return False
-    given = [estimator.get_params(deep=False).get(name) for name in GIVEN]
-    return any(hasattr(one, "fit") or (isinstance(one, list) and one != []) for one in given) and not any(
-        hasattr(estimator, attribute) for attribute in COMPOSITES
-    )
-
-
-def _inner(estimator: Any) -> Any:
-    """The first that it has fitted; None if that sees other columns than came in."""
-    found, count = next(iter(_fitted(estimator)), None), asked(estimator, "n_features_in_")
-    features = asked(estimator, "estimators_features_")  # of a bag: each may have its own
-    if features is not None and not np.array_equal(features[0], np.arange(len(features[0]))):
-        return None
-    return found if count in (None, asked(found, "n_features_in_") or count) else None
-
-
-def _fitted(estimator: Any) -> list[Any]:
-    """The estimators inside that were fitted, without one for a class that is never or always there."""
-    for attribute in FITTED:
-        found = asked(estimator, attribute)
-        items = list(found) if isinstance(found, list | tuple | np.ndarray) else [found]
-        if attribute == "calibrated_classifiers_":
-            items = [asked(item, "estimator") for item in items]
-        fitted = [one for one in items if hasattr(one, "predict") or hasattr(one, "transform")]
-        if fitted := [one for one in fitted if type(one).__name__ != "_ConstantPredictor"]:
-            return fitted
-    return []
-
-
-GIVEN = ("estimator", "base_estimator", "estimators", "regressor", "classifier")
-"""The parameters by which a class of scikit-learn is given estimators to fit."""
-
-FITTED = ("best_estimator_", "estimators_", "estimator_", "calibrated_classifiers_", "regressor_", "estimator")
-"""Where it keeps them once they are fitted."""
-
-
-def asked(thing: Any, attribute: str) -> Any:
-    try:
-        return getattr(thing, attribute, None)
-    except Exception:  # noqa: BLE001  properties of unfitted or foreign estimators raise what they like
-        return None
