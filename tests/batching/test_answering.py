@@ -228,3 +228,19 @@ def test_results_for_all_rows_are_refused_at_the_start(results: int, form: Calla
     loaded = model(lambda rows: form([first(rows) + n for n in range(results)]))
     with pytest.raises(ModelNotUsable, match=f"returned {results} prediction"):
         loaded.warm_up()
+
+
+def test_a_stream_that_fails_at_once_is_found_at_the_start() -> None:
+    """A generator computes nothing before its first item: the warm-up asks for that one."""
+    asked = []
+
+    def stream(rows: Any) -> Any:
+        for value in first(rows):
+            asked.append(value)
+            yield 1 / (len(asked) < 3)
+
+    loaded = model(stream)
+    loaded.warm_up()
+    assert len(asked) == 2
+    with pytest.raises(ModelNotUsable, match="ZeroDivisionError"):
+        loaded.warm_up()

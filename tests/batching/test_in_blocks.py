@@ -21,7 +21,8 @@ from serving.batching import bad_records, in_blocks
 from serving.batching.answering import answer
 from serving.batching.in_blocks import Refused
 from serving.batching.messages import Reply, Request
-from serving.formats import array_blocks, blocks, json_blocks, streams
+from serving.errors import ModelFailed
+from serving.formats import array_blocks, blocks, joining, json_blocks, npy, streams
 from serving.formats.budget import Bounds
 from serving.formats.joining import NotOurs
 from serving.formats.streams import Block
@@ -330,6 +331,16 @@ MANY = b"".join(b"%d,2\n" % i for i in range(60))
 def test_answers_are_joined(accept: str, transformation: Callable[..., Any]) -> None:
     """One header, one document."""
     same(Both(NUMBERS, transformation=transformation), MANY, "text/csv", accept)
+
+
+@pytest.mark.parametrize("second", [np.array([1.5]), np.zeros((1, 2))], ids=["numbers", "wider"])
+def test_arrays_of_blocks_are_of_one_kind(second: np.ndarray) -> None:
+    """Texts and numbers are not made texts, and no column is made up."""
+    joined = joining.Npy()
+    for array in (np.array(["a"]), second):
+        joined.add(npy.to_npy(array, {}))
+    with pytest.raises(ModelFailed, match="some rows are texts|are not one array"):
+        joined.end()
 
 
 def test_an_answer_of_the_users_own_is_not_joined() -> None:

@@ -11,18 +11,20 @@ from ..errors import NotAcceptable
 from ..rows import foreign
 from .json_text import plain
 
-SINGLE = (str, int, float, np.generic, type(None))
+AS_IT_IS = (list, tuple, dict, str, int, float, np.generic, type(None))
 
 
 def opened(row: Any) -> Any:
     """A dict where the prediction has names, a list or an array where it has several cells, else what it is."""
-    if isinstance(row, SINGLE):
+    if isinstance(row, AS_IT_IS):
+        return row
+    if isinstance(row, np.ndarray) and row.dtype.kind in "fiub" and not isinstance(row, np.ma.MaskedArray):
         return row
     if (names := foreign.named(row)) is not None:
         return names
     if isinstance(row, Set):
         return plain(row)
-    items = row if isinstance(row, list | tuple) else foreign.held(row)
+    items = foreign.held(row)
     return row if items is None else items
 
 

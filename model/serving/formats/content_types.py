@@ -168,7 +168,9 @@ def encode(predictions: Any, count: int, accepted: Accepted) -> Encoded:
 
 def _told(content_type: str, rows: np.ndarray | list[Any]) -> str:
     """The Content-Type: there is a header only where the predictions have names."""
-    return content_type if has_names(rows) else content_type.removesuffix(WITH_HEADER)
+    if not content_type.endswith(WITH_HEADER) or has_names(rows):
+        return content_type
+    return content_type.removesuffix(WITH_HEADER)
 
 
 def _written(rows: np.ndarray | list[Any], name: str, parameters: Mapping[str, str]) -> bytes:

@@ -26,9 +26,15 @@ def to_csv(rows: np.ndarray | list[Any], parameters: Mapping[str, str]) -> bytes
     items = items.tolist() if isinstance(items, np.ndarray) else items
     lines = _Lines()
     writer = csv.writer(lines)
-    for row in table([opened(row) for row in items], parameters.get("header") == "present"):
-        writer.writerow([_cell(cell) for cell in row] or [""])  # "" is a line to whoever reads it, a blank one is not
+    named = parameters.get("header") == "present"
+    for row in table([row if type(row) in PLAIN else opened(row) for row in items], named):
+        cells = [cell if type(cell) in PLAIN else _cell(cell) for cell in row]
+        writer.writerow(cells or [""])  # "" is a line to whoever reads it, a blank one is not
     return "".join(lines.text).encode()
+
+
+PLAIN = frozenset((str, int, float, bool))
+"""What csv.writer writes as it should, and most cells are."""
 
 
 class _Lines:
@@ -65,7 +71,7 @@ def _plain_labels(rows: np.ndarray) -> bytes | None:
 
 def _cell(value: Any) -> Any:
     """Numbers as repr() has them (nan and inf too), a missing value empty, lists and objects as JSON."""
-    if isinstance(value, str):
+    if isinstance(value, str | bool | int | float):
         return value
     if value is None or is_missing(value):
         return ""
@@ -75,7 +81,5 @@ def _cell(value: Any) -> Any:
         return str(value)
     if isinstance(value, np.integer | np.bool_) and not isinstance(value, np.timedelta64):
         return value.item()
-    if isinstance(value, bool | int | float):
-        return value
     text = dumps(ready([value]))[1:-1]
     return orjson.loads(text) if text[:1] == b'"' else "" if text == b"null" else text.decode()

@@ -65,6 +65,8 @@ class Npy:
 
     def end(self) -> bytes:
         arrays = [array for array in self._arrays if len(array)] or self._arrays
+        if len({array.dtype.kind in "US" for array in arrays}) > 1:  # NumPy would make texts of the numbers
+            raise ModelFailed("The predictions of some rows are texts, those of others are numbers. Ask for text/csv.")
         try:
             joined = np.concatenate(arrays)
         except (ValueError, TypeError) as exc:

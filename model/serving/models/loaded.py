@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import GeneratorType
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,9 @@ class LoadedModel:
         try:
             for rows, count in zip(samples, WARM_UP_ROWS, strict=True):
                 result = self.predict(rows)
-                if not predictions.is_whole(result):
+                if isinstance(result, GeneratorType):
+                    next(result, None)  # nothing has been computed before
+                elif not predictions.is_whole(result):
                     predictions.per_row(result, count)
         except BaseException as exc:  # a panic of Rust, too
             raise ModelNotUsable(warm_up.of_warm_up(exc, self.model, self.signature, self.source)) from exc

@@ -82,6 +82,8 @@ def _rows_of(count: int) -> str:
 
 
 def _rows(predictions: Any, count: int) -> np.ndarray | list[Any] | None:
+    if isinstance(predictions, np.ndarray):
+        return foreign.of_array(predictions)
     if isinstance(predictions, list | tuple):
         return _by_row(predictions, count)
     if isinstance(predictions, Iterator):  # it may have no end
