@@ -339,7 +339,7 @@ def test_arrays_of_blocks_are_of_one_kind(second: np.ndarray) -> None:
     joined = joining.Npy()
     for array in (np.array(["a"]), second):
         joined.add(npy.to_npy(array, {}))
-    with pytest.raises(ModelFailed, match="some rows are texts|are not one array"):
+    with pytest.raises(ModelFailed, match=r"some rows are texts|are not one array"):
         joined.end()
 
 
