@@ -385,6 +385,34 @@ def test_xgboost_categories():
     assert np.array_equal(model.predict_proba(rows(as_csv(frame), found)), model.predict_proba(frame))
 
 
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_a_category_that_a_booster_does_not_know(library):
+    """Where it would refuse it, a 400 names it; where it takes it for missing, so is it here."""
+    boosters = pytest.importorskip(library, minversion="3.1")
+    frame = PEOPLE[["age", "sex"]].assign(sex=PEOPLE["sex"].astype("category"))
+    if library == "xgboost":
+        pytest.importorskip("pyarrow")
+        model = boosters.XGBClassifier(n_estimators=3, enable_categorical=True).fit(frame, Y)
+    else:
+        model = boosters.LGBMClassifier(n_estimators=3, verbose=-1).fit(frame, Y)
+    found = signature_of(model)
+    for value in ("other", None):
+        asked = frame[:2].assign(sex=pd.Categorical([frame["sex"][0], value]))
+        body = json.dumps(
+            [{"age": row.age, "sex": None if row.sex != row.sex else row.sex} for row in asked.itertuples()]
+        )
+        try:
+            expected = model.predict_proba(asked)
+        except boosters.core.XGBoostError:
+            with pytest.raises(BadRequest) as caught:
+                rows(body.encode(), found, "application/json")
+            assert caught.value.message == (
+                "Row 2, column 'sex': expected one of the model's categories female, male, got 'other'."
+            )
+            continue
+        assert np.array_equal(model.predict_proba(rows(body.encode(), found, "application/json")), expected)
+
+
 @pytest.mark.parametrize("named", [False, True])
 def test_lightgbm(named):
     """lightgbm's estimators and raw boosters tell their own names, and the categories of their columns."""

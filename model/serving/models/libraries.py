@@ -58,14 +58,14 @@ def xgboost(model: Any) -> Found | None:
     for position in range(booster.num_features()):
         if types and types[position] == "c":
             known = categories.get(names[position] if names else position)
-            traits.append(Trait("category" if known else "any", known, ABSORBS))
+            traits.append(Trait("category" if known else "any", known, ABSORBS, closed=bool(known)))
         else:
             traits.append(Trait("number", missing=ABSORBS))
     return Found(traits, list(names) if names else None, lacking=lacking)
 
 
 def xgboost_categories(booster: Any) -> dict[Any, tuple[Any, ...]]:
-    """Kept by the booster since xgboost 3.1; needs pyarrow."""
+    """Kept by the booster since xgboost 3.1, which refuses others; needs pyarrow."""
     try:
         exported = booster.get_categories(export_to_arrow=True).to_arrow()
         return {name: tuple(values.to_pylist()) for name, values in exported if values is not None}

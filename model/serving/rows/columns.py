@@ -10,7 +10,7 @@ import numpy as np
 
 from . import cells, times
 from .guessing import guessed, kept
-from .signature import Column
+from .signature import Column, listed
 from .whole_numbers import integers
 
 
@@ -49,7 +49,8 @@ def is_nullable(dtype: str) -> bool:
 
 
 def _categories(values: Sequence[Any], column: Column, typed: bool) -> Any:
-    """A pandas Categorical with the model's categories. A value that is none of them is missing, as pandas has it."""
+    """A pandas Categorical with the model's categories. A value that is none of them is missing, as pandas has it,
+    unless the model would refuse it."""
     import pandas as pd
 
     known = list(column.categories or ())
@@ -64,7 +65,10 @@ def _categories(values: Sequence[Any], column: Column, typed: bool) -> Any:
     if not known:
         return pd.Categorical(array, ordered=column.ordered)
     dtype = pd.CategoricalDtype(known, ordered=column.ordered)
-    return pd.Categorical.from_codes(dtype.categories.get_indexer(array), dtype=dtype)
+    codes = dtype.categories.get_indexer(array)
+    if column.closed and len(strange := np.flatnonzero((codes < 0) & ~pd.isna(array))):
+        raise cells.Unfit(int(strange[0]), array[strange[0]], f"one of the model's categories {listed(known)}")
+    return pd.Categorical.from_codes(codes, dtype=dtype)
 
 
 READERS: dict[str, Any] = {
