@@ -16,7 +16,7 @@ import pytest
 
 from running import make_program
 from serving.errors import ModelNotUsable
-from serving.models import diagnosis, loading, pickle_contents, pickle_reader, python_code
+from serving.models import diagnosis, loading, pickle_contents, pickle_reader, python_code, versions
 
 SOURCE = "def f(r, k):\n    if len(r) > k:\n        return r.sum()\n"
 MADE = {
@@ -119,4 +119,17 @@ def test_versions_are_read_whole(tmp_path: Path, protocol: int) -> None:
     for pack in (bytes, gzip.compress):
         path.write_bytes(pack(pickle.dumps([Old()], protocol)))
         assert pickle_reader.read(path).scikit_learn == ["0.19.1"]
-        assert "scikit-learn==0.19.1 into" in diagnosis.of_loading(ImportError("x"), path)
+        assert "with scikit-learn 0.19.1, which" in diagnosis.of_loading(ImportError("x"), path)
+
+
+@pytest.mark.parametrize(
+    ("version", "here", "newest"),
+    [
+        *(("1.2.2", "3.11", None), ("1.2.2", "3.12", "3.11"), ("1.3.0", "3.12", "3.11"), ("1.3.1", "3.12", None)),
+        *(("1.4", "3.13", "3.12"), ("0.24.2", "3.11", ""), ("1.6.1", "3.14", "3.13"), ("1.9.dev0", "3.14", None)),
+    ],
+)
+def test_the_python_of_a_scikit_learn(monkeypatch: pytest.MonkeyPatch, version: str, here: str, newest: Any) -> None:
+    """An old scikit-learn has no wheel for a new Python: then the remedy names the Python, too."""
+    monkeypatch.setattr(python_code, "HERE", here)
+    assert versions.newest_python(version) == newest

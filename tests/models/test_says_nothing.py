@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, LabelEncoder, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from serving.errors import ModelNotUsable
-from serving.models import inspection, methods, warm_up
+from serving.models import diagnosis, inspection, methods, warm_up
 from serving.models.loaded import LoadedModel
 from serving.rows.signature import Signature
 
@@ -231,3 +231,21 @@ class _Stated:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return types.SimpleNamespace, (), self.state
+
+
+def test_an_estimator_that_lacks_a_parameter_is_inspected(tmp_path: Path) -> None:
+    """Pickles of an older scikit-learn lack parameters, so that get_params fails: no reason to fail here."""
+    old = make_pipeline(StandardScaler(), LogisticRegression()).fit(NAMED, Y)
+    del old.__dict__["transform_input"]
+    with pytest.raises(AttributeError):
+        old.get_params(deep=False)
+    assert inspection.signature_of(old).names == ("a", "b")
+
+
+def test_a_part_of_scikit_learn_is_not_a_package(tmp_path: Path) -> None:
+    """Compiled parts of it pickle under a bare name: `_loss`."""
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(_Stated({"_sklearn_version": "1.5.2"})))
+    told = diagnosis.of_loading(ModuleNotFoundError("No module named '_loss'", name="_loss"), path)
+    assert "needs _loss, a part of scikit-learn that scikit-learn" in told
+    assert "put scikit-learn==1.5.2 into" in told

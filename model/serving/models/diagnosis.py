@@ -19,8 +19,8 @@ from types import ModuleType
 from ..errors import ModelNotUsable
 from ..rows.signature import Signature
 from ..settings import PROGRAM_DIR
-from . import pickle_reader, python_code
-from .packages import PACKAGES, add_to_requirements, installed
+from . import python_code, versions
+from .packages import add_to_requirements, installed
 from .user_code import meant, place
 
 CUT_OFF = "^EOF: |pickle data was truncated|exhausted before end of frame|mmap length is greater than file size"
@@ -79,7 +79,7 @@ def of_loading(exc: Exception, path: Path) -> str:
             return f"{path.name} needs `{match[1]}`, which {file} does not define any more. Define it there."
         return (
             f"{path.name} needs {match[2]}.{match[1]}, which {installed(match[2])} does not have. "
-            f"{_pin(match[2], path)}"
+            f"{versions.pin(match[2], path)}"
         )
     if isinstance(exc, MemoryError):
         return f"{path.name} does not fit into memory. Use a larger instance or a smaller model."
@@ -94,7 +94,7 @@ def of_loading(exc: Exception, path: Path) -> str:
     if path.is_dir():
         there = f" In {path}: {', '.join(sorted(p.name for p in path.iterdir())[:12])}." * isinstance(exc, OSError)
         return f"load_model in predictor.py failed: {named(exc)} ({place(exc)}).{meant(exc, Signature())}{there}"
-    return f"{path.name} could not be loaded: {named(exc)} ({place(exc)}). {_pin(_failing_package(exc), path)}"
+    return f"{path.name} could not be loaded: {named(exc)[:250]} ({place(exc)}). {_remedy(exc, path)}"
 
 
 def of_cut_off(path: Path) -> str:
@@ -150,31 +150,17 @@ def of_warning(warning: Warning | str) -> str:
 
 def _of_missing_module(name: str, path: Path) -> str:
     top = name.partition(".")[0]
+    if top.startswith("_") and top != "__main__" and versions.of_scikit_learn(path):
+        return f"{path.name} needs {name}, a part of scikit-learn that {installed('sklearn')} does not have. {versions.told(path)}"
     if importlib.util.find_spec(top) is None:
         return f"{path.name} needs the module {top}, which is not installed. {add_to_requirements(top)}"
-    return f"{path.name} needs {name}, which {installed(name)} does not have. {_pin(name, path)}"
+    return f"{path.name} needs {name}, which {installed(name)} does not have. {versions.pin(name, path)}"
 
 
-MADE_BY = (
-    ("numpy._core", "The model was made with NumPy 2: put numpy>=2 into model/requirements.txt."),
-    ("pandas.core.indexes.numeric", "The model was made with pandas 1: put pandas==1.5.3 into model/requirements.txt."),
-    (
-        "sklearn.externals",
-        "The model was made with scikit-learn 0.22 or older, which needs an old Python: train it again.",
-    ),
-)
-"""A module → which version of its package had it."""
-
-
-def _pin(module: str, path: Path) -> str:
-    """Which package to pin, and to what."""
-    for known, remedy in MADE_BY:
-        if module == known or module.startswith(known + "."):
-            return remedy
-    top = module.partition(".")[0]
-    if top in ("", "sklearn"):
-        return _skew(path)
-    return f"Pin {PACKAGES.get(top, top)} to the version that the model was trained with in model/requirements.txt."
+def _remedy(exc: BaseException, path: Path) -> str:
+    frames = traceback.extract_tb(exc.__traceback__)
+    of_user = frames and {path.parent, PROGRAM_DIR} & {Path(frames[-1].filename).parent}
+    return "Correct it there." if of_user else versions.pin(_failing_package(exc), path)
 
 
 def _failing_package(exc: BaseException) -> str:
@@ -187,29 +173,14 @@ def _failing_package(exc: BaseException) -> str:
     return ""
 
 
-def _skew(path: Path) -> str:
-    """Which scikit-learn the pickle says it was made with: each estimator's state carries `_sklearn_version`."""
-    versions = _versions(path)
-    if not versions:
-        return "Pin the versions that the model was trained with in model/requirements.txt."
-    return (
-        f"The model was pickled with scikit-learn {versions[0]}: put scikit-learn=={versions[0]} into "
-        "model/requirements.txt."
-    )
-
-
-def _versions(path: Path) -> list[str]:
-    return pickle_reader.read(path).scikit_learn if path.is_file() else []
-
-
 def of_other_version(exc: BaseException, path: Path) -> str:
     """A sentence, where scikit-learn fails with a pickle that another version of it has made."""
     about = getattr(exc, "obj", None)
     of_sklearn = _failing_package(exc) == "sklearn" or type(about).__module__.startswith("sklearn.")
-    made = _versions(path) if of_sklearn else []
+    made = versions.of_scikit_learn(path) if of_sklearn else []
     if not made or made[0] == metadata.version("scikit-learn"):
         return ""
-    return f"The installed {installed('sklearn')} has not made this model. {_skew(path)}"
+    return f"The installed {installed('sklearn')} has not made this model. {versions.told(path)}"
 
 
 def own_file(module: str, path: Path) -> str:

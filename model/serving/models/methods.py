@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 
+from .inspection import LIBRARIES
 from .user_code import did_you_mean
 
 OF_NONE = "Is `return` missing in load_model, or was None saved in place of the model?"
@@ -87,7 +88,7 @@ def _own_methods(model: object) -> list[str]:
 def _is_own(model: object) -> bool:
     """Whether its class is somebody's own, as far as can be told."""
     top = type(model).__module__.partition(".")[0]
-    return not (top in sys.stdlib_module_names or hasattr(model, "shape") or hasattr(model, "get_params"))
+    return top not in sys.stdlib_module_names | LIBRARIES and not hasattr(model, "get_params")
 
 
 def _described(model: object) -> str:

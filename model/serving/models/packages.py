@@ -19,6 +19,12 @@ PACKAGES = {
     "Levenshtein": "levenshtein", "serial": "pyserial", "distutils": "setuptools",
 }  # fmt: skip
 """Packages whose name on PyPI is not the name that one imports."""
+KNOWN = frozenset((
+    "xgboost", "lightgbm", "catboost", "torch", "tensorflow", "keras", "numpy", "scipy", "pandas", "polars", "pyarrow",
+    "joblib", "cloudpickle", "dill", "skops", "category_encoders", "feature_engine", "statsmodels", "sktime", "skorch",
+    "shap", "prophet", "nltk", "spacy", "gensim", "transformers", "mlflow", "optuna", "onnxruntime", "pyspark",
+))  # fmt: skip
+"""Others of which nobody has a file of their own."""
 
 
 def add_to_requirements(module: str) -> str:
@@ -30,6 +36,8 @@ def add_to_requirements(module: str) -> str:
             f"requirements.txt lists {package}, so what is installed is older than that list. Install it anew: delete "
             "the directory .venv and start again, or build the image."
         )
+    if top in PACKAGES or top in KNOWN:
+        return f"Add {package} to model/requirements.txt."
     yours = f"(if it is yours: put {top}.py or the folder {top} beside predictor.py)"
     return f"Add {package} to model/requirements.txt {yours}."
 

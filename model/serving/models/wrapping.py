@@ -16,9 +16,9 @@ def unwrapped(estimator: Any) -> Any:
 
 def wraps(estimator: Any) -> bool:
     """Whether it is scikit-learn's, and was given an estimator to fit: it takes what that takes."""
-    if not type(estimator).__module__.startswith("sklearn.") or not hasattr(estimator, "get_params"):
+    if not type(estimator).__module__.startswith("sklearn."):
         return False
-    given = [estimator.get_params(deep=False).get(name) for name in GIVEN]
+    given = [asked(estimator, name) for name in GIVEN]  # get_params fails with pickles of an older version
     return any(hasattr(one, "fit") or (isinstance(one, list) and one != []) for one in given) and not any(
         hasattr(estimator, attribute) for attribute in COMPOSITE
     )
