@@ -151,7 +151,8 @@ def of_warning(warning: Warning | str) -> str:
 def _of_missing_module(name: str, path: Path) -> str:
     top = name.partition(".")[0]
     if top.startswith("_") and top != "__main__" and versions.of_scikit_learn(path):
-        return f"{path.name} needs {name}, a part of scikit-learn that {installed('sklearn')} does not have. {versions.told(path)}"
+        without = f"{path.name} needs {name}, a part of scikit-learn that {installed('sklearn')} does not have."
+        return f"{without} {versions.told(path)}"
     if importlib.util.find_spec(top) is None:
         return f"{path.name} needs the module {top}, which is not installed. {add_to_requirements(top)}"
     return f"{path.name} needs {name}, which {installed(name)} does not have. {versions.pin(name, path)}"
