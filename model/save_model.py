@@ -10,6 +10,8 @@ This file works alone and on Python 3.9: it imports nothing but the standard lib
 from __future__ import annotations
 
 import ast
+import datetime
+import decimal
 import importlib
 import importlib.metadata
 import importlib.util
@@ -26,7 +28,7 @@ import shlex
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -605,27 +607,46 @@ def _cell(value: Any) -> str:
 # ---- model.sample.json
 
 
+MOST_ROWS = 1000
+"""What a sample may hold: more would be a data set."""
+
+
 def save_sample(rows: Any, where: str | Path | None = None, n: int = 3) -> Path:
     """Writes model.sample.json: names, types and categories of the columns, and the first `n` rows (0: none).
 
     `rows` is a DataFrame, an array, or a list or Series of texts or of dicts: what transformation is to get. They get
     into the image as they are: if they are personal data, give made-up rows, or `n=0`. `where`
     is a directory or a file; without it the file is written beside predictor.py. ValueError says what a sample cannot
-    hold: two columns of one name, names of two levels, a dtype that a request cannot carry.
+    hold: two columns of one name, names of two levels, a type that a request cannot carry.
     """
-    path = Path(where) if where is not None else HERE
+    path = Path(where).expanduser() if where is not None else HERE
     if path.is_dir():
         path /= SAMPLE_FILE
     elif path.suffix != ".json" or not path.parent.is_dir():
         raise ValueError(f"{path} is neither a directory nor a .json file in one (from {Path.cwd()}).")
-    content = _as_json(_sample(rows, n))
-    path.write_bytes(content)
-    print(f"wrote {path}, with {_first(n)} as they are" if n else f"wrote {path}, without rows")
+    if not isinstance(n, int) or not 0 <= n <= MOST_ROWS:
+        raise ValueError(f"n is {n!r}; it is how many rows to write, from 0 to {MOST_ROWS}.")
+    sample = _sample(rows, n)
+    _write(path, _as_json(sample))
+    count = len(sample["rows"])
+    print(f"wrote {path}, " + (f"with {_first(count)} as they are" if count else "without rows"))
+    for note in _notes_of_rows(rows):
+        print(f"note: {note}")
     return path
 
 
+def _notes_of_rows(rows: Any) -> list[str]:
+    """What of the rows a request does not carry."""
+    index = getattr(rows, "index", None) if hasattr(rows, "columns") else None
+    names = [str(name) for name in getattr(index, "names", ()) if name is not None]
+    if not names and str(getattr(index, "dtype", "int64")).startswith(("int", "uint")):
+        return []
+    what = f"the index {', '.join(names)}".strip() if names else "the index"
+    return [f"{what} is left out: requests carry columns. If the model needs it, make it one: rows.reset_index()."]
+
+
 def _as_json(sample: dict[str, Any]) -> bytes:
-    return (json.dumps(sample, indent=1, default=str, allow_nan=False) + "\n").encode()
+    return (json.dumps(sample, indent=1, default=str) + "\n").encode()
 
 
 def _sample_of_some(rows: Any) -> dict[str, Any]:
@@ -649,23 +670,45 @@ def _seen(rows: Any, n: int) -> tuple[str, list[dict[str, Any]], list[Any]]:
         described = [_described(rows[name], name) for name in rows.columns]
         return "frame", described, [list(row) for row in rows.head(n).astype(object).itertuples(index=False, name=None)]
     if getattr(rows, "ndim", 1) == 2:
-        array = rows.tocsr()[: max(n, 1)].toarray() if hasattr(rows, "tocsr") else rows.__array__()
-        described = [{"kind": _kind(array[:, i]), "dtype": str(array.dtype)} for i in range(array.shape[1])]
-        return "array", described, [list(row) for row in array[:n]]
-    wrong = ValueError(
-        "rows are a DataFrame, a two-dimensional array, or a list of texts or of dicts, and not a "
-        f"{type(rows).__name__} of others. Lists of values: numpy.array(rows), or pandas.DataFrame(rows)."
-    )
-    if isinstance(rows, (str, bytes, dict)) or not hasattr(rows, "__iter__"):
-        raise wrong
-    items = list(rows)
+        array = _array(rows, n)
+        described = [_described(array[:, i], None) for i in range(array.shape[1])]
+        return "array", described, array[:n].tolist() if hasattr(array, "mask") else [list(row) for row in array[:n]]
+    if not hasattr(rows, "__iter__") or isinstance(rows, (str, bytes, dict)) or hasattr(rows, "ndim"):
+        items: list[Any] = rows.tolist() if getattr(rows, "ndim", 0) == 1 and hasattr(rows, "tolist") else [None]
+    else:
+        items = list(rows)
     if items and all(isinstance(item, dict) for item in items):
         return "objects", [{"kind": "any"}], [[item] for item in items[:n]]
     if not all(isinstance(item, str) for item in items):
-        raise wrong
+        raise ValueError(
+            f"rows are a DataFrame, a two-dimensional array, or a list of texts or of dicts, and not {_what_else(rows)}"
+        )
     name = getattr(rows, "name", None)  # of a Series: the header over its texts
     column = {"kind": "text", **({} if name is None else {"name": _json_value(name)})}
     return "texts", [column], [[text] for text in items[:n]]
+
+
+def _array(rows: Any, n: int) -> Any:
+    """A NumPy array; of a sparse matrix its first rows. A tensor leaves its graph and its device."""
+    if hasattr(rows, "tocsr"):
+        return rows.tocsr()[: max(n, 1)].toarray()
+    if hasattr(rows, "detach"):
+        rows = rows.detach().cpu()
+    return rows if hasattr(rows, "mask") else rows.__array__()
+
+
+def _what_else(rows: Any) -> str:
+    """What was given in place of rows, with the remedy."""
+    kind, ndim = type(rows).__name__, getattr(rows, "ndim", None)
+    if ndim is not None and hasattr(rows, "to_frame"):
+        return f"a {kind} of others. It is one column, rows.to_frame(), or one row, rows.to_frame().T."
+    if getattr(getattr(rows, "dtype", None), "names", None):
+        return "an array of records: pandas.DataFrame(rows)."
+    if ndim == 1:
+        return "an array of one dimension. One row is rows.reshape(1, -1), one column rows.reshape(-1, 1)."
+    if ndim is not None:
+        return f"an array of {ndim} dimensions. A model that takes those needs no sample: send application/x-npy."
+    return f"a {kind} of others. Lists of values: numpy.array(rows), or pandas.DataFrame(rows)."
 
 
 def _refuse_names(names: Any) -> None:
@@ -680,32 +723,100 @@ def _refuse_names(names: Any) -> None:
         raise ValueError(
             f"Two columns are called {twice!r}, so requests cannot tell them apart. Rename one, fit again."
         )
+    for name in names:
+        if not isinstance(_json_value(name), (str, int, float)) or not (isinstance(name, str) or _is_number(name)):
+            raise ValueError(
+                f"A column is called {name!r}, a {type(name).__name__}; requests carry texts. Rename it: "
+                "frame.columns = frame.columns.map(str), and fit the model on that."
+            )
 
 
 def _described(series: Any, name: Any) -> dict[str, Any]:
-    described = {"name": _json_value(name), "dtype": str(series.dtype), "kind": _kind(series)}
+    described = {} if name is None else {"name": _json_value(name)}
+    where = "The array" if name is None else f"The column {name!r}"
+    described.update({"dtype": _dtype_name(series.dtype, where), "kind": _kind(series)})
     if described["kind"] == "category":
         known = series.cat.categories
-        if not all(isinstance(c, (str, int, float)) or _is_numpys(c) or hasattr(c, "isoformat") for c in known):
+        told = _kind(known)
+        if told not in ("text", "integer", "number", "boolean", "datetime", "duration", "any") or (
+            told == "any" and any(isinstance(c, (tuple, list, dict)) for c in known)
+        ):
+            kind = type(known[0]).__name__ if len(known) else known.dtype
             raise ValueError(
-                f"The categories of the column {name!r} are of the type {type(known[0]).__name__}, which a request "
+                f"The categories of the column {name!r} are of the type {kind}, which a request "
                 "cannot carry. Make them texts, fit the model on that, and save again."
             )
         described["categories"] = [_json_value(c) for c in known]
-        described["categories_dtype"] = str(known.dtype)
+        described["categories_dtype"] = _dtype_name(known.dtype, where)
         described["ordered"] = bool(series.cat.ordered)
+    elif not described["kind"]:
+        raise ValueError(
+            f"{where} holds values of the type {_of_which_type(series)}, which a request cannot carry. Make them "
+            "numbers, texts or times (pandas.to_datetime), fit the model on that, and save again."
+        )
+    if described["dtype"] == "object":
+        missing = [value for value in _values(series) if _is_missing(value)]
+        described.update({"none": True} if missing and all(value is None for value in missing) else {})
     return described
 
 
+def _dtype_name(dtype: Any, where: str) -> str:
+    """By which the server makes it again."""
+    name = str(dtype)
+    offset = re.search(r"pytz\.FixedOffset\((-?\d+)\)", name)
+    if offset:
+        minutes = int(offset[1])
+        zone = f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+        name = name.replace(offset[0], zone)
+    if name.startswith("datetime64[") and "," in name:
+        import pandas
+
+        try:
+            pandas.api.types.pandas_dtype(name)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{where} has the type {name}, whose zone has no name that a server knows. Convert it, such as "
+                "rows[…].dt.tz_convert('Europe/Berlin') or tz_convert('UTC'), and save again."
+            ) from None
+    return name
+
+
+def _values(series: Any) -> list[Any]:
+    return list(series.astype(object).tolist())
+
+
 def _kind(values: Any) -> str:
-    dtype = str(values.dtype).lower()
+    """Of a column, or of categories; empty for what a request cannot carry."""
+    dtype = re.sub(r"^sparse\[", "", str(values.dtype).lower())
     for start, kind in DTYPE_KINDS.items():
         if dtype.startswith(start):
             return kind
-    present = [v for v in values.astype(object).tolist() if not _is_missing(v)]
-    if all(isinstance(v, str) for v in present):
-        return "text"
-    return "number" if all(_is_number(v) and not isinstance(v, bool) for v in present) else "any"
+    if not dtype.startswith("object"):
+        return ""
+    present = [value for value in _values(values) if not _is_missing(value)]
+    types = {type(value) for value in present}
+    for kind, is_one in OBJECT_KINDS.items():
+        if types and all(map(is_one, types)):
+            return kind
+    return "any" if all(map(_is_of_json, present)) else ""
+
+
+def _of_which_type(values: Any) -> str:
+    """The dtype, or that of the first object which is not one of JSON."""
+    others = [v for v in _values(values) if not _is_missing(v) and not _is_of_json(v)] if values.dtype == object else []
+    return type(others[0]).__name__ if others else str(values.dtype)
+
+
+def _is_of_json(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) for key in value) and all(map(_is_of_json, value.values()))
+    if isinstance(value, (list, tuple)) or getattr(value, "ndim", None):
+        return all(map(_is_of_json, value))
+    return isinstance(value, (str, bool)) or _is_missing(value) or _is_number(value) or _is_numpys_flag(type(value))
+
+
+def _is_numpys_flag(kind: type) -> bool:
+    return kind.__name__ in ("bool_", "bool") and kind.__module__ == "numpy"
 
 
 def _is_numpys(value: Any) -> bool:
@@ -714,20 +825,20 @@ def _is_numpys(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) or (_is_numpys(value) and isinstance(value, numbers.Number))
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+    if value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
         return True
     return (isinstance(value, numbers.Number) or _is_numpys(value)) and bool(value != value)
 
 
 def _json_value(value: Any) -> Any:
-    if _is_numpys(value):
-        value = value.item()
     if _is_missing(value):
         return None
+    if _is_numpys(value):
+        value = str(value) if value.dtype.kind in "mM" else value.item()
     if isinstance(value, dict):
         return {str(key): _json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)) or hasattr(value, "__array__"):
@@ -736,7 +847,20 @@ def _json_value(value: Any) -> Any:
 
 
 DTYPE_KINDS = {
-    "float": "number", "double": "number", "int": "integer", "uint": "integer", "bool": "boolean",
-    "str": "text", "large_string": "text", "category": "category", "datetime": "datetime", "timestamp": "datetime",
+    "interval": "", "float": "number", "double": "number", "halffloat": "number", "int": "integer", "uint": "integer",
+    "bool": "boolean", "string": "text", "str": "text", "large_string": "text", "<u": "text", "category": "category",
+    "datetime": "datetime", "timestamp": "datetime", "timedelta": "duration", "duration": "duration",
+    "period": "period", "date": "date", "time": "time", "decimal": "decimal",
 }  # fmt: skip
-"""How a pandas, Arrow or NumPy dtype begins → the kind of column."""
+"""How a pandas, Arrow or NumPy dtype begins → the kind of column. The first that fits; empty: none."""
+
+OBJECT_KINDS: dict[str, Callable[[type], bool]] = {
+    "text": lambda kind: issubclass(kind, str),
+    "boolean": lambda kind: issubclass(kind, bool) or _is_numpys_flag(kind),
+    "integer": lambda kind: issubclass(kind, numbers.Integral) and not issubclass(kind, bool),
+    "number": lambda kind: issubclass(kind, numbers.Real) and not issubclass(kind, bool),
+    "decimal": lambda kind: issubclass(kind, decimal.Decimal),
+    "date": lambda kind: kind is datetime.date,
+    "time": lambda kind: kind is datetime.time,
+}
+"""The first whose test holds for all types in a column of objects."""

@@ -15,7 +15,7 @@ import numpy as np
 from ..rows.signature import Column, Signature
 from . import libraries
 from .libraries import Found
-from .sample import with_sample
+from .sample import load_sample, with_sample
 from .sklearn_columns import REFUSES, Trait, is_text_vectorizer, traits_of
 from .wrapping import asked, unwrapped
 
@@ -23,7 +23,7 @@ from .wrapping import asked, unwrapped
 def signature_of(model: Any, sample: Path | None = None) -> Signature:
     """The signature of a model. The file `sample` (what save_sample wrote) decides over what the model says."""
     said = _said_by(model)
-    return said if sample is None else with_sample(said, sample)
+    return said if sample is None else with_sample(said, load_sample(sample))
 
 
 def _said_by(model: Any) -> Signature:

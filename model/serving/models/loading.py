@@ -75,12 +75,16 @@ def _load(model_dir: Path, method: str, program_dir: Path, own: OwnModules | Non
         suffices = _suffices(program, use)
         # what the program cannot do is loaded now, before the fork, so that the workers share it
         model: Any = Facade(program, Estimator(read, program.name, None if suffices else read()))
-        expected = sample.with_sample(expected, told) if told.is_file() else expected
     else:
         model = read()
         if use.method and not method and not methods.has(model, use.method):
             raise ModelNotUsable(methods.of_no_method(model, use.method, use.line))
-        expected = inspection.signature_of(model, told if told.is_file() else None)
+        expected = inspection.signature_of(model)
+    if told.is_file():
+        of_sample = sample.load_sample(told)
+        if use.method and (why := sample.of_another_model(of_sample, expected)):
+            raise ModelNotUsable(why)
+        expected = sample.with_sample(expected, of_sample)
     seconds = time.monotonic() - began
     function = calling(model, method) if method else predictor.transformation
     context = not method and takes_context(function)

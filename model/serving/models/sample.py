@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelNotUsable
-from ..rows.signature import FORMS, KINDS, Column, Signature
+from ..rows import dtypes
+from ..rows.signature import FORMS, KINDS, Column, Signature, listed, normal
 
 SAMPLE_FILE = "model.sample.json"
 
@@ -36,37 +37,71 @@ def load_sample(path: Path) -> Signature:
     return Signature(content["form"], None if content["form"] == "objects" else columns, rows)
 
 
+def of_another_model(sample: Signature, said: Signature) -> str:
+    """Why the sample cannot be of a model that gets its rows as they are; empty if it can. Not every model compares
+    names: LightGBM takes the columns as they come."""
+    names, known = sample.names or (), said.names or ()
+    if len(names) != len(known) or list(map(normal, names)) == list(map(normal, known)):
+        return ""
+    here, there = next((a, b) for a, b in zip(names, known, strict=True) if normal(a) != normal(b))
+    place = names.index(here) + 1
+    return (
+        f"{SAMPLE_FILE} is of another model: its column {place} is {here!r}, and the model was fitted with {there!r} "
+        f"there ({listed(known)}). Write it again with save_sample, from rows as the model was fitted on."
+    )
+
+
 def _column(raw: dict[str, Any]) -> Column:
     kind, dtype = raw.get("kind", "any"), raw.get("dtype")
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r}; known: {', '.join(KINDS)}")
-    known = tuple(raw["categories"]) if raw.get("categories") is not None else None
-    if known and str(raw.get("categories_dtype")).startswith("datetime"):
+    dtype = None if dtype in NO_DTYPE else _known(dtype)
+    known, of_known = raw.get("categories"), raw.get("categories_dtype")
+    if known is not None and str(of_known).startswith(("datetime", "timestamp", "timedelta", "duration")):
         import pandas as pd
 
-        known = tuple(pd.Index(known).astype(raw["categories_dtype"]))
-    return Column(raw.get("name"), kind, known, None if dtype in NO_DTYPE else dtype, bool(raw.get("ordered")))
+        parse = pd.to_datetime if str(of_known).startswith(("datetime", "timestamp")) else pd.to_timedelta
+        known = pd.Index(parse(known)).astype(dtypes.named(of_known))
+    return Column(
+        raw.get("name"), kind, None if known is None else tuple(known), dtype, bool(raw.get("ordered")),
+        closed=kind == "category", none=bool(raw.get("none")),
+        categories_dtype=None if of_known in NO_DTYPE else _known(of_known),
+    )  # fmt: skip
 
 
-def with_sample(said: Signature, path: Path) -> Signature:
-    """What the sample file says, which decides over what the model has `said`. Which values the model refuses no sample
-    tells: that is kept where both have the same columns."""
-    sample = load_sample(path)
-    ours = {str(column.name): column for column in said.columns or ()}
-    if said.count != sample.count or said.form not in ("frame", "array"):
+def with_sample(said: Signature, sample: Signature) -> Signature:
+    """The sample decides over what the model has `said`. Which values a column may have for the model (whether one may
+    be missing or unknown) no sample tells: that the model says of the column with that name, or at that place."""
+    if not sample.columns or not said.columns or said.form not in ("frame", "array"):
         return sample
-    if said.names and sample.names:  # else in their order
-        if ours.keys() != set(sample.names):
-            return sample
-        return replace(sample, columns=tuple(_refused(c, ours[str(c.name)]) for c in sample.columns or ()))
-    return replace(sample, columns=tuple(map(_refused, sample.columns or (), said.columns or ())))
+    if sample.names and said.names:
+        known = {normal(name): column for name, column in zip(said.names, said.columns, strict=True)}
+        found = [known.get(normal(name)) for name in sample.names]
+    elif len(sample.columns) == len(said.columns):
+        found = list(said.columns)
+    else:
+        return sample
+    pairs = zip(sample.columns, found, strict=True)
+    return replace(sample, columns=tuple(column if one is None else _refined(column, one) for column, one in pairs))
 
 
-def _refused(sample: Column, said: Column) -> Column:
-    """The column of the sample, with the values that the model refuses."""
-    known = sample.categories if sample.categories is not None or sample.kind == "category" else said.categories
-    return replace(sample, missing=said.missing, closed=said.closed, none=said.none, categories=known)
+def _refined(column: Column, said: Column) -> Column:
+    """A category that is none of the sample's is refused, unless the model says that it takes others."""
+    column = replace(column, missing=said.missing, none=column.none or said.none)
+    if column.kind == "category":
+        return replace(column, closed=said.closed or said.kind == "any")
+    return replace(column, closed=said.closed, categories=said.categories)
 
 
-NO_DTYPE = ("object", "str", "category")
+def _known(dtype: str) -> str:
+    try:
+        dtypes.named(dtype)
+    except Exception as exc:  # pandas without pyarrow has a NameError
+        remedy = " Add pyarrow to model/requirements.txt." if "[pyarrow]" in str(dtype) else ""
+        message = f"{SAMPLE_FILE} has a column of the type {dtype}, which is not known here.{remedy}"
+        raise ModelNotUsable(message) from exc
+    return dtype
+
+
+NO_DTYPE = (None, "str", "category")
 """What the kind alone says."""

@@ -132,11 +132,12 @@ def _few_numbers(cells: Sequence[Any]) -> np.ndarray:
             return np.array(cells, dtype=np.float64)
         except OverflowError:
             pass
-    checked = (_checked(number, i, cell, "a number") for i, cell in enumerate(cells))
-    return np.fromiter(checked, dtype=np.float64, count=len(cells))
+    converted = (checked(number, i, cell, "a number") for i, cell in enumerate(cells))
+    return np.fromiter(converted, dtype=np.float64, count=len(cells))
 
 
-def _checked(convert: Any, index: int, cell: object, expected: str) -> Any:
+def checked(convert: Any, index: int, cell: object, expected: str) -> Any:
+    """`convert(cell)`. Raises Unfit."""
     try:
         return convert(cell)
     except (ValueError, TypeError):

@@ -24,7 +24,7 @@ class Columns:
 
     def __init__(self, arrays: list[Any], names: tuple[Any, ...] | None, dtypes: Sequence[Any] | None = None) -> None:
         self.arrays, self.names = arrays, names
-        self.dtypes = tuple(map(_dtype, arrays)) if dtypes is None else dtypes
+        self.dtypes = tuple(map(dtype_of, arrays)) if dtypes is None else dtypes
 
     def __len__(self) -> int:
         return len(self.arrays[0])
@@ -92,7 +92,7 @@ def _words() -> Any:
     return pd.Series(["a"]).dtype
 
 
-def _dtype(array: Any) -> Any:
+def dtype_of(array: Any) -> Any:
     """The dtype of the frame's column: the one that pandas chooses, but object where None is a category of its own."""
     if array.dtype != object:
         return array.dtype

@@ -16,7 +16,10 @@ from typing import Any
 
 import numpy as np
 
-KINDS = ("number", "integer", "boolean", "text", "category", "datetime", "any")
+KINDS = (
+    *("number", "integer", "boolean", "text", "category", "datetime"),
+    *("duration", "period", "date", "time", "decimal", "any"),
+)
 """What a column may hold; see columns.READERS."""
 
 FORMS = ("frame", "array", "texts", "objects", "unknown")
@@ -38,6 +41,8 @@ class Column:
     """True: a value that is not one of the categories makes the model fail."""
     none: bool = False
     """True: the model looks for None where a value is missing, not for NaN."""
+    categories_dtype: str | None = None
+    """Of the categories' index, if known."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ..errors import BadRequest
 from ..wording import quoted, verbatim
 from .cells import Unfit
 from .columns import read
-from .decoded import Columns
+from .decoded import Columns, dtype_of
 from .guessing import as_numbers
 from .signature import Column, Signature, listed
 from .widths import wrong_width
@@ -82,7 +82,8 @@ def align(table: Table, signature: Signature) -> Any:
         if signature.numeric and signature.columns:
             return np.column_stack(arrays)
         names = signature.given_names if signature.form == "frame" else table.names
-        return Columns(arrays, None if names is None else tuple(names))
+        dtypes = [dtype_of(a) if c.dtype is None else a.dtype for a, c in zip(arrays, expected, strict=True)]
+        return Columns(arrays, None if names is None else tuple(names), tuple(dtypes))
     return _array(arrays, table, expected)
 
 
@@ -209,15 +210,17 @@ def _absent(table: Table) -> np.ndarray:
 
 
 def _array(arrays: list[Any], table: Table, expected: Sequence[Column]) -> np.ndarray:
-    """One array: float64, or int64 if the model's columns are integers, or objects if there are texts among them."""
+    """One array: float64, or int64 if the model's columns are integers, or of the sample's dtype, or objects if there
+    are texts among them."""
     kinds = {column.kind for column in expected}
     dtypes = {column.dtype for column in expected}
-    if kinds <= {"number", "any", "integer", "boolean"} and all(a.dtype.kind in "fiub" for a in arrays):
-        if len(dtypes) == 1 and (dtype := dtypes.pop()) is not None:
-            return np.column_stack(arrays).astype(dtype)
-        as_sent = kinds == {"any"} and all(a.dtype.kind != "b" for a in arrays)
-        whole = kinds <= {"integer", "any"} and all(a.dtype.kind in "iu" for a in arrays)
-        return np.column_stack(arrays) if whole or as_sent else np.column_stack(arrays).astype(np.float64)
+    plain = [np.asarray(array) for array in arrays]
+    if len(dtypes) == 1 and dtypes.isdisjoint({None, "object"}) and all(a.dtype.kind != "O" for a in plain):
+        return np.column_stack(plain)
+    if kinds <= {"number", "any", "integer", "boolean"} and all(a.dtype.kind in "fiub" for a in plain):
+        as_sent = kinds == {"any"} and all(a.dtype.kind != "b" for a in plain)
+        whole = kinds <= {"integer", "any"} and all(a.dtype.kind in "iu" for a in plain)
+        return np.column_stack(plain) if whole or as_sent else np.column_stack(plain).astype(np.float64)
     mixed = np.empty((table.count, len(arrays)), dtype=object)
     for position, array in enumerate(arrays):
         mixed[:, position] = array
