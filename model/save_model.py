@@ -684,7 +684,7 @@ def _seen(rows: Any, n: int) -> tuple[str, list[dict[str, Any]], list[Any]]:
             f"rows are a DataFrame, a two-dimensional array, or a list of texts or of dicts, and not {_what_else(rows)}"
         )
     name = getattr(rows, "name", None)  # of a Series: the header over its texts
-    column = {"kind": "text", **({} if name is None else {"name": _json_value(name)})}
+    column = {"kind": "text", **({} if name is None or isinstance(name, tuple) else {"name": str(name)})}
     return "texts", [column], [[text] for text in items[:n]]
 
 
@@ -712,9 +712,10 @@ def _what_else(rows: Any) -> str:
 
 
 def _refuse_names(names: Any) -> None:
-    if getattr(names, "nlevels", 1) > 1:
+    levels = max([getattr(names, "nlevels", 1), *(len(name) for name in names if isinstance(name, tuple))])
+    if levels > 1:
         raise ValueError(
-            f"The columns' names have {names.nlevels} levels; requests carry one. Join them: "
+            f"The columns' names have {levels} levels; requests carry one. Join them: "
             'frame.columns = ["_".join(map(str, name)) for name in frame.columns], and fit the model on that.'
         )
     given = sorted(str(name) for name in names)

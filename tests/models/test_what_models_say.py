@@ -394,6 +394,7 @@ def test_a_sample_keeps_every_dtype(form: str, picked: slice, tmp_path: Path) ->
     [
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "Two columns are called 'a'"),
         (pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")])), "2 levels"),
+        (pd.DataFrame([[1, 2]], columns=[("a", "x"), ("a", "y")]), "2 levels"),
         (pd.DataFrame({"a": pd.cut([1, 5], [0, 2, 9])}), "Interval"),
         ([1, 2], "two-dimensional"),
     ],
