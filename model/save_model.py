@@ -624,7 +624,7 @@ def save_sample(rows: Any, where: str | Path | None = None, n: int = 3) -> Path:
         path /= SAMPLE_FILE
     elif path.suffix != ".json" or not path.parent.is_dir():
         raise ValueError(f"{path} is neither a directory nor a .json file in one (from {Path.cwd()}).")
-    if not isinstance(n, int) or not 0 <= n <= MOST_ROWS:
+    if not isinstance(n, int) or isinstance(n, bool) or not 0 <= n <= MOST_ROWS:
         raise ValueError(f"n is {n!r}; it is how many rows to write, from 0 to {MOST_ROWS}.")
     sample = _sample(rows, n)
     _write(path, _as_json(sample))
@@ -658,6 +658,8 @@ def _sample_of_some(rows: Any) -> dict[str, Any]:
 
 def _sample(rows: Any, n: int) -> dict[str, Any]:
     form, columns, values = _seen(rows, n)
+    if not columns:
+        raise ValueError("rows have no columns. If they are in the index, take them out of it: rows.reset_index().")
     return {"form": form, "columns": columns, "rows": [[_json_value(v) for v in row] for row in values]}
 
 
@@ -763,7 +765,7 @@ def _described(series: Any, name: Any) -> dict[str, Any]:
 
 def _dtype_name(dtype: Any, where: str) -> str:
     """By which the server makes it again."""
-    name = str(dtype)
+    name = _native(dtype)
     offset = re.search(r"pytz\.FixedOffset\((-?\d+)\)", name)
     if offset:
         minutes = int(offset[1])
@@ -782,13 +784,18 @@ def _dtype_name(dtype: Any, where: str) -> str:
     return name
 
 
+def _native(dtype: Any) -> str:
+    """Its name in this machine's order of bytes."""
+    return str(dtype.newbyteorder("=")) if str(dtype).startswith(">") else str(dtype)
+
+
 def _values(series: Any) -> list[Any]:
     return list(series.astype(object).tolist())
 
 
 def _kind(values: Any) -> str:
     """Of a column, or of categories; empty for what a request cannot carry."""
-    dtype = re.sub(r"^sparse\[", "", str(values.dtype).lower())
+    dtype = re.sub(r"^sparse\[", "", _native(values.dtype).lower())
     for start, kind in DTYPE_KINDS.items():
         if dtype.startswith(start):
             return kind
@@ -840,6 +847,7 @@ def _json_value(value: Any) -> Any:
         return None
     if _is_numpys(value):
         value = str(value) if value.dtype.kind in "mM" else value.item()
+        value = float(value) if _is_numpys(value) else value  # a long double
     if isinstance(value, dict):
         return {str(key): _json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)) or hasattr(value, "__array__"):
@@ -850,8 +858,8 @@ def _json_value(value: Any) -> Any:
 DTYPE_KINDS = {
     "interval": "", "float": "number", "double": "number", "halffloat": "number", "int": "integer", "uint": "integer",
     "bool": "boolean", "string": "text", "str": "text", "large_string": "text", "<u": "text", "category": "category",
-    "datetime": "datetime", "timestamp": "datetime", "timedelta": "duration", "duration": "duration",
-    "period": "period", "date": "date", "time": "time", "decimal": "decimal",
+    "datetime64[d]": "", "datetime": "datetime", "timestamp": "datetime", "timedelta": "duration",
+    "duration": "duration", "period": "period", "date": "date", "time": "time", "decimal": "decimal",
 }  # fmt: skip
 """How a pandas, Arrow or NumPy dtype begins → the kind of column. The first that fits; empty: none."""
 

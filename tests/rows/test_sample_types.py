@@ -17,9 +17,10 @@ import pytest
 from save_model import save_sample
 from serving.errors import BadRequest, ModelNotUsable
 from serving.formats.content_types import decode
-from serving.models.sample import load_sample
+from serving.models.sample import load_sample, of_another_model
 from serving.rows.dtypes import named
 from serving.rows.made_up import sample_rows
+from serving.rows.signature import Column, Signature
 
 ZONED = pd.to_datetime(["2024-01-01 12:00", "2024-06-01 12:00", None])
 COLUMNS: dict[str, Any] = {
@@ -263,3 +264,19 @@ def test_a_type_that_is_not_known_here(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ModelNotUsable, match=r"type decimal128\(3, 1\).*, which is not known here. Add pyarrow"):
         load_sample(path)
+
+
+def test_a_sample_of_another_order_is_named() -> None:
+    """Not every model compares names: LightGBM takes the columns as they come."""
+    said = Signature("frame", (Column("a b", "number"), Column("c", "number")))
+    same = Signature("frame", (Column("a_b", "number"), Column("c", "number")))
+    turned = Signature("frame", (Column("c", "number"), Column("a b", "number")))
+    assert of_another_model(same, said) == ""
+    assert "model.sample.json is of another model: its column 1 is 'c'" in of_another_model(turned, said)
+
+
+@pytest.mark.parametrize("n", [-1, 1001, True, 2.5, "3", None], ids=str)
+def test_how_many_rows(n: Any, tmp_path: Path) -> None:
+    """A sample is not a data set."""
+    with pytest.raises(ValueError, match="it is how many rows to write, from 0 to 1000"):
+        save_sample(pd.DataFrame({"c": [1]}), tmp_path, n)
