@@ -113,7 +113,7 @@ def named_arrays(draw: Any, fit: Fitted) -> Body:
     if "" in arrays or any(array is None for array in arrays.values()):
         return a_json(draw, fit)
     columns = {name: with_some_dtype(draw, array)[:, 0] for name, array in arrays.items() if array is not None}
-    form = draw(st.sampled_from(["structured", "several", "tensors"]))
+    form = draw(st.sampled_from(["structured", *["several", "tensors"] * (len(columns) > 1)]))
     event(f"arrays as {form}")
     read = lambda: read_by_pandas.typed(fit, {name: native(array) for name, array in columns.items()})  # noqa: E731
     if form == "structured":
@@ -139,7 +139,7 @@ def a_parquet(draw: Any, fit: Fitted) -> Body:
     rows = records(draw, fit, named)
     frame = pd.DataFrame(rows)
     for position, name in enumerate(frame.columns):
-        if name in fit.names and draw(st.booleans()):
+        if fit.form != "unknown" and name in fit.names and draw(st.booleans()):
             frame = with_dtype(frame, position, fit.frame.iloc[:, fit.names.index(name)].dtype)
     stream = io.BytesIO()
     try:

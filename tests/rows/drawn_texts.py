@@ -69,7 +69,8 @@ def as_cell(value: Any, missing: str, truth: Callable[[Any], str]) -> str:
         return missing
     if isinstance(value, bool):
         return truth(str(value))
-    return value.isoformat() if isinstance(value, datetime.datetime) else str(value)
+    text = value.isoformat() if isinstance(value, datetime.datetime) else str(value)
+    return "-0" if text == "-0.0" else text
 
 
 # ---- JSON ------------------------------------------------------------------------------------------------------------
@@ -81,7 +82,10 @@ WRAPPERS = ["instances", "inputs", "data", "predictions"]
 def a_json(draw: Any, fit: Fitted) -> Body:
     named = fit.form in ("frame", "unknown") and draw(st.booleans())
     rows = [{n: as_json(v) for n, v in row.items()} for row in records(draw, fit, named)]
-    forms = by_name(fit, rows) if named else by_place(fit, rows)
+    names = list(rows[0])
+    given = spelled(draw, names) if named and fit.form == "frame" else names
+    sent = [dict(zip(given, row.values(), strict=True)) for row in rows]
+    forms = by_name(fit, sent) if named else by_place(fit, rows)
     form = draw(st.sampled_from(sorted(forms)))
     event(f"JSON {form}")
     value = forms[form]

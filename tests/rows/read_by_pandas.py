@@ -42,11 +42,11 @@ def column_of(fit: Fitted, name: str) -> pd.Series:
 
 
 def as_read(fit: Fitted, name: str) -> Any:
-    """What read_csv is told: that texts are texts. The rest follows from the cells."""
+    """What read_csv is told: that texts are texts, and that -0 is not an integer. The rest follows from the cells."""
     dtype = column_of(fit, name).dtype
     if dtype == "category":
         return str if dtype.categories.dtype.kind not in "iufb" else None
-    return {"Int64": "Int64", "boolean": "boolean"}.get(str(dtype), None if dtype.kind in "iufb" else str)
+    return str(dtype) if str(dtype) in ("Int64", "Float64", "boolean") else None if dtype.kind in "iub" else str
 
 
 def typed(fit: Fitted, rows: Any, names: list[str] | None = None) -> Any:
