@@ -24,6 +24,8 @@ from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, LabelEncoder, OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from serving.batching.answering import answer
+from serving.batching.messages import Request
 from serving.errors import ModelNotUsable
 from serving.models import diagnosis, inspection, methods, warm_up
 from serving.models.loaded import LoadedModel
@@ -249,3 +251,34 @@ def test_a_part_of_scikit_learn_is_not_a_package(tmp_path: Path) -> None:
     told = diagnosis.of_loading(ModuleNotFoundError("No module named '_loss'", name="_loss"), path)
     assert "needs _loss, a part of scikit-learn that scikit-learn" in told
     assert "put scikit-learn==1.5.2 into" in told
+
+
+class Churn:
+    """An encoder that has seen one of the columns, and what is made of the rows by hand."""
+
+    def __init__(self, *asked: str) -> None:
+        self.encoder, self.asked = OneHotEncoder().fit(pd.DataFrame({"zip": ["02139", "10115"]})), list(asked)
+
+    def predict(self, rows: Any) -> Any:
+        return self.encoder.transform(rows[["zip"]]).toarray()[:, 0] + sum(rows[name] for name in self.asked)
+
+
+def test_a_part_that_knows_some_of_the_columns_does_not_speak_for_all() -> None:
+    """Where transformation asks for others, rows come as they are sent; a name that is misspelt is refused."""
+
+    def loaded(*asked: str) -> LoadedModel:
+        churn = Churn(*asked)
+        return LoadedModel(
+            churn, lambda model, rows: model.predict(rows), inspection.signature_of(churn), Path("model.pkl")
+        )
+
+    whole, other, misspelt = loaded(), loaded("age"), loaded("zipp")
+    whole.warm_up()
+    assert whole.signature.names == ("zip",)
+    other.warm_up()
+    assert other.signature == Signature()
+    body = b'[{"zip": "02139", "age": 3}]'
+    [reply] = answer(other, [Request(body, "application/json")], 10**6)
+    assert reply.body == b'{"predictions":[4.0]}'
+    with pytest.raises(ModelNotUsable, match="Did you mean zip"):
+        misspelt.warm_up()

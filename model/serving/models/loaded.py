@@ -18,7 +18,7 @@ from ..errors import BadRequest, ModelNotUsable
 from ..rows import made_up, predictions
 from ..rows.decoded import dressed
 from ..rows.signature import Signature
-from . import warm_up
+from . import inspection, warm_up
 from .context import Context
 from .own_modules import OwnModules
 
@@ -115,7 +115,19 @@ class LoadedModel:
                 elif not predictions.is_whole(result):
                     predictions.per_row(result, count)
         except BaseException as exc:  # a panic of Rust, too
+            if self._is_told_by_parts() and warm_up.asks_for_other_columns(exc, self.signature):
+                log.warning(
+                    "no warm-up prediction: transformation asks for others than %s, which a part of the model knows "
+                    "(save_sample would tell which: see README)",
+                    self.signature.describe(),
+                )
+                self.signature = Signature()
+                return
             raise ModelNotUsable(warm_up.of_warm_up(exc, self.model, self.signature, self.source)) from exc
+
+    def _is_told_by_parts(self) -> bool:
+        """Whether only parts of the model tell the signature: each knows the columns that it was fitted on itself."""
+        return not self.signature.sample and inspection.inspect(self.model) is None
 
     def _try_any_rows(self) -> None:
         """Predicts rows that are as good as any. Where they do not fit, that says nothing; but a model that is not

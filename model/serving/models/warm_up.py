@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import traceback
 from pathlib import Path
 
 from ..errors import ServingError
@@ -57,6 +58,14 @@ def of_any_rows(exc: BaseException, model: object, source: Path) -> str:
     if isinstance(exc, ImportError) or asked_of_model or is_missing_part(exc, model):
         return of_warm_up(exc, model, Signature(), source)
     return ""
+
+
+def asks_for_other_columns(exc: BaseException, expected: Signature) -> bool:
+    """Whether transformation has asked a DataFrame for a column that it does not have, whose name is no misspelling."""
+    if not isinstance(exc, KeyError | AttributeError) or meant(exc, expected):
+        return False
+    frames = [frame for frame, _ in traceback.walk_tb(exc.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__")).startswith("pandas.")
 
 
 def of_warm_up(exc: BaseException, model: object, expected: Signature, source: Path) -> str:
