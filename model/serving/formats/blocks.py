@@ -82,7 +82,7 @@ def _refuse_wide(charset: str, head: bytes) -> None:
 
 def _refuse_guesses(signature: Signature, may_be_objects: bool = True) -> None:
     """Where the type of a column follows from all its cells."""
-    if signature.form == "objects" and may_be_objects:
+    if signature.as_sent and may_be_objects:
         return
     columns = signature.columns or ()
     guessed = [c for c in columns if c.kind == "any" or (c.kind == "category" and not c.categories)]

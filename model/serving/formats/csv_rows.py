@@ -185,7 +185,7 @@ def cell_by_cell(body: bytes, signature: Signature, names: Sequence[str] | None,
         by_name(names, signature)  # a missing column is a better complaint than the rows below it
     first, gathered = _gathered(body, signature, width, has_header=names is not None)
     columns = gathered.columns()
-    if may_have_header and first and may_be_unasked(first, signature):
+    if may_have_header and first and signature.form != "values" and may_be_unasked(first, signature):
         names = unasked_header(first, columns, signature)
     if names is not None and names is first:
         columns, gathered.count = [column[1:] for column in columns], gathered.count - 1

@@ -29,7 +29,7 @@ MIXED = "Some rows are objects and some are lists; this model has no names for i
 
 def is_by_name(row: Any, signature: Signature) -> bool:
     """Whether a row names values for a model that has no names."""
-    return signature.names is None and signature.form != "objects" and isinstance(bare(row, signature), dict)
+    return signature.names is None and not signature.as_sent and isinstance(bare(row, signature), dict)
 
 
 def has_rows_by_name(lines: bytes, signature: Signature) -> bool:

@@ -24,6 +24,8 @@ NestedRows = list[Any] | Table
 def document(value: Any, signature: Signature) -> NestedRows:
     """Takes the envelope off: a list of rows, or a Table."""
     if isinstance(value, list):
+        if signature.form == "values":
+            return value
         _refuse_a_null_text(value, signature)
         return value if not value or isinstance(value[0], list | dict) or _a_value_each(value, signature) else [value]
     if isinstance(value, str) and (inner := _written_twice(value, signature)) is not None:
@@ -37,7 +39,7 @@ def document(value: Any, signature: Signature) -> NestedRows:
         for keys, take_off in ENVELOPES:
             if all(key in value for key in keys) and (rows := take_off(value, signature)) is not None:
                 return rows
-    if signature.form == "objects":
+    if signature.as_sent:
         return [value]
     _refuse_unknown_envelope(value, signature)
     if value and all(isinstance(cells, list) for cells in value.values()):

@@ -70,7 +70,7 @@ def _afford(body: bytes, signature: Signature, bounds: Bounds) -> None:
     objects = count(body, b"{")
     values = count(body, b",") + count(body, b"[") + objects
     texts = max(0, min(values, count(body, b'"') // 2 - count(body, b":")))
-    kept = objects * OBJECT_BYTES if signature.form == "objects" else 0
+    kept = objects * OBJECT_BYTES if signature.as_sent else 0
     bounds.afford(2 * values * NUMBER_BYTES + texts * TEXT_BYTES + kept)
 
 
@@ -128,6 +128,8 @@ def _aligned(rows: list[Any] | Table, signature: Signature) -> Any:
         return json_pieces.in_memory(rows)
     if not isinstance(rows, Long):
         rows = [json_pieces.in_memory(row) for row in rows]
+    if signature.form == "values":
+        return list(rows)
     if signature.form == "objects":
         return _objects(rows)
     if rows and isinstance(rows[0], dict):

@@ -115,7 +115,7 @@ def _takes(media_type: str, signature: Signature) -> bool:
 
 def _example(media_type: str, signature: Signature) -> Any:
     """A CSV of objects would need header=present in its Content-Type."""
-    return None if media_type == "text/csv" and signature.form == "objects" else json_schema.example(signature)
+    return None if media_type == "text/csv" and signature.as_sent else json_schema.example(signature)
 
 
 def _body(media_type: str, example: Any, row: str) -> dict[str, Any]:

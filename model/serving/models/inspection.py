@@ -1,7 +1,8 @@
 """What a model says about the rows it was fitted on: names, count, and for each column what its cells must be.
 
-Nothing is imported here and nothing is called but getters: classes are known by name, so a model of a library that
-is not installed cannot be here. What is not known for certain is "any" and "unknown"; a guess would refuse good rows.
+Nothing is imported here and nothing is called but getters, and what stands before a text vectorizer (texts.py): classes
+are known by name, so a model of a library that is not installed cannot be here. What is not known for certain is "any"
+and "unknown"; a guess would refuse good rows.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from ..rows.signature import Column, Signature
-from . import libraries
-from .libraries import Found
+from . import libraries, texts
 from .sample import load_sample, with_sample
-from .sklearn_columns import REFUSES, Trait, is_text_vectorizer, traits_of
-from .wrapping import asked, unwrapped
+from .sklearn_columns import traits_of
+from .traits import REFUSES, Found
+from .wrapping import LIBRARIES, asked, is_identity, library_of, unwrapped
 
 
 def signature_of(model: Any, sample: Path | None = None) -> Signature:
@@ -30,19 +31,17 @@ def _said_by(model: Any) -> Signature:
     found = inspect(model) or inspect_parts(model)
     if found is None:
         return Signature()
-    if found.form == "texts":
-        return Signature("texts", (Column(kind="text"),))
-    if found.form == "objects":
-        return Signature("objects")
     names: list[Any] = [None] * len(found.traits) if found.names is None else list(found.names)
     columns = tuple(
         Column(
-            name, trait.kind, trait.categories, used=trait.used, missing=trait.missing != REFUSES, closed=trait.closed,
-            none=trait.none,
+            name, trait.kind, trait.categories, trait.dtype, used=trait.used, missing=trait.missing != REFUSES,
+            closed=trait.closed, none=trait.none, usual=trait.usual,
         )
         for name, trait in zip(names, found.traits, strict=True)
     )  # fmt: skip
-    return Signature("frame" if found.names else "array", columns, lacking=found.lacking)
+    lacking = found.lacking or next((trait.lacking for trait in found.traits if trait.lacking), "")
+    form = found.form or ("frame" if found.names else "array")
+    return Signature(form, columns or None, lacking=lacking)
 
 
 def inspect(model: Any) -> Found | None:
@@ -75,7 +74,7 @@ def _parts(whole: Any, depth: int = 3) -> Iterator[Any]:
     """What is in a dict, a list or somebody's own object, and in dicts and lists inside it."""
     if isinstance(whole, dict | list | tuple):
         parts = list(whole.values() if isinstance(whole, dict) else whole)
-    elif depth == 3 and type(whole).__module__.partition(".")[0] not in LIBRARIES and hasattr(whole, "__dict__"):
+    elif depth == 3 and library_of(whole) not in LIBRARIES and hasattr(whole, "__dict__"):
         parts = list(vars(whole).values())
     else:
         yield whole
@@ -86,51 +85,26 @@ def _parts(whole: Any, depth: int = 3) -> Iterator[Any]:
 
 
 MOST_PARTS = 1000
-LIBRARIES = frozenset(("builtins", "sklearn", "numpy", "pandas", "scipy", "xgboost", "lightgbm", "catboost"))
-"""Their classes say all they know by themselves."""
-
-
-def _texts(model: Any) -> Found | None:
-    """A text vectorizer as the first step, alone or beside others: one string per row."""
-    return Found([Trait("text")], form="texts") if _takes_texts(model) else None
-
-
-def _takes_texts(estimator: Any) -> bool:
-    estimator = unwrapped(estimator)
-    for _, step in getattr(estimator, "steps", ()):
-        if not _is_function_of_texts(step):
-            return _takes_texts(step)
-    if hasattr(estimator, "transformer_list"):
-        return any(_takes_texts(step) for _, step in estimator.transformer_list)
-    return is_text_vectorizer(estimator)
-
-
-def _is_function_of_texts(step: Any) -> bool:
-    """A function as a step notes how many columns it was fitted on, if what it was given had columns."""
-    return type(step).__name__ == "FunctionTransformer" and asked(step, "n_features_in_") is None
-
-
-def _objects(model: Any) -> Found | None:
-    """A vectorizer of dicts as the first step: objects as they are."""
-    first = unwrapped(model)
-    while hasattr(first, "steps"):
-        first = unwrapped(first.steps[0][1])
-    name = type(first).__name__
-    objects = name == "DictVectorizer" or (name == "FeatureHasher" and first.input_type == "dict")
-    return Found([], form="objects") if objects else None
 
 
 def _scikit_learn(model: Any) -> Found | None:
     """Anything with n_features_in_ or feature_names_in_: scikit-learn's estimators and those that follow it."""
-    names = asked(model, "feature_names_in_")
-    count = len(names) if names is not None else asked(model, "n_features_in_")
+    first = _first(model)
+    names = asked(first, "feature_names_in_")
+    count = len(names) if names is not None else asked(first, "n_features_in_")
     if not isinstance(count, int | np.integer) or count < 1:
         return None
-    traits = traits_of(model, int(count))
-    return Found(traits, [str(name) for name in names] if names is not None else None)
+    names = None if names is None or list(names) == list(range(count)) else np.asarray(names).tolist()
+    return Found(traits_of(model, int(count)), names)
+
+
+def _first(model: Any) -> Any:
+    """The step of a pipeline that is the first to look at the rows: "passthrough" notes nothing of them."""
+    steps = [step for _, step in getattr(model, "steps", ())]
+    return next((step for step in steps if not is_identity(step)), model) if steps and is_identity(steps[0]) else model
 
 
 RECOGNISERS: tuple[Callable[[Any], Found | None], ...] = (
-    *(_texts, _objects, libraries.lightgbm, libraries.xgboost, libraries.catboost, libraries.statsmodels),
+    *(texts.without_columns, *libraries.ESTIMATORS, libraries.statsmodels, libraries.forecaster),
     _scikit_learn,
 )

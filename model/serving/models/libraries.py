@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-from .sklearn_columns import ABSORBS, REFUSES, UNKNOWN, Trait
-
-
-@dataclass(frozen=True)
-class Found:
-    """A trait for each column; `form` is "texts" or "objects" where there are no columns; `lacking` is a sentence."""
-
-    traits: list[Trait]
-    names: list[str] | None = None
-    form: str = ""
-    lacking: str = ""
+from .traits import ABSORBS, REFUSES, Found, Trait, as_objects, of_categories
+from .wrapping import unwrapped
 
 
 def is_installed(package: str) -> bool:
@@ -37,9 +28,15 @@ def lightgbm(model: Any) -> Found | None:
         for position, known in zip(categorical, categories, strict=True):
             traits[position] = Trait("category", tuple(known), ABSORBS)
     elif categories:
-        traits = [Trait(missing=ABSORBS)] * len(names)
+        traits = [Trait(missing=ABSORBS, lacking=OF_LIGHTGBM)] * len(names)
     invented = all(name == f"Column_{i}" for i, name in enumerate(names))
     return Found(traits, None if invented else names)
+
+
+OF_LIGHTGBM = (
+    "the model was fitted on categorical columns of pandas, and LightGBM does not tell which they are, since one has an"
+    " order or a single value. Save a sample beside the model (README: save_sample)."
+)
 
 
 def xgboost(model: Any) -> Found | None:
@@ -47,21 +44,29 @@ def xgboost(model: Any) -> Found | None:
     if not (hasattr(booster, "feature_types") and hasattr(booster, "num_features")):
         return None
     names, types = booster.feature_names, booster.feature_types
-    categories = xgboost_categories(booster) if types and "c" in types else {}
-    lacking = ""
-    if types and "c" in types and not categories and not is_installed("pyarrow"):
-        lacking = (
-            "the model has categorical columns, whose categories xgboost tells and reads with pyarrow, which is not "
-            "installed. Add pyarrow to model/requirements.txt."
-        )
+    has_categories = bool(types) and "c" in types and not _are_codes(booster)
+    categories = xgboost_categories(booster) if has_categories else {}
+    lacking = OF_XGBOOST if has_categories and not categories and not is_installed("pyarrow") else ""
     traits = []
     for position in range(booster.num_features()):
-        if types and types[position] == "c":
+        if has_categories and types[position] == "c":
             known = categories.get(names[position] if names else position)
-            traits.append(Trait("category" if known else "any", known, ABSORBS, closed=bool(known)))
+            traits.append(Trait("category" if known else "any", known, ABSORBS, closed=bool(known), lacking=lacking))
         else:
             traits.append(Trait("number", missing=ABSORBS))
-    return Found(traits, list(names) if names else None, lacking=lacking)
+    return Found(traits, list(names) if names else None)
+
+
+OF_XGBOOST = (
+    "the model has categorical columns, whose categories xgboost tells and reads with pyarrow, which is not installed. "
+    "Add pyarrow to model/requirements.txt."
+)
+
+
+def _are_codes(booster: Any) -> bool:
+    """Whether its categorical columns were numbers from the start (feature_types): then it keeps no categories."""
+    kept = booster.get_categories() if hasattr(booster, "get_categories") else None
+    return kept is not None and bool(kept.empty())
 
 
 def xgboost_categories(booster: Any) -> dict[Any, tuple[Any, ...]]:
@@ -81,7 +86,7 @@ def catboost(model: Any) -> Found | None:
     traits = [Trait("number", missing=ABSORBS)] * len(names)
     for kind, trait in (
         *(("cat", Trait("text", missing=REFUSES)), ("text", Trait("text", missing=REFUSES))),
-        ("embedding", Trait(missing=UNKNOWN)),
+        ("embedding", Trait("numbers", missing=REFUSES)),
     ):
         for index in getattr(model, f"get_{kind}_feature_indices", tuple)():
             traits[index] = trait
@@ -92,11 +97,13 @@ def catboost(model: Any) -> Found | None:
 def statsmodels(model: Any) -> Found | None:
     """A results object: fitted on an array, on a DataFrame, or with a formula on the columns that it mentions.
 
-    That of a time series has no columns: it is asked for steps or for dates.
+    That of a time series has no columns.
     """
     data = getattr(getattr(model, "model", None), "data", None)
-    if data is None or not hasattr(model, "params") or ".tsa." in type(model.model).__module__:
+    if data is None or not hasattr(model, "params"):
         return None
+    if ".tsa." in type(model.model).__module__:
+        return Found([], form="unknown", lacking=OF_TIME_SERIES)
     formula, frame = getattr(model.model, "formula", None), getattr(data, "frame", None)
     if formula is not None:
         if frame is None:
@@ -105,23 +112,54 @@ def statsmodels(model: Any) -> Found | None:
         quoted = {text for pair in QUOTED.findall(right) for text in pair}
         words = set(re.findall(r"[^\W\d]\w*", QUOTED.sub("", right))) | quoted
         names = [str(name) for name in frame.columns if str(name) in words]
-        return Found([_of_dtype(frame[name]) for name in names], names)
+        levels = {text for groups in LEVELS.findall(right) for text in groups}
+        return Found([_of_series(frame[name], name in levels) for name in names], names)
     names = list(model.model.exog_names)
     return Found([Trait("number")] * len(names), names if hasattr(data.orig_exog, "columns") else None)
 
 
 QUOTED = re.compile(r"""Q\(\s*(?:"([^"]*)"|'([^']*)')\s*\)""")
 """How a formula writes a name that is not one of Python's."""
-
-
+LEVELS = re.compile(r"""\bC\(\s*(?:([^\W\d]\w*)|Q\(\s*(?:"([^"]*)"|'([^']*)')\s*\))\s*[,)]""")
+"""How it says that a column's values are levels."""
 MOST_LEVELS = 1000
 
 
-def _of_dtype(series: Any) -> Trait:
-    """A formula takes the texts that it was fitted on, and no others."""
-    if series.dtype.kind in "fiu":
-        return Trait("number")
+def _of_series(series: Any, has_levels: bool) -> Trait:
+    """A formula takes the levels that it was fitted on, and no others; splines take nothing beyond their last knots."""
     known = list(dict.fromkeys(series.dropna()))
-    if not all(isinstance(value, str) for value in known):
-        return Trait()
-    return Trait("text", tuple(known), closed=True) if len(known) <= MOST_LEVELS else Trait("text")
+    kind = "number" if series.dtype.kind in "fiu" else of_categories(as_objects(known))
+    if kind == "text" or (has_levels and kind == "number"):
+        return (
+            Trait(kind, tuple(known), closed=True) if len(known) <= MOST_LEVELS else Trait(kind, usual=tuple(known[:3]))
+        )
+    if kind == "number" and known:
+        return Trait("number", usual=(float(series.median()), float(series.min()), float(series.max())))
+    return Trait(kind)
+
+
+def forecaster(model: Any) -> Found | None:
+    """sktime's forecasters, and those that follow its interface."""
+    asks = hasattr(type(model), "update_predict") and hasattr(type(model), "cutoff")
+    return Found([], form="unknown", lacking=OF_TIME_SERIES) if asks else None
+
+
+OF_TIME_SERIES = (
+    "the model is one of a time series: it is asked for steps or dates, not for rows. Write in predictor.py what a row "
+    'asks for. For {"steps": 3} that is return [model.forecast(int(n)).tolist() for n in rows["steps"]], or '
+    "model.predict(fh=range(1, int(n) + 1)) in its place for sktime."
+)
+
+
+def skorch(model: Any) -> Found | None:
+    """A network whose first layer says how many numbers it takes, and of which type: PyTorch converts nothing."""
+    module: Any = getattr(unwrapped(model), "module_", None)
+    layers = [layer for layer in module.modules() if not list(layer.children())] if hasattr(module, "modules") else []
+    if not layers or type(layers[0]).__name__ != "Linear":
+        return None
+    dtype = str(layers[0].weight.dtype).rpartition(".")[2]
+    return Found([Trait("number", missing=ABSORBS, dtype=dtype)] * layers[0].in_features)
+
+
+ESTIMATORS: tuple[Callable[[Any], Found | None], ...] = (lightgbm, xgboost, catboost, skorch)
+"""Those that may also be a part of one of scikit-learn's."""

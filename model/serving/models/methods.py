@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import sys
 
-from .inspection import LIBRARIES
 from .user_code import did_you_mean
+from .wrapping import LIBRARIES
 
 OF_NONE = "Is `return` missing in load_model, or was None saved in place of the model?"
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform")

@@ -6,6 +6,16 @@ from typing import Any
 
 import numpy as np
 
+LIBRARIES = frozenset(("builtins", "sklearn", "numpy", "pandas", "scipy", "xgboost", "lightgbm", "catboost"))
+"""Their classes say all they know by themselves."""
+
+ALIKE = ("sklearn", "imblearn")
+"""Libraries whose wrappers keep what they wrap by scikit-learn's names, and whose tags tell what they take."""
+
+
+def library_of(estimator: Any) -> str:
+    return type(estimator).__module__.partition(".")[0]
+
 
 def unwrapped(estimator: Any) -> Any:
     """The estimator inside a search, a vote, a calibration: the first to see the rows, as they come."""
@@ -16,7 +26,7 @@ def unwrapped(estimator: Any) -> Any:
 
 def wraps(estimator: Any) -> bool:
     """Whether it is scikit-learn's, and was given an estimator to fit: it takes what that takes."""
-    if not type(estimator).__module__.startswith("sklearn."):
+    if library_of(estimator) not in ALIKE:
         return False
     given = [asked(estimator, name) for name in GIVEN]  # get_params fails with pickles of an older version
     return any(hasattr(one, "fit") or (isinstance(one, list) and one != []) for one in given) and not any(
@@ -44,6 +54,20 @@ def fitted(estimator: Any) -> list[Any]:
         if fits := [one for one in fits if type(one).__name__ != "_ConstantPredictor"]:
             return fits
     return []
+
+
+def is_identity(estimator: Any) -> bool:
+    """Whether rows leave the step as they come."""
+    if type(estimator).__name__ == "FunctionTransformer":
+        return getattr(estimator, "func", 0) is None
+    if hasattr(estimator, "fit_resample"):  # imbalanced-learn's samplers work in fit alone
+        return True
+    return estimator is None or (isinstance(estimator, str) and estimator == "passthrough")
+
+
+def is_text_vectorizer(estimator: Any) -> bool:
+    """CountVectorizer, TfidfVectorizer, HashingVectorizer, or one like them."""
+    return hasattr(estimator, "build_analyzer") and hasattr(estimator, "transform")
 
 
 COMPOSITE = (

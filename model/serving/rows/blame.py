@@ -50,6 +50,15 @@ def _blame(rows: Any, signature: Signature, message: str) -> BadRequest | None:
                 f"Row {bad[0] + 1}, column {name!r}: {verbatim(str(values[bad[0]]))} is too large for this model.",
                 row=int(bad[0]) + 1, column=name, expected="a finite number", got=str(values[bad[0]]),
             )  # fmt: skip
+        if "outermost knots" in message and column.usual and values.dtype.kind == "f":  # a spline of patsy
+            low, high = min(column.usual), max(column.usual)
+            if len(bad := np.flatnonzero((values < low) | (values > high))):
+                return BadRequest(
+                    f"Row {bad[0] + 1}, column {name!r}: {verbatim(str(values[bad[0]]))} is beyond what the model was "
+                    "fitted on.",
+                    row=int(bad[0]) + 1, column=name, expected=f"a number from {low} to {high}",
+                    got=str(values[bad[0]]),
+                )  # fmt: skip
         if unknown and column.closed and column.categories:
             known = set(column.categories)
             if strange := [i for i, v in enumerate(values) if v not in known and v == v and v is not None]:

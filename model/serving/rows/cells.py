@@ -186,6 +186,20 @@ def _missing_words(categories: tuple[Any, ...]) -> frozenset[str]:
     return NA_WORDS.difference(category for category in categories if isinstance(category, str))
 
 
+def lists_of_numbers(cells: Sequence[Any]) -> np.ndarray:
+    """An object array of float64 arrays: embeddings. In CSV a list is a cell as JSON writes it."""
+    values = np.empty(len(cells), dtype=object)
+    for index, cell in enumerate(cells):
+        try:
+            given = orjson.loads(cell) if isinstance(cell, str) else cell
+            if not isinstance(given, list | np.ndarray):
+                raise ValueError("a list")
+            values[index] = np.array([number(one) for one in given], dtype=np.float64)
+        except (ValueError, TypeError):
+            raise Unfit(index, cell, "a list of numbers") from None
+    return values
+
+
 def with_none(array: Any) -> np.ndarray:
     """Objects in which a missing value is None: what an imputer of None has learned to look for."""
     values = np.array(array, dtype=object)

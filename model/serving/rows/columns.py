@@ -100,6 +100,7 @@ READERS: dict[str, Any] = {
     "text": lambda values, column, typed: cells.texts(values, column.categories, typed),
     "category": _categories,
     "datetime": lambda values, column, typed: times.datetimes(values, column.dtype),
+    "numbers": lambda values, column, typed: cells.lists_of_numbers(values),
     **dict.fromkeys(parsed.MAKERS, lambda values, column, typed: parsed.parsed(values, column)),
     "any": _any,
 }

@@ -112,6 +112,10 @@ def dressed(rows: Any, signature: Signature) -> Any:
         return rows.frame()
     if signature.form == "frame" and isinstance(rows, np.ndarray):
         return signature.frame(rows)
+    if signature.form == "texts" and signature.columns and signature.columns[0].dtype and isinstance(rows, list):
+        import pandas as pd
+
+        return pd.Series(rows, dtype=signature.columns[0].dtype)
     return rows
 
 

@@ -25,6 +25,8 @@ def of_row(signature: Signature) -> dict[str, Any]:
         return {"type": "string"}
     if signature.form == "objects":
         return {"type": "object"}
+    if signature.form == "values":
+        return {"description": "A value of JSON, which the model takes as it is."}
     if signature.columns is None:
         return {"description": "The model does not say what it expects: a list of values, or an object."}
     columns = [_titled(column, place) for place, column in enumerate(signature.columns, 1)]
@@ -45,7 +47,7 @@ def example(signature: Signature) -> Any:
         return _plain(sample[0][0]) if sample else None
     if sample:
         values = [_plain(value) for value in sample[0]]
-    elif not columns or any(column.kind == "any" and column.used for column in columns):
+    elif not columns or any(column.kind in ("any", "numbers") and column.used for column in columns):
         return None
     else:
         values = [_plain(plausible(column, 0)) if column.used else None for column in columns]

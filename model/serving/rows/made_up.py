@@ -28,7 +28,9 @@ def raw_rows(signature: Signature, n: int) -> Any:
         return [str(row[0]) for row in _cycled(sample or (("a sample text",),), n)]
     if signature.form == "objects":
         return [row[0] for row in _cycled(sample or (({},),), n)]
-    if not columns or (not sample and any(c.kind == "any" and c.used for c in columns)):
+    if signature.form == "values":
+        return None
+    if not columns or (not sample and any(c.kind in ("any", "numbers") and c.used for c in columns)):
         return None
     rows = _cycled(sample or [[plausible(c, i) for c in columns] for i in range(3)], n)
     aligned = align(Table.of_rows(rows, len(columns)), signature)
@@ -45,6 +47,8 @@ def plausible(column: Column, row: int) -> Any:
         known = [c for c in column.categories if c is not None and c == c] or ["a"]
         value = known[row % len(known)]
         return value.item() if isinstance(value, np.generic) else value
+    if column.usual:
+        return column.usual[row % len(column.usual)]
     return {"text": "a", "boolean": row % 2 == 0, "integer": row + 1, "datetime": "2024-01-01"}.get(
         column.kind, (1.0, 0.5, 2.0)[row % 3]
     )

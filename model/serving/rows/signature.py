@@ -18,11 +18,11 @@ import numpy as np
 
 KINDS = (
     *("number", "integer", "boolean", "text", "category", "datetime"),
-    *("duration", "period", "date", "time", "decimal", "any"),
+    *("duration", "period", "date", "time", "decimal", "numbers", "any"),
 )
 """What a column may hold; see columns.READERS."""
 
-FORMS = ("frame", "array", "texts", "objects", "unknown")
+FORMS = ("frame", "array", "texts", "objects", "values", "unknown")
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,14 @@ class Column:
     """True: the model looks for None where a value is missing, not for NaN."""
     categories_dtype: str | None = None
     """Of the categories' index, if known."""
+    usual: tuple[Any, ...] = ()
+    """Numbers that the model surely takes: the middle, the smallest and the largest that it was fitted on."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """`form` is one of FORMS: "texts" is a list of str, "objects" a list of dicts. `columns` is None if not even their
-    count is known."""
+    """`form` is one of FORMS: "texts" is a list of str, "objects" a list of dicts, "values" one of JSON values.
+    `columns` is None if not even their count is known."""
 
     form: str = "unknown"
     columns: tuple[Column, ...] | None = None
@@ -106,10 +108,15 @@ class Signature:
     def count(self) -> int | None:
         return 1 if self.form == "texts" else None if self.columns is None else len(self.columns)
 
+    @property
+    def as_sent(self) -> bool:
+        """Whether rows are JSON values that the model takes as they are."""
+        return self.form in ("objects", "values")
+
     @cached_property
     def numeric(self) -> bool:
         """Whether all values may travel in one float64 block. True as well when nothing is known."""
-        return self.form not in ("texts", "objects") and all(
+        return self.form not in ("texts", "objects", "values") and all(
             c.kind == "number" and c.dtype in (None, "float64") and not c.none for c in self.columns or ()
         )
 
@@ -148,6 +155,8 @@ class Signature:
             return "1 text"
         if self.form == "objects":
             return "objects of names and values"
+        if self.form == "values":
+            return "JSON values as they are"
         if self.columns is None:
             return "anything"
         names = f": {listed(self.names)}" if self.names else ""

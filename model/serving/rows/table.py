@@ -58,11 +58,11 @@ def takes_block(signature: Signature, names: Sequence[str] | None) -> bool:
 def align(table: Table, signature: Signature) -> Any:
     """Rows for transformation: a float64 block of a numeric model, Columns of a frame, an array or texts."""
     if table.count == 0:
-        return [] if signature.form in ("texts", "objects") else np.empty((0, signature.count or 0))
+        return [] if signature.form == "texts" or signature.as_sent else np.empty((0, signature.count or 0))
     if signature.form == "texts":
         return _texts(table)
-    if signature.form == "objects":
-        return _objects(table)
+    if signature.as_sent:
+        return _objects(table, signature)
     chosen = _chosen(table, signature)
     if table.block is not None:
         block = table.block
@@ -123,7 +123,9 @@ def _texts(table: Table) -> list[str]:
     return [str(cell) for cell in table.columns[0]]
 
 
-def _objects(table: Table) -> list[dict[str, Any]]:
+def _objects(table: Table, signature: Signature) -> list[dict[str, Any]]:
+    if signature.form == "values":
+        raise BadRequest("The model takes values of JSON as they are, not columns.", expected='{"instances": […]}')
     if table.names is None:
         raise BadRequest(
             "The model takes objects of names and values; these rows have no names.",
