@@ -21,6 +21,7 @@ from sklearn.naive_bayes import CategoricalNB
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+from serving.errors import BadRequest
 from serving.formats.content_types import decode
 from serving.models.inspection import signature_of
 from serving.rows.made_up import sample_rows
@@ -184,3 +185,26 @@ def test_a_booster_inside_a_search_tells_its_categories() -> None:
         assert [c.kind for c in found.columns or ()] == ["category", "number"]
         got = rows(frame.to_csv(index=False), "text/csv", found)
         assert model.predict(got).tolist() == model.predict(frame).tolist()
+
+
+class Embedded:
+    """As catboost's, fitted on a column of numbers and one of lists of numbers."""
+
+    feature_names_ = ("n", "vector")
+
+    def get_cat_feature_indices(self) -> list[int]:
+        return []
+
+    def get_embedding_feature_indices(self) -> list[int]:
+        return [1]
+
+
+def test_embeddings_are_lists_of_numbers() -> None:
+    """In JSON, and in CSV as JSON writes them; another value is refused with its place."""
+    found = signature_of(Embedded())
+    body = [{"n": 1.0, "vector": [0.5, 2]}, {"n": 2.0, "vector": [1, 1]}]
+    for text, kind in ((json.dumps(body), "application/json"), ('1,"[0.5, 2]"\n2,"[1, 1]"\n', "text/csv")):
+        assert rows(text, kind, found)["vector"].tolist() == [[0.5, 2.0], [1.0, 1.0]]
+    for strange in (3, None, "near", ["near"]):
+        with pytest.raises(BadRequest, match="column 'vector': expected a list of numbers"):
+            rows(json.dumps([{"n": 1.0, "vector": strange}]), "application/json", found)

@@ -187,14 +187,14 @@ def _missing_words(categories: tuple[Any, ...]) -> frozenset[str]:
 
 
 def lists_of_numbers(cells: Sequence[Any]) -> np.ndarray:
-    """An object array of float64 arrays: embeddings. In CSV a list is a cell as JSON writes it."""
+    """An object array of lists of floats: embeddings. In CSV a list is a cell as JSON writes it."""
     values = np.empty(len(cells), dtype=object)
     for index, cell in enumerate(cells):
         try:
             given = orjson.loads(cell) if isinstance(cell, str) else cell
             if not isinstance(given, list | np.ndarray):
                 raise ValueError("a list")
-            values[index] = np.array([number(one) for one in given], dtype=np.float64)
+            values[index] = [number(one) for one in given]
         except (ValueError, TypeError):
             raise Unfit(index, cell, "a list of numbers") from None
     return values
