@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -135,3 +136,17 @@ def transformation(model, rows):
     features = "\n".join(json.dumps({"features": row}) for row in NUMBERS[:4].to_numpy().tolist()).encode()
     lines = asked(served, features, "application/jsonlines", "application/jsonlines").splitlines()
     assert [json.loads(line) for line in lines] == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"[0.5, 2.5, 3]", "application/json"),
+        (b"[[0.5], [2.5], [3]]", "application/json"),
+        (b"0.5\n2.5\n3\n", "text/csv"),
+    ],
+)
+def test_a_model_of_one_dimension_takes_one_number_a_row(body: bytes, content_type: str, tmp_path: Path) -> None:
+    model = IsotonicRegression(out_of_bounds="clip").fit([1.0, 2, 3, 4], [1, 3, 2, 5])
+    found = json.loads(asked(loaded(model, tmp_path), body, content_type))["predictions"]
+    assert found == model.predict([0.5, 2.5, 3]).tolist()

@@ -91,11 +91,18 @@ def _scikit_learn(model: Any) -> Found | None:
     """Anything with n_features_in_ or feature_names_in_: scikit-learn's estimators and those that follow it."""
     first = _first(model)
     names = asked(first, "feature_names_in_")
-    count = len(names) if names is not None else asked(first, "n_features_in_")
+    count = len(names) if names is not None else asked(first, "n_features_in_") or _one_of_one_dimension(first)
     if not isinstance(count, int | np.integer) or count < 1:
         return None
     names = None if names is None or list(names) == list(range(count)) else np.asarray(names).tolist()
     return Found(traits_of(model, int(count)), names)
+
+
+def _one_of_one_dimension(model: Any) -> int | None:
+    """IsotonicRegression takes a list of numbers, one a row, and notes no count."""
+    if library_of(model) != "sklearn" or not hasattr(model, "__sklearn_tags__"):
+        return None
+    return 1 if model.__sklearn_tags__().input_tags.one_d_array else None
 
 
 def _first(model: Any) -> Any:
