@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.cluster import BisectingKMeans, KMeans, MiniBatchKMeans
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -150,3 +151,19 @@ def test_a_model_of_one_dimension_takes_one_number_a_row(body: bytes, content_ty
     model = IsotonicRegression(out_of_bounds="clip").fit([1.0, 2, 3, 4], [1, 3, 2, 5])
     found = json.loads(asked(loaded(model, tmp_path), body, content_type))["predictions"]
     assert found == model.predict([0.5, 2.5, 3]).tolist()
+
+
+@pytest.mark.parametrize("form", ["array", "frame"])
+@pytest.mark.parametrize("kind", [KMeans, MiniBatchKMeans, BisectingKMeans])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_clusters_of_float32_are_asked_with_float32(kind: type, form: str, scaled: bool, tmp_path: Path) -> None:
+    """k-means takes no other rows than those of the dtype that it was fitted on."""
+    given = NUMBERS.astype("f4") if form == "frame" else NUMBERS.to_numpy("f4")
+    clusters = kind(n_clusters=3, random_state=0)
+    model = (make_pipeline(StandardScaler(), clusters) if scaled else clusters).fit(given)
+    served = loaded(model, tmp_path)
+    served.warm_up()
+    sent = bodies(NUMBERS.astype("f4")[:7])
+    for name in ("by position", "npy", "records") if form == "frame" else ("by position", "npy"):
+        body, content_type = sent[name]
+        assert json.loads(asked(served, body, content_type))["predictions"] == model.predict(given[:7]).tolist()

@@ -57,12 +57,20 @@ def _pipeline(pipeline: Any, count: int) -> list[Trait]:
 
 
 def _as_the_last_wants(pipeline: Any, traits: list[Trait]) -> list[Trait]:
-    """A network takes float32 alone; scikit-learn's scalers and imputers hand on what they get."""
+    """scikit-learn's scalers and imputers hand on the dtype that they get."""
     *before, (_, last) = pipeline.steps
-    network = libraries.skorch(last)
-    if network is None or any(library_of(s) != "sklearn" or "FunctionTransformer" in str(type(s)) for _, s in before):
+    dtype = _only_dtype(last)
+    if dtype is None or any(library_of(s) != "sklearn" or "FunctionTransformer" in str(type(s)) for _, s in before):
         return traits
-    return [replace(trait, dtype=network.traits[0].dtype) if trait.kind == "number" else trait for trait in traits]
+    return [replace(trait, dtype=dtype) if trait.kind == "number" else trait for trait in traits]
+
+
+def _only_dtype(estimator: Any) -> str | None:
+    """The one dtype that it takes: a network float32, and k-means that of the rows among which it found its centres."""
+    if (network := libraries.skorch(estimator)) is not None:
+        return network.traits[0].dtype
+    centres = asked(estimator, "cluster_centers_")
+    return "float32" if getattr(centres, "dtype", None) == np.float32 else None
 
 
 def _seen(step: Any, places: Places) -> dict[int, Trait]:
@@ -219,7 +227,8 @@ def _leaf(estimator: Any) -> Trait:
         missing = ABSORBS if hasattr(estimator, "predict") or "Imputer" in name or "Indicator" in name else PASSES
     fitted_on_objects = "Imputer" in name and getattr(estimator, "_fit_dtype", np.dtype(float)).kind not in "fiu"
     none = "Imputer" in name and getattr(estimator, "missing_values", np.nan) is None
-    return Trait("any" if fitted_on_objects else "number", missing=missing, none=none)
+    kind = "any" if fitted_on_objects else "number"
+    return Trait(kind, missing=missing, none=none, dtype=_only_dtype(estimator))
 
 
 def _allows_nan(estimator: Any) -> bool:
