@@ -46,7 +46,7 @@ def as_read(fit: Fitted, name: str) -> Any:
     dtype = column_of(fit, name).dtype
     if dtype == "category":
         return str if dtype.categories.dtype.kind not in "iufb" else None
-    return str(dtype) if str(dtype) in ("Int64", "Float64", "boolean") else None if dtype.kind in "iub" else str
+    return str(dtype) if str(dtype) in ("Int64", "boolean") else None if dtype.kind in "iub" else str
 
 
 def typed(fit: Fitted, rows: Any, names: list[str] | None = None) -> Any:
@@ -87,7 +87,9 @@ def cast(fitted: pd.Series, column: pd.Series) -> Any:
         return pd.Series(read).astype(dtype)
     if dtype.kind == "M":
         return times(column, dtype)
-    if dtype == "Int64" or dtype == "Float64" or dtype == "boolean":
+    if dtype == "Float64":
+        return numbers(column).astype(dtype)
+    if dtype == "Int64" or dtype == "boolean":
         return column.astype(dtype)
     if dtype.kind in "iufb":
         return plain_numbers(column, dtype)
