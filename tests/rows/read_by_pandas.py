@@ -51,9 +51,10 @@ def as_read(fit: Fitted, name: str) -> Any:
 
 def typed(fit: Fitted, rows: Any, names: list[str] | None = None) -> Any:
     """From records, lists, or an array; `names` where the source has none for the columns."""
-    if names is None or fit.form == "unknown":
+    if fit.form == "unknown":
         return as_fitted(fit, pd.DataFrame(rows), names is None)
-    return as_fitted(fit, pd.DataFrame(rows, columns=names), False)
+    each_its_own = object if isinstance(rows, list) else None  # 2139 beside null is not 2139.0
+    return as_fitted(fit, pd.DataFrame(rows, columns=names, dtype=each_its_own), names is None)
 
 
 def as_fitted(fit: Fitted, frame: pd.DataFrame, named: bool) -> Any:
@@ -81,6 +82,7 @@ def undressed(frame: pd.DataFrame) -> Any:
 
 def cast(fitted: pd.Series, column: pd.Series) -> Any:
     dtype = fitted.dtype
+    column = column if dtype.kind == "O" else column.infer_objects()
     if dtype == "category":
         known = dtype.categories
         read = numbers(column) if known.dtype.kind in "iufb" else texts(column, object)
