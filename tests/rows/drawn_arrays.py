@@ -82,7 +82,7 @@ def sparse(array: np.ndarray) -> tuple[bytes, str, Any]:
 
 def recordio(array: np.ndarray) -> tuple[bytes, str, Any]:
     with np.errstate(all="ignore"):
-        theirs = array.astype(np.float32).astype(np.float64)
+        theirs = array.astype(np.float32)
     whole = [dict(enumerate(row)) if i % 2 else list(row) for i, row in enumerate(theirs.tolist())]
     parts = [sparse_record(len(r), r) if isinstance(r, dict) else dense_record(r) for r in whole]
     return b"".join(parts), "application/x-recordio-protobuf", theirs

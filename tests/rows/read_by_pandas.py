@@ -108,7 +108,7 @@ def plain_numbers(column: pd.Series, dtype: Any) -> pd.Series:
         raise ValueError("a truth value is True or False")
     if dtype.kind in "iu" and not read.dropna().between(np.iinfo(dtype).min, np.iinfo(dtype).max).all():
         raise ValueError("a whole number that does not fit")
-    whole = dtype.kind not in "iub" or (read.notna() & (read % 1 == 0)).all()
+    whole = dtype.kind not in "iub" or (read.notna() & (read % 1 == 0) & (read.abs() < 2**53)).all()
     return read.astype(dtype) if whole else read
 
 

@@ -101,7 +101,7 @@ def _csv(stream: Stream, media_type: str, parameters: Mapping[str, str], signatu
     head = stream.ahead[:MEGABYTE]
     head = head[: records.end_of_lines(head)] or stream.ahead
     first = records.cut(head, media_type, parameters, signature)
-    more = "" if first.header or "header" in parameters else "; header=absent"
+    more = "" if "header" in parameters else "; header=present" if first.header else "; header=absent"
     start, without = stream.taken, bool(first.header) + csv_rows.says_comma(head)
 
     def whole(body: bytes) -> int:
@@ -116,7 +116,7 @@ def _with_header(stream: Stream, whole: Callable[[bytes], int], header: bytes, m
     for number, piece in enumerate(stream.pieces(whole)):
         strange = piece.startswith(tuple(NOT_TEXT)) or (number > 0 and piece[:4].lower() == b"sep=")
         blank = b"\n" if strange and (number or marked) else b""
-        yield (header or blank, piece, more) if number else (blank, piece, "")
+        yield (header or blank, piece, more) if number else (blank, piece, more if header else "")
 
 
 def _json_lines(stream: Stream, media_type: str, parameters: Mapping[str, str], signature: Signature) -> Parts:

@@ -116,7 +116,7 @@ def _first_row(rows: bytes) -> Any:
 def _refuse_another_envelope(rest: bytes, key: str, signature: Signature) -> None:
     """What follows the rows may say that they were none: the server would have read the document otherwise."""
     try:
-        others = orjson.loads(b'{"":[' + rest) if key else {}
+        others = orjson.loads(b'{"\\u0000":[' + rest) if key else {}
     except orjson.JSONDecodeError:  # whoever reads the block says so
         return
     known = {name for keys, _ in ENVELOPES for name in keys} | signature.position.keys()
