@@ -31,7 +31,7 @@ from serving.batching.in_blocks import Refused
 from serving.batching.messages import Reply, Request
 from serving.formats import array_blocks, blocks, csv_numbers, json_blocks, json_pieces, json_rows, pieces, streams
 
-DRAWS = int(os.environ.get("HYPOTHESIS_DRAWS", "300"))
+DRAWS = int(os.environ.get("HYPOTHESIS_DRAWS", "500"))
 BOUNDED = settings(max_examples=DRAWS, deadline=None, suppress_health_check=list(HealthCheck))
 REFUSED = "refused"
 FORMS = [a_csv, a_csv, a_json, a_json, a_parquet, an_array, named_arrays]
