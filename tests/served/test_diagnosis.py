@@ -183,7 +183,10 @@ def test_a_class_that_the_installed_version_lacks_is_told(tmp_path: Path) -> Non
     ("code", "said"),
     [
         ("def transformation(model):\n    return 1\n", "transformation(model) in predictor.py is called as"),
-        ("def transformation(model, rows):\n    return model.predict(rows)[0]\n", "for 3 rows; expected one for each"),
+        (
+            "def transformation(model, rows):\n    return model.predict(rows)[0]\n",
+            "for 3 rows; expected a list or an array",
+        ),
         ("def transformation(model, rows):\n    return [1]\n", "returned 1 prediction (list) for 3 rows"),
         ("def transformation(model, rows):\n    pass\n", "returned None. Is `return` missing?"),
     ],

@@ -168,7 +168,7 @@ def _plain(value: Any) -> Any:
 def _from_json(content: dict[str, Any]) -> Signature:
     columns = []
     for column in content["columns"]:
-        known = column.pop("categories")
-        columns.append(Column(**column, categories=None if known is None else tuple(known)))
+        known, usual = column.pop("categories"), tuple(column.pop("usual"))
+        columns.append(Column(**column, categories=None if known is None else tuple(known), usual=usual))
     must(content["form"] in ("frame", "array"), "a signature")
     return Signature(content["form"], tuple(columns))

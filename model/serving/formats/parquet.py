@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,11 +26,12 @@ def decode_parquet(body: bytes, parameters: Mapping[str, str], signature: Signat
     except ImportError:
         raise UnsupportedMediaType("Parquet needs pyarrow: add it to requirements.txt and build again.") from None
     try:
+        groups = parquet_pages.groups(io.BytesIO(body))
+        bounds.afford(max(parquet_pages.inflated(body, groups), sum(group.size for group in groups)))
         schema = _to_read(pq.read_schema(pa.BufferReader(body)), signature)
         words = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
         # texts stay dictionaries, or one long word, repeated, would be as large as its repetitions
         file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=words)
-        bounds.afford(parquet_pages.inflated(body, file.metadata))
         columns = _read(file, schema, bounds)
     except (pa.ArrowException, OSError, ValueError, OverflowError, IndexError) as exc:
         raise BadRequest("The body is not a Parquet file that can be read.", got=str(exc)[:200]) from exc
@@ -58,12 +60,13 @@ def parts(stream: Stream, size: int, signature: Signature) -> Iterator[bytes]:
     except ImportError:
         raise Whole("pyarrow is not installed") from None
     try:
-        file = pq.ParquetFile(pa.PythonFile(stream.seekable(), mode="r"))
+        source = stream.seekable()
+        groups = parquet_pages.groups(source)
+        file = pq.ParquetFile(pa.PythonFile(source, mode="r"))
         schema = _to_read(file.schema_arrow, signature)
     except (pa.ArrowException, OSError, ValueError) as exc:
         raise BadRequest("The body is not a Parquet file that can be read.", got=str(exc)[:200]) from exc
-    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-    inflated = max(sum(group.total_byte_size for group in groups), file.metadata.num_columns * NUMBER_BYTES)
+    inflated = max(sum(group.size for group in groups), file.metadata.num_columns * NUMBER_BYTES)
     return _parts(file, schema, together(max(1, size * max(1, file.metadata.num_rows) // inflated)))
 
 
@@ -120,8 +123,7 @@ def _read(file: Any, schema: Any, bounds: Bounds) -> list[_Column]:
     """The columns, converted batch by batch. What the metadata says is asked first; it may lie, so batches are
     measured too."""
     metadata = file.metadata
-    inflated = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    bounds.afford(max(inflated, metadata.num_rows * max(1, metadata.num_columns) * NUMBER_BYTES))
+    bounds.afford(metadata.num_rows * max(1, metadata.num_columns) * NUMBER_BYTES)
     columns = [_Column() for _ in schema]
     size = 0
     for batch in _batches(file, schema, BATCH_ROWS):
