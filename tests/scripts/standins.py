@@ -56,7 +56,8 @@ case "$*" in
 esac
 """
 
-SLOW = "#!/bin/bash\nfor tenth in $(seq 20); do sleep 0.1; done\n"
+SLOW = "#!/bin/bash\nfor tenth in $(seq 40); do sleep 0.1; done\n"
+"""It takes longer than the last moment of a test that interrupts it."""
 
 
 class Clone:
