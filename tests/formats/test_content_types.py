@@ -1035,7 +1035,7 @@ def test_wrong_length(predictions):
         (1 + 2j, "it holds a complex; return numbers"),
         (np.complex128(1), "it holds a complex; return numbers"),
         (ValueError("no"), "it holds a ValueError; return"),
-        (b"\xff", "it holds bytes that are no text; return base64, or"),
+        (b"\xff", "it holds bytes that are not a text; return base64, or"),
         ("\ud800", "surrogates not allowed"),
         (int, "it holds a type; return"),
     ],

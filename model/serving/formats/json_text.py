@@ -84,7 +84,7 @@ def _text(value: bytes | bytearray) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise ValueError("it holds bytes that are no text; return base64, or (bytes, content type)") from None
+        raise ValueError("it holds bytes that are not a text; return base64, or (bytes, content type)") from None
 
 
 def _in_order(values: Set[Any]) -> list[Any]:
